@@ -1,0 +1,19 @@
+"""Architecture search and model compression: every verb of the command line is a function here."""
+
+from typing import Any
+
+VERBS = ("search", "score", "train", "report", "export")
+__all__ = ["SearchConfig", *VERBS]
+
+
+def __getattr__(name: str) -> Any:
+    """The verbs, imported when first used: `nas --help` must not wait for torch."""
+    if name in VERBS:
+        from nas import api
+
+        return getattr(api, name)
+    if name == "SearchConfig":
+        from nas.config import SearchConfig
+
+        return SearchConfig
+    raise AttributeError(f"module nas has no {name}")

@@ -1,0 +1,23 @@
+"""`nas ls`: what can be named, and the runs that there are."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+
+def ls(
+    folder: Annotated[Path, Argument(help="Folder in which to look for runs.")] = Path("runs"),
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List spaces, controllers, scores, tasks, and the runs in a folder."""
+    from nas.cli.output import say, say_json
+    from nas.registry import BUILT_IN, available
+
+    listed = {kind: sorted(available(kind)) for kind in BUILT_IN}
+    runs = sorted(str(path.parent) for path in folder.glob("*/run.json"))
+    if json:
+        say_json({**listed, "runs": runs})
+    else:
+        for kind, names in {**listed, "runs": runs}.items():
+            say(f"{kind:12} {', '.join(names) or 'none'}")

@@ -1,0 +1,51 @@
+"""The command `nas`: its verbs, and how any of them ends."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+import typer
+
+from nas.cli import doctor, export, ls, report, score, search, train
+from nas.cli.output import results_on_stdout
+from nas.errors import Interrupted, NasError
+
+app = typer.Typer(
+    name="nas",
+    help="Search architectures, score them without training, train and export the best.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _ended_well(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with its results on stdout and its errors as one line and an exit code."""
+
+    @functools.wraps(verb)
+    def run(*arguments: object, **options: object) -> None:
+        with results_on_stdout():
+            try:
+                verb(*arguments, **options)
+            except (NasError, Interrupted) as error:
+                print(f"nas: {error}", file=sys.stderr)
+                raise typer.Exit(error.exit_code) from None
+
+    return run
+
+
+for verb in (
+    search.search,
+    score.score,
+    train.train,
+    report.report,
+    export.export,
+    ls.ls,
+    doctor.doctor,
+):
+    app.command(verb.__name__)(_ended_well(verb))
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 failed, 2 wrong input, 75 run in use, 130 and 143 interrupted."""
+    app()

@@ -1,0 +1,44 @@
+"""Results go to stdout, everything else to stderr, whatever libraries print."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+SCHEMA = 1
+
+_results: TextIO = sys.stdout
+
+
+@contextmanager
+def results_on_stdout() -> Iterator[None]:
+    """Keep the real stdout for results: Ray's processes write to file descriptor 1 themselves."""
+    global _results
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    before, _results = _results, os.fdopen(kept, "w")
+    try:
+        yield
+    finally:
+        _results.flush()
+        os.dup2(_results.fileno(), 1)
+        _results.close()
+        _results = before
+
+
+def say(text: str) -> None:
+    """Print a result for people."""
+    print(text, file=_results, flush=True)
+
+
+def say_json(data: dict[str, Any], *, schema: bool = True) -> None:
+    """Print a result for programs: one object on one line."""
+    print(json.dumps({"schema": SCHEMA, **data} if schema else data), file=_results, flush=True)
+
+
+def is_terminal() -> bool:
+    """Whether somebody looks at the results."""
+    return _results.isatty()

@@ -1,0 +1,66 @@
+"""`nas search`: candidates scored without training, the best of them trained."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+
+def search(
+    config: Annotated[Path | None, Argument(help="TOML file with any of the settings.")] = None,
+    space: Annotated[str | None, Option(help="Search space: a name of `nas ls` or module:name.")] = None,
+    controller: Annotated[str | None, Option(help="What proposes: random, tpe, evolution, or module:name.")] = None,
+    score: Annotated[list[str] | None, Option(help="Training-free score; repeat for more, the first one guides; none to train every candidate.")] = None,
+    candidates: Annotated[int | None, Option(help="Architectures to propose and score.")] = None,
+    survivors: Annotated[int | None, Option(help="How many of the best scored are trained.")] = None,
+    task: Annotated[str | None, Option(help="What they are trained on: a name of `nas ls` or module:name.")] = None,
+    data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
+    run: Annotated[Path | None, Option(help="Folder of the run; the same command again goes on with it.")] = None,
+    executor: Annotated[str | None, Option(help="ray (processes, clusters) or serial (this process).")] = None,
+    workers: Annotated[int | None, Option(help="Evaluations at the same time; all CPUs if not given.")] = None,
+    ray_address: Annotated[str | None, Option(help="Join a Ray cluster: host:port or auto.")] = None,
+    gpus_per_survivor: Annotated[float | None, Option(help="GPUs that a training asks Ray for; may be a fraction.")] = None,
+    storage: Annotated[str | None, Option(help="Optuna storage URL; a journal in the run's folder if not given.")] = None,
+    seed: Annotated[int | None, Option(help="Seed of everything that is random.")] = None,
+    deterministic: Annotated[bool | None, Option("--deterministic", help="Take results in the order asked for: equal runs on Ray too.")] = None,
+    grace: Annotated[float | None, Option(help="Seconds that running evaluations get after Ctrl-C.")] = None,
+    set_: Annotated[list[str] | None, Option("--set", help="Any setting, as in training.steps=300; repeat for more.")] = None,
+    json: Annotated[bool, Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Search a space: score candidates without training, train the best, write a report.
+
+    Interrupted or killed, the same command goes on where it was.
+    """
+    from nas.cli.output import say, say_json
+    from nas.config import search_config
+
+    scores = None if score is None else tuple(s for s in score if s != "none")
+    flags: dict[str, Any] = {
+        "space.name": space,
+        "controller.name": controller,
+        "scores": scores,
+        "candidates": candidates,
+        "survivors": survivors,
+        "task.name": task,
+        "task.data": None if data is None else str(data),
+        "run": run,
+        "execution.executor": executor,
+        "execution.workers": workers,
+        "execution.ray_address": ray_address,
+        "execution.gpus_per_survivor": gpus_per_survivor,
+        "execution.deterministic": deterministic,
+        "execution.grace": grace,
+        "storage": storage,
+        "seed": seed,
+    }
+    settings = search_config(config, set_ or [], flags)
+
+    from nas import api
+    from nas.report.table import survivors_table
+
+    summary = api.search(settings)
+    if json:
+        say_json(api.search_facts(summary, settings.run))
+    else:
+        say(survivors_table(summary))
+        say(f"\nreport: {settings.run / 'report' / 'report.html'}")

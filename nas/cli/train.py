@@ -1,0 +1,34 @@
+"""`nas train`: one architecture trained and tested."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+
+def train(
+    architecture: Annotated[str, Argument(help="Architecture or recipe JSON, or the name of a known cell such as lstm.")],
+    config: Annotated[Path | None, Option(help="TOML file of a search, for task, sizes and training.")] = None,
+    task: Annotated[str | None, Option(help="What to train on: a name of `nas ls` or module:name.")] = None,
+    data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
+    to: Annotated[Path | None, Option(help="Folder for the trained model.")] = None,
+    seed: Annotated[int | None, Option(help="Seed of weights and data order.")] = None,
+    set_: Annotated[list[str] | None, Option("--set", help="Any setting, as in training.steps=300.")] = None,
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train one architecture and report validation and test."""
+    from nas import api
+    from nas.cli.output import say, say_json
+    from nas.config import search_config
+
+    flags = {
+        "task.name": task,
+        "task.data": None if data is None else str(data),
+        "seed": seed,
+    }
+    settings = search_config(config, set_ or [], flags)
+    facts = api.train(api.read_architecture(architecture), settings, to)
+    if json:
+        say_json(facts)
+    else:
+        say("\n".join(f"{name:16} {value}" for name, value in facts.items()))

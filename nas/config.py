@@ -1,0 +1,184 @@
+"""The settings of a search: defaults, then the TOML file, then --set, then the flags."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nas.errors import BadInput
+
+
+class Section(BaseModel):
+    """Part of a configuration: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Named(Section):
+    """Something by name, with the options that it takes."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_name(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Size(Section):
+    """Sizes and regularisation of a model: see `search_spaces.space.ModelSize`."""
+
+    embedding: int = Field(64, ge=1)
+    hidden: int = Field(96, ge=1)
+    layers: int = Field(2, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    hidden_dropout: float = Field(0.0, ge=0, lt=1)
+    input_dropout: float = Field(0.0, ge=0, lt=1)
+    embedding_dropout: float = Field(0.0, ge=0, lt=1)
+    weight_drop: float = Field(0.0, ge=0, lt=1)
+    activation_penalty: float = Field(0.0, ge=0)
+    slowness_penalty: float = Field(0.0, ge=0)
+
+
+class Training(Section):
+    """How survivors are trained: see `nas.training.TrainingSettings`."""
+
+    steps: int = Field(600, ge=1, description="optimiser steps of the last rung")
+    rungs: int = Field(2, ge=1, description="stretches of training, each twice the one before")
+    reduction: int = Field(2, ge=2, description="of so many candidates one goes to the next rung")
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1.2e-6, ge=0)
+    clip: float = Field(0.25, ge=0)
+    device: str = "auto"
+
+
+class Execution(Section):
+    """Where candidates are evaluated. Nothing of this changes what a run is."""
+
+    executor: Literal["ray", "serial"] = "ray"
+    workers: int | None = Field(None, ge=1)
+    ray_address: str | None = None
+    gpus_per_survivor: float = Field(0.0, ge=0)
+    batch: int = Field(4, ge=1, description="candidates screened by one call")
+    deterministic: bool = False
+    grace: float = Field(60.0, ge=0, description="seconds for running calls after a signal")
+
+
+class SearchConfig(Section):
+    """A whole search."""
+
+    space: Named = Named(name="rnn-cell")
+    controller: Named = Named(name="evolution")
+    scores: tuple[str, ...] = ("hidden-covariance",)
+    task: Named = Named(name="python-text")
+    screen: Size | None = None
+    model: Size = Size()
+    training: Training = Training()
+    execution: Execution = Execution()
+    candidates: int = Field(64, ge=1)
+    survivors: int = Field(4, ge=1)
+    seed: int = Field(0, ge=0)
+    run: Path = Path("runs/search")
+    storage: str | None = None
+
+    @model_validator(mode="after")
+    def _survivors_are_candidates(self) -> "SearchConfig":
+        if self.survivors > self.candidates:
+            raise ValueError(
+                f"survivors is {self.survivors}, more than the {self.candidates} candidates"
+            )
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What must stay the same when a run goes on, flat, by the names one sets it with."""
+        kept = self.model_dump(
+            mode="json", include={"space", "scores", "task", "screen", "model", "training", "seed"}
+        )
+        return _flat(kept)
+
+
+def search_config(
+    file: Path | None, settings: Sequence[str], flags: Mapping[str, Any]
+) -> SearchConfig:
+    """The configuration that a command line asks for.
+
+    settings: `a.b=value` in TOML's notation; a value that is no TOML is a string.
+    flags: dotted names with values; None leaves a setting as it is.
+    Raises `BadInput`; the message names the key.
+    """
+    data = read_toml(file) if file else {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise BadInput(f'--set {setting}: write it as key=value, as in "training.steps=300"')
+        _put(data, key.strip(), _toml_value(text.strip()))
+    for key, value in flags.items():
+        if value is not None:
+            _put(data, key, value)
+    try:
+        return SearchConfig.model_validate(data)
+    except ValidationError as error:
+        raise BadInput(_first_problem(error, str(file) if file else "the settings")) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Raises `BadInput` when the file is not there or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist: name a TOML file, or leave it out") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as TOML: {error}") from None
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _put(data: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key; a name alone may stand for a section that has a name."""
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = data.setdefault(section, {})
+        if not isinstance(inner, dict):
+            inner = data[section] = {"name": inner}
+        data = inner
+    data[last] = value
+
+
+def _first_problem(error: ValidationError, where: str) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = f"unknown key; there are {', '.join(_keys_beside(problem['loc']))}"
+    given = "" if problem["type"] == "extra_forbidden" or not key else f", not {problem['input']!r}"
+    return f"{where}: {key + ': ' if key else ''}{message}{given}"
+
+
+def _keys_beside(location: Sequence[str | int]) -> list[str]:
+    section: Any = SearchConfig
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        section = Size if annotation == (Size | None) else annotation
+    return sorted(section.model_fields)
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(data, dict):
+        return {prefix: data}
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
+    return flat

@@ -1,0 +1,29 @@
+"""The controllers by name: each makes an Optuna sampler from a random generator."""
+
+import numpy as np
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+from policies.evolution import RegularisedEvolution
+from policies.path_sampler import PathSampler
+
+
+def random(rng: np.random.Generator) -> BaseSampler:
+    """Uniform random search."""
+    return RandomSampler(seed=_seed(rng))
+
+
+def tpe(rng: np.random.Generator, startup: int = 10) -> BaseSampler:
+    """Optuna's tree-structured Parzen estimator; the first `startup` proposals are random."""
+    return TPESampler(seed=_seed(rng), n_startup_trials=startup)
+
+
+def evolution(
+    rng: np.random.Generator, population: int = 20, tournament: int = 5
+) -> BaseSampler:
+    """Regularised evolution (Real et al. 2019)."""
+    policy = RegularisedEvolution(rng, population=population, tournament=tournament)
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))

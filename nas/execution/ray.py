@@ -1,0 +1,109 @@
+"""Candidates evaluated by Ray's workers, on this machine or on a cluster."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# A task without a GPU must not have the machine's GPUs hidden from it: scores may use them.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray  # noqa: E402
+from ray.exceptions import RayError, RayTaskError  # noqa: E402
+
+from nas.execution.executor import (  # noqa: E402
+    CandidateFailed,
+    Done,
+    Handle,
+    Outcome,
+    Resources,
+    WorkerLost,
+    attempt,
+)
+
+OBJECT_STORE_BYTES = 512 * 2**20
+
+
+class NoRay(RuntimeError):
+    """Ray cannot be started or joined; the message says what to do."""
+
+
+class RayExecutor:
+    """Starts Ray here with `workers` CPUs, or joins the cluster at `address`.
+
+    address: "host:port", "auto" for a cluster this machine belongs to, None to start Ray.
+    workers: how many calls run at the same time; None for all CPUs.
+
+    A call whose worker dies is not repeated by Ray: the driver counts and repeats.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        address: str | None = None,
+        object_store_bytes: int = OBJECT_STORE_BYTES,
+    ) -> None:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        self._joined = ray.is_initialized()
+        if not self._joined:
+            try:
+                if address is None:
+                    ray.init(
+                        address="local",
+                        num_cpus=workers,
+                        include_dashboard=False,
+                        object_store_memory=object_store_bytes,
+                        **quiet,
+                    )
+                else:
+                    ray.init(address=address, **quiet)
+            except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise NoRay(
+                    f"Ray cannot be reached at {address or 'this machine'}: {reason}; "
+                    "see `nas doctor`, or use --executor serial"
+                ) from error
+        cpus = int(ray.cluster_resources().get("CPU", 1))
+        self.width = workers or max(1, cpus)
+        self._remote: dict[Callable[..., Any], Any] = {}
+
+    def share(self, value: Any) -> Any:
+        return ray.put(value)
+
+    def submit(
+        self, function: Callable[..., Any], *arguments: Any, resources: Resources
+    ) -> Handle:
+        if function not in self._remote:
+            self._remote[function] = ray.remote(max_retries=0)(_attempted(function))
+        remote = self._remote[function].options(
+            num_cpus=resources.cpus, num_gpus=resources.gpus or None
+        )
+        return remote.remote(*arguments)
+
+    def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, Outcome]]:
+        ready, _ = ray.wait(list(handles), num_returns=1, timeout=seconds)
+        if ready:
+            ready, _ = ray.wait(list(handles), num_returns=len(handles), timeout=0)
+        return [(handle, _outcome(handle)) for handle in ready]
+
+    def close(self) -> None:
+        if not self._joined:
+            ray.shutdown()
+
+
+def _attempted(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        return attempt("evaluate", lambda: function(*arguments))
+
+    call.__name__ = getattr(function, "__name__", "call")
+    return call
+
+
+def _outcome(handle: Handle) -> Outcome:
+    try:
+        value = ray.get(handle)
+    except RayTaskError as error:
+        return CandidateFailed("evaluate", str(error).strip().splitlines()[-1])
+    except RayError as error:
+        return WorkerLost(type(error).__name__)
+    return value if isinstance(value, CandidateFailed) else Done(value)

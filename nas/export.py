@@ -1,0 +1,80 @@
+"""A trained model as files: weights, architecture, an exported program, each read again."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from nas.errors import NasError
+from nas.files import write_atomically
+from nas.tasks.task import Batch
+from search_spaces.architecture import Architecture
+from search_spaces.space import DataShape, ModelShape, ModelSize
+
+TOLERANCE = 1e-4
+
+
+class _Answers(nn.Module):
+    """The model as a function of its inputs alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.model(inputs).answers
+
+
+def write_model(
+    model: nn.Module, architecture: Architecture, folder: Path, shape: ModelShape, batch: Batch
+) -> dict[str, Any]:
+    """Write `model.safetensors`, `architecture.json` and `model.pt2` and compare what they answer.
+
+    batch: inputs for the comparison; the exported program takes inputs of its first sequence's
+        shape.
+    Returns the files and the largest difference. Raises `NasError` when one is beyond 1e-4.
+    """
+    model = model.cpu().eval()
+    inputs = batch.inputs[:1]
+    with torch.no_grad():
+        expected = model(inputs).answers
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    write_atomically(folder / "model.safetensors", save(weights))
+    write_atomically(folder / "architecture.json", describe(architecture, shape))
+    program = torch.export.export(_Answers(model), (inputs,), strict=False)
+    torch.export.save(program, folder / "model.pt2")
+    answers = {
+        "model.safetensors": load_model(folder)(inputs).answers,
+        "model.pt2": torch.export.load(folder / "model.pt2").module()(inputs),
+    }
+    difference = max(float((a - expected).abs().max()) for a in answers.values())
+    if not difference <= TOLERANCE:
+        raise NasError(f"the export in {folder} answers differently: off by {difference:g}")
+    return {
+        "folder": str(folder),
+        "files": ["architecture.json", *answers],
+        "largest_difference": difference,
+    }
+
+
+def describe(architecture: Architecture, shape: ModelShape) -> str:
+    """JSON from which the untrained model can be built: architecture, data and sizes."""
+    built = {**json.loads(architecture.to_json()), "data": asdict(shape.data)}
+    return json.dumps({**built, "size": asdict(shape.size)}, indent=1)
+
+
+def load_model(folder: Path) -> nn.Module:
+    """The model that `write_model` wrote, in evaluation mode."""
+    from nas.registry import create
+
+    text = (folder / "architecture.json").read_text()
+    described = json.loads(text)
+    shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))
+    space = create("spaces", described["space"])
+    model = space.build(Architecture.from_json(text), shape, torch.Generator())
+    model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
+    return model.eval()

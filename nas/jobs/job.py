@@ -1,0 +1,42 @@
+"""What a job gives the driver: the space it searches and how a candidate is measured."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from nas.execution.executor import CandidateFailed
+from nas.training import Trained
+from search_spaces.architecture import Architecture
+from search_spaces.space import SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What is known of a candidate without training it.
+
+    parameters, flops: of the model that would be trained.
+    scores: by name, the one to search by first; all finite.
+    """
+
+    parameters: int
+    flops: int
+    scores: dict[str, float]
+    seconds: float
+
+
+class Job(Protocol):
+    """Sent once to every worker; its methods depend on nothing but their arguments."""
+
+    @property
+    def space(self) -> SearchSpace: ...
+
+    def screen(
+        self, candidates: list[tuple[int, Architecture]]
+    ) -> list[Screened | CandidateFailed]:
+        """Judge candidates, given by number, without training them."""
+        ...
+
+    def train(
+        self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
+    ) -> Trained | CandidateFailed:
+        """Train one candidate up to step `until`, from its checkpoint where it has one."""
+        ...

@@ -1,0 +1,122 @@
+"""What can be named on the command line: spaces, controllers, scores and tasks."""
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from nas.errors import BadInput
+
+Kind = Literal["spaces", "controllers", "scores", "tasks"]
+
+BUILT_IN: dict[Kind, dict[str, str]] = {
+    "spaces": {"rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace"},
+    "controllers": {
+        "random": "nas.controllers:random",
+        "tpe": "nas.controllers:tpe",
+        "evolution": "nas.controllers:evolution",
+    },
+    "scores": {
+        "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",
+        "parameters": "nas.scores.size:ParameterCount",
+        "flops": "nas.scores.size:FlopCount",
+    },
+    "tasks": {
+        "python-text": "nas.tasks.python_text:load_python_text",
+        "language-model": "nas.tasks.text:load_language_model",
+        "reber": "nas.tasks.reber:load_reber",
+        "n-parity": "nas.tasks.n_parity:load_n_parity",
+        "digits": "nas.tasks.images:load_digits",
+        "images": "nas.tasks.images:load_images",
+    },
+}
+
+# What each must have, in words and as attributes.
+CONTRACTS: dict[Kind, tuple[str, ...]] = {
+    "spaces": ("name", "decide", "build"),
+    "controllers": (),
+    "scores": ("name", "higher_is_better", "__call__"),
+    "tasks": (
+        "name",
+        "metric",
+        "higher_is_better",
+        "carries_state",
+        "shape",
+        "training_batches",
+        "validation_batches",
+        "score_batch",
+        "loss",
+        "measure",
+    ),
+}
+
+
+def available(kind: Kind) -> dict[str, str]:
+    """Name → `module:attribute` of what is built in and of what installed packages register
+    under the entry-point group `nas.spaces`, `nas.controllers`, `nas.scores` or `nas.tasks`."""
+    registered = {entry.name: entry.value for entry in entry_points(group=f"nas.{kind}")}
+    return {**registered, **BUILT_IN[kind]}
+
+
+def resolve(kind: Kind, name: str) -> Any:
+    """What a name or a `package.module:attribute` stands for.
+
+    Raises `BadInput` when there is no such thing.
+    """
+    reference = name if ":" in name else available(kind).get(name)
+    singular = kind.removesuffix("s")
+    if reference is None:
+        known = ", ".join(available(kind))
+        raise BadInput(
+            f'no {singular} "{name}": there are {known}, or name your own as package.module:name'
+        )
+    module_name, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except ImportError as error:
+        raise BadInput(f'{singular} "{name}" cannot be imported: {error}') from error
+    except AttributeError:
+        raise BadInput(
+            f'{singular} "{name}": module {module_name} has no "{attribute}"'
+        ) from None
+
+
+def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
+    """The named thing, made with the options if it is a class or a function, and checked.
+
+    Raises `BadInput` for an unknown option or for a thing that lacks part of its contract.
+    """
+    thing = resolve(kind, name)
+    singular = kind.removesuffix("s")
+    lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
+    if isinstance(thing, type) or lacks and callable(thing):
+        thing = _called(f'{singular} "{name}"', thing, dict(options or {}))
+        lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
+    elif options:
+        raise BadInput(f'{singular} "{name}" takes no options, but got {", ".join(options)}')
+    if lacks:
+        raise BadInput(
+            f'{singular} "{name}" has no {", ".join(lacks)}: a {singular} needs '
+            f"{', '.join(CONTRACTS[kind])}"
+        )
+    return thing
+
+
+def _called(what: str, function: Any, options: dict[str, Any]) -> Any:
+    import inspect
+
+    accepted = inspect.signature(function).parameters
+    unknown = [name for name in options if name not in accepted]
+    if unknown:
+        raise BadInput(f"{what} takes no {unknown[0]}: it takes {', '.join(accepted) or 'nothing'}")
+    missing = [
+        name
+        for name, parameter in accepted.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and name not in options
+    ]
+    if missing:
+        flag = "--data PATH" if missing[0] == "data" else f"the option {missing[0]}"
+        raise BadInput(f"{what} needs {flag}")
+    return function(**options)

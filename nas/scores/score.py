@@ -1,0 +1,29 @@
+"""What every training-free score provides."""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from nas.tasks.task import Batch
+
+
+class ScoreFailed(ValueError):
+    """The score cannot be computed for this model; the message says why."""
+
+
+@runtime_checkable
+class Score(Protocol):
+    """Judges a model that has not been trained.
+
+    Called with the model in evaluation mode, a batch of the task and a seeded generator, it
+    returns its values by name, the one to search by first, and raises `ScoreFailed` for a model
+    that it cannot judge.
+    """
+
+    name: str
+    higher_is_better: bool
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> dict[str, float]: ...

@@ -1,0 +1,93 @@
+"""What every task provides: data, loss, metric."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from search_spaces.space import DataShape
+
+
+class BadData(ValueError):
+    """Data that no task can be made of; the message names the file and the remedy."""
+
+
+class Batch(NamedTuple):
+    """Inputs as the task's `DataShape` says.
+
+    targets: the right answers as class or token numbers, `[B, T]` or `[B]`.
+    lengths: `[B]` steps that count, None when all do.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    lengths: Tensor | None = None
+
+
+class Measured(NamedTuple):
+    """loss: mean cross-entropy in nats an answer. metric: the task's metric."""
+
+    loss: float
+    metric: float
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Data, loss and metric. Holds numpy arrays only, so that it is shared without copies.
+
+    metric: "perplexity" or "accuracy", say.
+    higher_is_better: of the metric.
+    carries_state: a training or validation batch goes on where the one before it ended.
+    """
+
+    name: str
+    metric: str
+    higher_is_better: bool
+    carries_state: bool
+
+    @property
+    def shape(self) -> DataShape: ...
+
+    def training_batches(self, seed: int) -> Iterator[Batch]:
+        """Endless, and the same for the same seed."""
+        ...
+
+    def validation_batches(self) -> Iterator[Batch]: ...
+
+    def test_batches(self) -> Iterator[Batch]:
+        """Touched once, at the end."""
+        ...
+
+    def score_batch(self, seed: int) -> Batch:
+        """The batch that training-free scores look at; of the validation data."""
+        ...
+
+    def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of a batch, a scalar."""
+        ...
+
+    def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
+        """Loss and metric over pairs of answers and targets."""
+        ...
+
+
+def cross_entropy(answers: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of `[…, classes]` against class numbers `[…]`, in nats."""
+    return functional.cross_entropy(answers.flatten(0, -2), targets.flatten())
+
+
+def mean_cross_entropy(answered: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+    """Cross-entropy and accuracy, both averaged over all answers."""
+    loss = correct = answers_seen = 0.0
+    for answers, targets in answered:
+        loss += float(cross_entropy(answers, targets)) * targets.numel()
+        correct += float((answers.argmax(-1) == targets).sum())
+        answers_seen += targets.numel()
+    return loss / answers_seen, correct / answers_seen
+
+
+def tensor(array) -> Tensor:
+    """A copy as a tensor: shared arrays are read-only."""
+    return torch.tensor(array)

@@ -1,0 +1,181 @@
+"""The one training loop: a rung at a time, from checkpoint to checkpoint."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from nas.tasks.task import Batch, Measured, Task
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """How a candidate is trained; the defaults are those of NAS-Bench-NLP (section 4.1).
+
+    learning_rate, weight_decay: of Adam.
+    clip: largest norm of all gradients together; 0 for none.
+    device: "cpu", "cuda" or "auto".
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 1.2e-6
+    clip: float = 0.25
+    device: str = "auto"
+
+
+class Diverged(ValueError):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a rung yields: the mean training loss, the validation, the checkpoint, the time."""
+
+    step: int
+    train_loss: float
+    validation: Measured
+    checkpoint: bytes
+    seconds: float
+
+
+def train_rung(
+    model: nn.Module,
+    task: Task,
+    settings: TrainingSettings,
+    seed: int,
+    until: int,
+    checkpoint: bytes | None = None,
+) -> Trained:
+    """Train up to step `until`, from the checkpoint where there is one, and validate.
+
+    Equal arguments give equal results on the same machine: the data depend on the seed and the
+    step, dropout on the seed and the step at which the rung begins.
+    Raises `Diverged` when the loss is not finite.
+    """
+    started = time.perf_counter()
+    device = torch.device(best_device() if settings.device == "auto" else settings.device)
+    model.to(device)
+    optimizer = torch.optim.Adam(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    step, state = 0, None
+    if checkpoint is not None:
+        step, state = restore(checkpoint, model, optimizer)
+    torch.manual_seed(seed + step)
+    batches = islice(task.training_batches(seed), step, until)
+    total = 0.0
+    for number, batch in enumerate(batches, start=step):
+        loss, state = _step(model, task, settings, optimizer, on_device(batch, device), state)
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss is {loss} at step {number + 1}")
+        total += loss
+    validation = evaluate(model, task, task.validation_batches())
+    if not math.isfinite(validation.loss):
+        raise Diverged(f"the validation loss is {validation.loss} at step {until}")
+    return Trained(
+        step=until,
+        train_loss=total / max(1, until - step),
+        validation=validation,
+        checkpoint=snapshot(until, model, optimizer, state),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def evaluate(model: nn.Module, task: Task, batches: Iterator[Batch]) -> Measured:
+    """Loss and metric of the model on the batches, dropout off."""
+    device = next(model.parameters()).device
+    model.eval()
+
+    def answered() -> Iterator[tuple[Tensor, Tensor]]:
+        state = None
+        for batch in batches:
+            inputs, targets, lengths = on_device(batch, device)
+            output = model(inputs, _fitting(state, inputs), lengths)
+            state = output.state if task.carries_state else None
+            yield output.answers, targets
+
+    with torch.inference_mode():
+        return task.measure(answered())
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on the device."""
+    return Batch(*(None if tensor is None else tensor.to(device) for tensor in batch))  # type: ignore[arg-type]
+
+
+def best_device() -> str:
+    """ "cuda" where there is a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _step(
+    model: nn.Module,
+    task: Task,
+    settings: TrainingSettings,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    state: Any,
+) -> tuple[float, Any]:
+    """One optimiser step; returns the loss and the state to go on with."""
+    model.train()
+    output = model(batch.inputs, _fitting(state, batch.inputs), batch.lengths)
+    loss = task.loss(output.answers, batch.targets)
+    optimizer.zero_grad()
+    (loss + output.penalty).backward()
+    if settings.clip:
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    optimizer.step()
+    carried = None
+    if task.carries_state and output.state is not None:
+        carried = tuple(tuple(s.detach() for s in layer) for layer in output.state)
+    return float(loss.detach()), carried
+
+
+def _fitting(state: Any, inputs: Tensor) -> Any:
+    """The carried state, or None where a batch has another number of sequences."""
+    return None if state is None or len(state[0][0]) != len(inputs) else state
+
+
+def snapshot(step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: Any) -> bytes:
+    """Model, Adam's moments, carried state and step as safetensors."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for i, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{i}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    for i, layer in enumerate(state or ()):
+        tensors |= {f"state.{i}.{j}": value for j, value in enumerate(layer)}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return save({**tensors, "step": torch.tensor(step)})
+
+
+def restore(
+    checkpoint: bytes, model: nn.Module, optimizer: torch.optim.Optimizer | None = None
+) -> tuple[int, Any]:
+    """Load a snapshot into the model and the optimiser; returns its step and carried state."""
+    tensors = load(checkpoint)
+    device = next(model.parameters()).device
+    model.load_state_dict(_below(tensors, "model."))
+    if optimizer is not None:
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below(tensors, "adam.").items():
+            i, _, moment = name.partition(".")
+            moments.setdefault(int(i), {})[moment] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    layers: dict[int, list[Tensor]] = {}
+    for name, value in sorted(_below(tensors, "state.").items()):
+        layers.setdefault(int(name.split(".")[0]), []).append(value.to(device))
+    state = tuple(tuple(layers[i]) for i in sorted(layers)) or None
+    return int(tensors["step"]), state
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,57 @@
+"""Regularised evolution: a population that forgets its oldest, and mutates its fittest."""
+
+from collections import deque
+
+import numpy as np
+
+from policies.path_sampler import Path
+
+
+class RegularisedEvolution:
+    """Tournament selection, one changed decision a child, death by age.
+
+    Real et al. 2019, https://arxiv.org/abs/1802.01548, algorithm 1. Until the population is
+    full, proposals are random. Decisions after the changed one keep the parent's answers where
+    these are still options.
+
+    population: how many of the latest candidates may be parents (P in the paper).
+    tournament: how many of them compete to be the parent (S in the paper).
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, population: int = 20, tournament: int = 5
+    ) -> None:
+        if not 1 <= tournament <= population:
+            raise ValueError(f"tournament is {tournament}, must be 1 to {population}")
+        self.rng = rng
+        self.tournament = tournament
+        self.alive: deque[tuple[Path, float]] = deque(maxlen=population)
+        self._parent: dict[str, int] = {}
+        self._changed: str | None = None
+
+    def choose(self, path: Path, name: str, options: int) -> int:
+        if not path:
+            self._select()
+        index = self._parent.get(name)
+        if index is None or index >= options:
+            return int(self.rng.integers(options))
+        if name == self._changed and options > 1:
+            other = int(self.rng.integers(options - 1))
+            return other + (other >= index)
+        return index
+
+    def learn(self, path: Path, reward: float | None) -> None:
+        if reward is not None and path:
+            self.alive.append((path, reward))
+
+    def _select(self) -> None:
+        """Pick the parent of the next child and the decision that the child changes."""
+        self._parent, self._changed = {}, None
+        if len(self.alive) < (self.alive.maxlen or 0):
+            return
+        entrants = self.rng.choice(len(self.alive), self.tournament, replace=False)
+        parent, _ = max((self.alive[i] for i in entrants), key=lambda entry: entry[1])
+        self._parent = {d.name: d.index for d in parent}
+        open_names = [d.name for d in parent if d.options > 1]
+        if open_names:
+            self._changed = open_names[self.rng.integers(len(open_names))]

@@ -1,0 +1,132 @@
+"""Controllers that answer one decision after the other, as samplers of an Optuna study."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answered question: the index taken among so many options."""
+
+    name: str
+    index: int
+    options: int
+
+
+Path = tuple[Decision, ...]
+
+
+class Policy(Protocol):
+    """What a controller must be able to do."""
+
+    def choose(self, path: Path, name: str, options: int) -> int:
+        """The index of the option to take after the decisions of `path`.
+
+        An empty path begins a new proposal.
+        """
+        ...
+
+    def learn(self, path: Path, reward: float | None) -> None:
+        """What came of a proposal: higher is better, None when it failed."""
+        ...
+
+
+class PathSampler(BaseSampler):
+    """Lets a policy drive any Optuna study of integer and categorical parameters.
+
+    policy: answers the decisions; its state is rebuilt from the study's finished trials when
+        the sampler first meets a study that has some, so that nothing else need be stored.
+    seed: for parameters that are no choices (floats), which are drawn at random.
+
+    >>> import optuna
+    >>> from policies.evolution import RegularisedEvolution
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> policy = RegularisedEvolution(np.random.default_rng(0), population=10)
+    >>> study = optuna.create_study(sampler=PathSampler(policy))
+    >>> study.optimize(lambda trial: abs(trial.suggest_int("n", 0, 100) - 42), n_trials=100)
+    >>> study.best_value < 10
+    True
+    """
+
+    def __init__(self, policy: Policy, seed: int | None = None) -> None:
+        self.policy = policy
+        self._random = RandomSampler(seed)
+        self._learnt: set[int] = set()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Learn from finished trials that this sampler has not seen told."""
+        if not self._learnt:
+            for old in study.get_trials(deepcopy=False):
+                if old.state.is_finished():
+                    self._learn(study, old, old.state, old.values)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        options = _options(param_distribution)
+        if options is None:
+            return self._random.sample_independent(study, trial, param_name, param_distribution)
+        return options[self.policy.choose(path_of(trial), param_name, len(options))]
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        self._learn(study, trial, state, values)
+
+    def _learn(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        self._learnt.add(trial.number)
+        reward = None
+        if state == TrialState.COMPLETE and values is not None:
+            sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+            reward = sign * values[0]
+        self.policy.learn(path_of(trial), reward)
+
+
+def path_of(trial: FrozenTrial) -> Path:
+    """The decisions of a trial in the order in which they were made."""
+    path = []
+    for name, value in trial.params.items():
+        options = _options(trial.distributions[name])
+        if options is not None:
+            path.append(Decision(name, options.index(value), len(options)))
+    return tuple(path)
+
+
+def _options(distribution: BaseDistribution) -> Sequence[Any] | None:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    if isinstance(distribution, IntDistribution):
+        return range(distribution.low, distribution.high + 1, distribution.step)
+    return None

@@ -1,0 +1,123 @@
+"""Decisions: the questions a search space asks, and who answers them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+Answer = None | bool | int | float | str
+Answers = dict[str, Answer]
+T = TypeVar("T")
+Option = TypeVar("Option", bound=Answer)
+
+
+class InvalidArchitecture(ValueError):
+    """The answers lead to nothing that may be built; the message says why."""
+
+
+class Trial(Protocol):
+    """What is needed of an `optuna.Trial`."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+    def suggest_int(self, name: str, low: int, high: int) -> int: ...
+
+
+class Decisions:
+    """Asks for one decision after the other and remembers the answers.
+
+    answer: is called with the full name of a decision and its options, and returns one of them.
+    answers: all answers so far by full name, in the order in which they were asked for.
+
+    A name is asked for once. The options of `choose` never change for a name; the bounds of
+    `integer` may (Optuna refuses a categorical parameter whose choices change).
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[str, Sequence[Any]], Any],
+        *,
+        prefix: str = "",
+        answers: Answers | None = None,
+    ) -> None:
+        self._answer = answer
+        self._prefix = prefix
+        self.answers: Answers = {} if answers is None else answers
+
+    def choose(self, name: str, options: Sequence[Option]) -> Option:
+        """One of the options."""
+        return self._ask(name, tuple(options))
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """A whole number from low to high, both included."""
+        return self._ask(name, range(low, high + 1))
+
+    def scope(self, name: str) -> "Decisions":
+        """The same decisions, with names that begin with `name/`."""
+        return Decisions(self._answer, prefix=f"{self._prefix}{name}/", answers=self.answers)
+
+    def _ask(self, name: str, options: Sequence[Any]) -> Any:
+        path = self._prefix + name
+        if path in self.answers:
+            raise ValueError(f'decision "{path}" is asked for twice: give each its own name')
+        if not options:
+            raise InvalidArchitecture(f'decision "{path}" has no options')
+        answer = self._answer(path, options)
+        self.answers[path] = answer
+        return answer
+
+
+def from_trial(trial: Trial) -> Decisions:
+    """Decisions answered by the sampler of an Optuna study."""
+
+    def answer(name: str, options: Sequence[Any]) -> Any:
+        if isinstance(options, range):
+            return trial.suggest_int(name, options[0], options[-1])
+        return trial.suggest_categorical(name, options)
+
+    return Decisions(answer)
+
+
+def at_random(rng: np.random.Generator) -> Decisions:
+    """Decisions answered uniformly at random."""
+    return Decisions(lambda _, options: options[int(rng.integers(len(options)))])
+
+
+def replayed(answers: Mapping[str, Answer], otherwise: Decisions | None = None) -> Decisions:
+    """Decisions answered from a record.
+
+    otherwise: answers what the record does not hold or holds no longer legally.
+    Without it such a decision raises `InvalidArchitecture`.
+    """
+
+    def answer(name: str, options: Sequence[Any]) -> Any:
+        if name in answers and answers[name] in options:
+            return answers[name]
+        if otherwise is not None:
+            return otherwise._answer(name, options)
+        held = f"is {answers[name]!r} in the record" if name in answers else "is not in the record"
+        raise InvalidArchitecture(f'decision "{name}" {held}, the options are {list(options)}')
+
+    return Decisions(answer)
+
+
+def enumerated(decide: Callable[[Decisions], T]) -> Iterator[tuple[T, Answers]]:
+    """Every architecture that `decide` can reach, with its answers; invalid ones are left out."""
+    prefix: list[int] = []
+    while True:
+        trail: list[tuple[int, int]] = []  # index taken, number of options
+
+        def answer(_: str, options: Sequence[Any], trail: list = trail) -> Any:
+            index = prefix[len(trail)] if len(trail) < len(prefix) else 0
+            trail.append((index, len(options)))
+            return options[index]
+
+        decisions = Decisions(answer)
+        try:
+            yield decide(decisions), decisions.answers
+        except InvalidArchitecture:
+            pass
+        while trail and trail[-1][0] + 1 == trail[-1][1]:
+            trail.pop()
+        if not trail:
+            return
+        prefix = [index for index, _ in trail[:-1]] + [trail[-1][0] + 1]

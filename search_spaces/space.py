@@ -1,0 +1,85 @@
+"""What every search space provides, and the shape of the model it is asked to build."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions
+
+
+@dataclass(frozen=True, slots=True)
+class DataShape:
+    """What a task's batches hold.
+
+    kind: "tokens": integers `[B, T]`, below `inputs`; "features": floats `[B, T, inputs]`;
+        "images": floats `[B, inputs channels, height, width]`.
+    inputs: size of the vocabulary, or features a step, or channels.
+    outputs: size of the answer: vocabulary or classes.
+    every_step: an answer after every step `[B, T, outputs]`, or one a sequence `[B, outputs]`.
+    height, width: of images.
+    """
+
+    kind: Literal["tokens", "features", "images"]
+    inputs: int
+    outputs: int
+    every_step: bool
+    height: int = 0
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """How large and how regularised a model is built.
+
+    embedding, hidden, layers: sizes; a language model ties its last layer to the embedding.
+    dropout, hidden_dropout, input_dropout, embedding_dropout, weight_drop: shares dropped of
+        the last output, between layers, of the embedded input, of whole words, and of
+        recurrent weights (Merity et al. 2018, https://arxiv.org/abs/1708.02182, section 4).
+    activation_penalty, slowness_penalty: factors of AR and TAR (same paper, section 4.7).
+    """
+
+    embedding: int = 64
+    hidden: int = 96
+    layers: int = 2
+    dropout: float = 0.0
+    hidden_dropout: float = 0.0
+    input_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    weight_drop: float = 0.0
+    activation_penalty: float = 0.0
+    slowness_penalty: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """Everything but the architecture that a model is built from."""
+
+    data: DataShape
+    size: ModelSize = ModelSize()
+
+
+@runtime_checkable
+class SearchSpace(Protocol):
+    """What can be built."""
+
+    name: str
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        """Ask for all decisions and return what they describe; pure and cheap.
+
+        Raises `InvalidArchitecture` when the answers describe nothing that may be built.
+        """
+        ...
+
+    def build(
+        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
+    ) -> nn.Module:
+        """The untrained model, its weights drawn from the generator.
+
+        The model is called as `model(inputs, state=None, lengths=None)` and returns
+        `(answers, state, penalty)`: see `search_spaces.rnn_cell.model.Output`.
+        """
+        ...
