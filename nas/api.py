@@ -4,17 +4,18 @@ import json
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from nas.config import SearchConfig
+from nas.config import SearchConfig, search_config
 from nas.controller import Controller
-from nas.driver import Driver, Plan
+from nas.driver import Driver, Plan, Watcher
 from nas.errors import BadInput, Interrupted, NasError
 from nas.execution.executor import CandidateFailed, Executor, Resources
 from nas.execution.serial import SerialExecutor
@@ -39,14 +40,18 @@ SCHEMA = 1
 PUBLISHED_SIZE = ModelSize(embedding=400, hidden=600, layers=3)  # of NAS-Bench-NLP
 
 
-def search(config: SearchConfig | None = None, **settings: Any) -> RunSummary:
+def search(
+    config: SearchConfig | None = None, *, watchers: Sequence[Watcher] = (), **settings: Any
+) -> RunSummary:
     """Search, train the survivors, write the report; go on with the run where it exists.
 
     config: all settings; or `settings` by name, as in `search(candidates=16, run="runs/mine")`.
+    watchers: are told of every result as it comes.
     Returns the run to look into: its candidates with scores, rungs and failures.
-    Raises `BadInput`, `RunLocked` while another driver has the run, `Interrupted` on a signal.
+    Raises `BadInput`, `RunLocked` while another driver has the run, `Interrupted` on a signal,
+    `NasError` when no candidate could be trained.
     """
-    config = config or SearchConfig.model_validate(settings)
+    config = config or search_config(None, (), settings)
     started = time.monotonic()
     job = search_job(config)
     plan = search_plan(config, job)
@@ -65,7 +70,8 @@ def search(config: SearchConfig | None = None, **settings: Any) -> RunSummary:
         try:
             with _executor(config) as executor, stop_on_signals(config.execution.grace) as stop:
                 controller = _controller(config, plan, len(run.trials()))
-                driver = Driver(run, controller, job, executor, plan, [progress, tracker])
+                told = [progress, tracker, *watchers]
+                driver = Driver(run, controller, job, executor, plan, told)
                 with progress:
                     driver.search(stop)
         except Interrupted:
@@ -74,7 +80,14 @@ def search(config: SearchConfig | None = None, **settings: Any) -> RunSummary:
         finally:
             tracker.close()
         keep(finished=True)
-    return report(config.run)
+    summary = report(config.run)
+    if not any(c.rungs for c in summary.candidates):
+        reasons = Counter(c.failed for c in summary.candidates)
+        reason, times = reasons.most_common(1)[0]
+        raise NasError(
+            f"no candidate could be trained; {times} of {len(summary.candidates)}: {reason}"
+        )
+    return summary
 
 
 def search_job(config: SearchConfig) -> SearchJob:
@@ -209,15 +222,14 @@ def train(
     job = search_job(config.model_copy(update={"scores": ()}))
     (screened,) = job.screen([(0, architecture)])
     trained = job.train(0, architecture, config.training.steps, None)
-    for result in (screened, trained):
-        if isinstance(result, CandidateFailed):
-            raise NasError(f"architecture {architecture.digest()} failed: {result}")
+    if isinstance(screened, CandidateFailed) or isinstance(trained, CandidateFailed):
+        reason = screened if isinstance(screened, CandidateFailed) else trained
+        raise NasError(f"architecture {architecture.digest()} failed: {reason}")
     model = job.build(architecture, job.train_size, 0)
     restore(trained.checkpoint, model)
     tested = evaluate(model, job.task, job.task.test_batches())
     if folder is not None:
-        shape = ModelShape(job.task.shape, job.train_size)
-        write_model(model, architecture, folder, shape, job.task.score_batch(config.seed))
+        _write_model(model, architecture, config, job, folder)
     return {
         "digest": architecture.digest(),
         "parameters": screened.parameters,
@@ -334,9 +346,16 @@ def export(folder: Path, to: Path, number: int | None = None) -> dict[str, Any]:
     job = search_job(config)
     model = job.build(candidate.architecture, job.train_size, 0)
     restore((folder / candidate.rungs[-1].checkpoint).read_bytes(), model)
-    shape = ModelShape(job.task.shape, job.train_size)
-    files = write_model(model, candidate.architecture, to, shape, job.task.score_batch(config.seed))
+    files = _write_model(model, candidate.architecture, config, job, to)
     return {"candidate": candidate.number, "digest": candidate.digest, **files}
+
+
+def _write_model(
+    model: nn.Module, architecture: Architecture, config: SearchConfig, job: SearchJob, to: Path
+) -> dict[str, Any]:
+    shape = ModelShape(job.task.shape, job.train_size)
+    batch = job.task.score_batch(config.seed)
+    return write_model(model, architecture, config.space.name, shape, batch, to)
 
 
 def _about(config: SearchConfig, job: SearchJob) -> dict[str, Any]:

@@ -36,27 +36,31 @@ class Named(Section):
 class Size(Section):
     """Sizes and regularisation of a model: see `search_spaces.space.ModelSize`."""
 
-    embedding: int = Field(64, ge=1)
-    hidden: int = Field(96, ge=1)
-    layers: int = Field(2, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    hidden_dropout: float = Field(0.0, ge=0, lt=1)
-    input_dropout: float = Field(0.0, ge=0, lt=1)
-    embedding_dropout: float = Field(0.0, ge=0, lt=1)
-    weight_drop: float = Field(0.0, ge=0, lt=1)
-    activation_penalty: float = Field(0.0, ge=0)
-    slowness_penalty: float = Field(0.0, ge=0)
+    embedding: int = Field(default=64, ge=1)
+    hidden: int = Field(default=96, ge=1)
+    layers: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    hidden_dropout: float = Field(default=0.0, ge=0, lt=1)
+    input_dropout: float = Field(default=0.0, ge=0, lt=1)
+    embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
+    weight_drop: float = Field(default=0.0, ge=0, lt=1)
+    activation_penalty: float = Field(default=0.0, ge=0)
+    slowness_penalty: float = Field(default=0.0, ge=0)
 
 
 class Training(Section):
     """How survivors are trained: see `nas.training.TrainingSettings`."""
 
-    steps: int = Field(600, ge=1, description="optimiser steps of the last rung")
-    rungs: int = Field(2, ge=1, description="stretches of training, each twice the one before")
-    reduction: int = Field(2, ge=2, description="of so many candidates one goes to the next rung")
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1.2e-6, ge=0)
-    clip: float = Field(0.25, ge=0)
+    steps: int = Field(default=600, ge=1, description="optimiser steps of the last rung")
+    rungs: int = Field(
+        default=2, ge=1, description="stretches of training, each twice the one before"
+    )
+    reduction: int = Field(
+        default=2, ge=2, description="of so many candidates one goes to the next rung"
+    )
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1.2e-6, ge=0)
+    clip: float = Field(default=0.25, ge=0)
     device: str = "auto"
 
 
@@ -64,12 +68,12 @@ class Execution(Section):
     """Where candidates are evaluated. Nothing of this changes what a run is."""
 
     executor: Literal["ray", "serial"] = "ray"
-    workers: int | None = Field(None, ge=1)
+    workers: int | None = Field(default=None, ge=1)
     ray_address: str | None = None
-    gpus_per_survivor: float = Field(0.0, ge=0)
-    batch: int = Field(4, ge=1, description="candidates screened by one call")
+    gpus_per_survivor: float = Field(default=0.0, ge=0)
+    batch: int = Field(default=4, ge=1, description="candidates screened by one call")
     deterministic: bool = False
-    grace: float = Field(60.0, ge=0, description="seconds for running calls after a signal")
+    grace: float = Field(default=60.0, ge=0, description="seconds for running calls after a signal")
 
 
 class SearchConfig(Section):
@@ -83,9 +87,9 @@ class SearchConfig(Section):
     model: Size = Size()
     training: Training = Training()
     execution: Execution = Execution()
-    candidates: int = Field(64, ge=1)
-    survivors: int = Field(4, ge=1)
-    seed: int = Field(0, ge=0)
+    candidates: int = Field(default=64, ge=1)
+    survivors: int = Field(default=4, ge=1)
+    seed: int = Field(default=0, ge=0)
     run: Path = Path("runs/search")
     storage: str | None = None
 

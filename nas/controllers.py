@@ -17,9 +17,7 @@ def tpe(rng: np.random.Generator, startup: int = 10) -> BaseSampler:
     return TPESampler(seed=_seed(rng), n_startup_trials=startup)
 
 
-def evolution(
-    rng: np.random.Generator, population: int = 20, tournament: int = 5
-) -> BaseSampler:
+def evolution(rng: np.random.Generator, population: int = 20, tournament: int = 5) -> BaseSampler:
     """Regularised evolution (Real et al. 2019)."""
     policy = RegularisedEvolution(rng, population=population, tournament=tournament)
     return PathSampler(policy, seed=_seed(rng))

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from nas.controller import Controller
@@ -49,7 +49,7 @@ class Plan:
     scored: bool = True
     higher_is_better: bool = True
     deterministic: bool = False
-    training: Resources = Resources()
+    training: Resources = field(default_factory=Resources)
 
 
 class Watcher(Protocol):
@@ -185,7 +185,7 @@ class Driver:
         values = {
             n: self._screen_value(candidate)
             for n, candidate in self.candidates.items()
-            if n not in self._unscreened and _is_alive(candidate)
+            if candidate.parameters is not None and _is_alive(candidate)
         }
         for step, places in zip(self.plan.steps, self.plan.places, strict=True):
             going = promoted(values, unfinished, places)
@@ -250,9 +250,10 @@ class Driver:
         if isinstance(outcome, WorkerLost):
             self._repeat(call, outcome.reason)
             return
-        results = [outcome] * len(call.candidates)
         if isinstance(outcome, Done):
             results = outcome.value if call.until is None else [outcome.value]
+        else:
+            results = [outcome] * len(call.candidates)
         for number, result in zip(call.candidates, results, strict=True):
             self._settle(number)
             if isinstance(result, CandidateFailed):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nas.errors import NasError
 from nas.files import write_atomically
+from nas.registry import create
 from nas.tasks.task import Batch
 from search_spaces.architecture import Architecture
 from search_spaces.space import DataShape, ModelShape, ModelSize
@@ -30,10 +31,16 @@ class _Answers(nn.Module):
 
 
 def write_model(
-    model: nn.Module, architecture: Architecture, folder: Path, shape: ModelShape, batch: Batch
+    model: nn.Module,
+    architecture: Architecture,
+    space: str,
+    shape: ModelShape,
+    batch: Batch,
+    folder: Path,
 ) -> dict[str, Any]:
     """Write `model.safetensors`, `architecture.json` and `model.pt2` and compare what they answer.
 
+    space: the name under which the architecture's space is found.
     batch: inputs for the comparison; the exported program takes inputs of its first sequence's
         shape.
     Returns the files and the largest difference. Raises `NasError` when one is beyond 1e-4.
@@ -44,7 +51,7 @@ def write_model(
         expected = model(inputs).answers
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     write_atomically(folder / "model.safetensors", save(weights))
-    write_atomically(folder / "architecture.json", describe(architecture, shape))
+    write_atomically(folder / "architecture.json", describe(architecture, space, shape))
     program = torch.export.export(_Answers(model), (inputs,), strict=False)
     torch.export.save(program, folder / "model.pt2")
     answers = {
@@ -61,20 +68,23 @@ def write_model(
     }
 
 
-def describe(architecture: Architecture, shape: ModelShape) -> str:
-    """JSON from which the untrained model can be built: architecture, data and sizes."""
-    built = {**json.loads(architecture.to_json()), "data": asdict(shape.data)}
-    return json.dumps({**built, "size": asdict(shape.size)}, indent=1)
+def describe(architecture: Architecture, space: str, shape: ModelShape) -> str:
+    """JSON from which the untrained model can be built: architecture, space, data and sizes."""
+    described = {
+        **json.loads(architecture.to_json()),
+        "found_as": space,
+        "data": asdict(shape.data),
+        "size": asdict(shape.size),
+    }
+    return json.dumps(described, indent=1)
 
 
 def load_model(folder: Path) -> nn.Module:
     """The model that `write_model` wrote, in evaluation mode."""
-    from nas.registry import create
-
     text = (folder / "architecture.json").read_text()
     described = json.loads(text)
     shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))
-    space = create("spaces", described["space"])
+    space = create("spaces", described["found_as"])
     model = space.build(Architecture.from_json(text), shape, torch.Generator())
     model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
     return model.eval()

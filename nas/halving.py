@@ -1,4 +1,4 @@
-"""Successive halving: which candidates go on to the next stage, decided as soon as it is certain."""
+"""Successive halving: which candidates go on to the next stage, once it is certain."""
 
 from collections.abc import Mapping
 

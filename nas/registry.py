@@ -76,9 +76,7 @@ def resolve(kind: Kind, name: str) -> Any:
     except ImportError as error:
         raise BadInput(f'{singular} "{name}" cannot be imported: {error}') from error
     except AttributeError:
-        raise BadInput(
-            f'{singular} "{name}": module {module_name} has no "{attribute}"'
-        ) from None
+        raise BadInput(f'{singular} "{name}": module {module_name} has no "{attribute}"') from None
 
 
 def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
@@ -89,7 +87,7 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
     thing = resolve(kind, name)
     singular = kind.removesuffix("s")
     lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
-    if isinstance(thing, type) or lacks and callable(thing):
+    if isinstance(thing, type) or (lacks and callable(thing)):
         thing = _called(f'{singular} "{name}"', thing, dict(options or {}))
         lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
     elif options:

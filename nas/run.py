@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,6 @@ from nas.controller import Proposal
 from nas.errors import BadInput, RunLocked
 from nas.files import write_atomically
 from nas.record import Candidate
-from search_spaces.architecture import Architecture
 
 JOURNAL = "study.journal"
 
@@ -50,6 +50,7 @@ class Run:
         Raises `RunLocked` while another driver has the run, `BadInput` when the identity differs
         or the storage cannot be opened.
         """
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "driver.lock").open("w") as lock:
             try:
@@ -58,7 +59,13 @@ class Run:
                 raise RunLocked(
                     f"{folder} is in use by another `nas`: wait for it, or use another --run"
                 ) from None
-            yield cls._opened(folder, identity, storage)
+            try:
+                run = cls._opened(folder, identity, storage)
+            except BadInput:
+                if is_new:
+                    shutil.rmtree(folder)
+                raise
+            yield run
 
     @classmethod
     def _opened(cls, folder: Path, identity: Mapping[str, Any], url: str | None) -> "Run":

@@ -18,9 +18,7 @@ class RegularisedEvolution:
     tournament: how many of them compete to be the parent (S in the paper).
     """
 
-    def __init__(
-        self, rng: np.random.Generator, population: int = 20, tournament: int = 5
-    ) -> None:
+    def __init__(self, rng: np.random.Generator, population: int = 20, tournament: int = 5) -> None:
         if not 1 <= tournament <= population:
             raise ValueError(f"tournament is {tournament}, must be 1 to {population}")
         self.rng = rng

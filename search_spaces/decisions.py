@@ -1,6 +1,8 @@
 """Decisions: the questions a search space asks, and who answers them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -106,18 +108,20 @@ def enumerated(decide: Callable[[Decisions], T]) -> Iterator[tuple[T, Answers]]:
     while True:
         trail: list[tuple[int, int]] = []  # index taken, number of options
 
-        def answer(_: str, options: Sequence[Any], trail: list = trail) -> Any:
-            index = prefix[len(trail)] if len(trail) < len(prefix) else 0
-            trail.append((index, len(options)))
-            return options[index]
-
-        decisions = Decisions(answer)
-        try:
+        decisions = Decisions(partial(_next_option, prefix, trail))
+        with suppress(InvalidArchitecture):
             yield decide(decisions), decisions.answers
-        except InvalidArchitecture:
-            pass
         while trail and trail[-1][0] + 1 == trail[-1][1]:
             trail.pop()
         if not trail:
             return
         prefix = [index for index, _ in trail[:-1]] + [trail[-1][0] + 1]
+
+
+def _next_option(
+    prefix: list[int], trail: list[tuple[int, int]], _: str, options: Sequence[Any]
+) -> Any:
+    """The option that the prefix says, the first one after its end; notes what was taken."""
+    index = prefix[len(trail)] if len(trail) < len(prefix) else 0
+    trail.append((index, len(options)))
+    return options[index]

@@ -69,9 +69,9 @@ def cross(
     def mixed() -> Decisions:
         names = {**mother, **father}
         chosen = {
-            name: (mother if name not in father or (name in mother and rng.random() < 0.5) else father)[
-                name
-            ]
+            name: (
+                mother if name not in father or (name in mother and rng.random() < 0.5) else father
+            )[name]
             for name in names
         }
         return replayed(chosen, otherwise=at_random(rng))
@@ -128,6 +128,4 @@ def _first_valid(space: SearchSpace, propose: Any, attempts: int) -> Individual:
             return space.decide(decisions), decisions.answers
         except InvalidArchitecture as error:
             reason = str(error)
-    raise InvalidArchitecture(
-        f"{space.name}: {attempts} proposals in a row were invalid: {reason}"
-    )
+    raise InvalidArchitecture(f"{space.name}: {attempts} proposals in a row were invalid: {reason}")

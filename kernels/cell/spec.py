@@ -1,4 +1,4 @@
-"""The description of a recurrent cell: a small graph of operations, checked, canonical, comparable."""
+"""The description of a recurrent cell: a small graph of operations, checked and comparable."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

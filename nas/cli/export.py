@@ -11,7 +11,9 @@ from nas.errors import BadInput
 def export(
     run: Annotated[Path, Argument(help="Folder of the run.")],
     to: Annotated[Path, Option(help="Folder for the files.")],
-    best: Annotated[bool, Option("--best", help="The best trained candidate (the default).")] = False,
+    best: Annotated[
+        bool, Option("--best", help="The best trained candidate (the default).")
+    ] = False,
     candidate: Annotated[int | None, Option(help="Number of another trained candidate.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

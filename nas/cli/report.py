@@ -8,7 +8,9 @@ from typer import Argument, Option
 
 def report(
     run: Annotated[Path, Argument(help="Folder of the run, finished or not.")],
-    json: Annotated[bool, Option("--json", help="Print one JSON object instead of the table.")] = False,
+    json: Annotated[
+        bool, Option("--json", help="Print one JSON object instead of the table.")
+    ] = False,
 ) -> None:
     """Write a run's tables, figures and page from its record."""
     from nas import api

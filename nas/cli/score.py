@@ -9,7 +9,9 @@ from typer import Option
 def score(
     recipes: Annotated[Path, Option(help='File of cells, one {"id": …, "recipe": {…}} a line.')],
     score: Annotated[list[str] | None, Option(help="Score to compute; repeat for more.")] = None,
-    task: Annotated[str, Option(help="Task whose validation data the models read.")] = "python-text",
+    task: Annotated[
+        str, Option(help="Task whose validation data the models read.")
+    ] = "python-text",
     data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
     embedding: Annotated[int, Option(help="Embedding size; as published if not given.")] = 400,
     hidden: Annotated[int, Option(help="Hidden size; as published if not given.")] = 600,

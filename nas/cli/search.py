@@ -8,24 +8,61 @@ from typer import Argument, Option
 
 def search(
     config: Annotated[Path | None, Argument(help="TOML file with any of the settings.")] = None,
-    space: Annotated[str | None, Option(help="Search space: a name of `nas ls` or module:name.")] = None,
-    controller: Annotated[str | None, Option(help="What proposes: random, tpe, evolution, or module:name.")] = None,
-    score: Annotated[list[str] | None, Option(help="Training-free score; repeat for more, the first one guides; none to train every candidate.")] = None,
+    space: Annotated[
+        str | None, Option(help="Search space: a name of `nas ls` or module:name.")
+    ] = None,
+    controller: Annotated[
+        str | None, Option(help="What proposes: random, tpe, evolution, or module:name.")
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        Option(
+            help="Training-free score; repeat for more, the first guides; none: train every candidate."
+        ),
+    ] = None,
     candidates: Annotated[int | None, Option(help="Architectures to propose and score.")] = None,
-    survivors: Annotated[int | None, Option(help="How many of the best scored are trained.")] = None,
-    task: Annotated[str | None, Option(help="What they are trained on: a name of `nas ls` or module:name.")] = None,
+    survivors: Annotated[
+        int | None, Option(help="How many of the best scored are trained.")
+    ] = None,
+    task: Annotated[
+        str | None, Option(help="What they are trained on: a name of `nas ls` or module:name.")
+    ] = None,
     data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
-    run: Annotated[Path | None, Option(help="Folder of the run; the same command again goes on with it.")] = None,
-    executor: Annotated[str | None, Option(help="ray (processes, clusters) or serial (this process).")] = None,
-    workers: Annotated[int | None, Option(help="Evaluations at the same time; all CPUs if not given.")] = None,
-    ray_address: Annotated[str | None, Option(help="Join a Ray cluster: host:port or auto.")] = None,
-    gpus_per_survivor: Annotated[float | None, Option(help="GPUs that a training asks Ray for; may be a fraction.")] = None,
-    storage: Annotated[str | None, Option(help="Optuna storage URL; a journal in the run's folder if not given.")] = None,
+    run: Annotated[
+        Path | None, Option(help="Folder of the run; the same command again goes on with it.")
+    ] = None,
+    executor: Annotated[
+        str | None, Option(help="ray (processes, clusters) or serial (this process).")
+    ] = None,
+    workers: Annotated[
+        int | None, Option(help="Evaluations at the same time; all CPUs if not given.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, Option(help="Join a Ray cluster: host:port or auto.")
+    ] = None,
+    gpus_per_survivor: Annotated[
+        float | None, Option(help="GPUs that a training asks Ray for; may be a fraction.")
+    ] = None,
+    storage: Annotated[
+        str | None, Option(help="Optuna storage URL; a journal in the run's folder if not given.")
+    ] = None,
     seed: Annotated[int | None, Option(help="Seed of everything that is random.")] = None,
-    deterministic: Annotated[bool | None, Option("--deterministic", help="Take results in the order asked for: equal runs on Ray too.")] = None,
-    grace: Annotated[float | None, Option(help="Seconds that running evaluations get after Ctrl-C.")] = None,
-    set_: Annotated[list[str] | None, Option("--set", help="Any setting, as in training.steps=300; repeat for more.")] = None,
-    json: Annotated[bool, Option("--json", help="Print one JSON object instead of tables.")] = False,
+    deterministic: Annotated[
+        bool | None,
+        Option(
+            "--deterministic", help="Take results in the order asked for: equal runs on Ray too."
+        ),
+    ] = None,
+    grace: Annotated[
+        float | None, Option(help="Seconds that running evaluations get after Ctrl-C.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        Option("--set", help="Any setting, as in training.steps=300; repeat for more."),
+    ] = None,
+    json: Annotated[
+        bool, Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
 ) -> None:
     """Search a space: score candidates without training, train the best, write a report.
 

@@ -7,13 +7,21 @@ from typer import Argument, Option
 
 
 def train(
-    architecture: Annotated[str, Argument(help="Architecture or recipe JSON, or the name of a known cell such as lstm.")],
-    config: Annotated[Path | None, Option(help="TOML file of a search, for task, sizes and training.")] = None,
-    task: Annotated[str | None, Option(help="What to train on: a name of `nas ls` or module:name.")] = None,
+    architecture: Annotated[
+        str, Argument(help="Architecture or recipe JSON, or the name of a known cell such as lstm.")
+    ],
+    config: Annotated[
+        Path | None, Option(help="TOML file of a search, for task, sizes and training.")
+    ] = None,
+    task: Annotated[
+        str | None, Option(help="What to train on: a name of `nas ls` or module:name.")
+    ] = None,
     data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
     to: Annotated[Path | None, Option(help="Folder for the trained model.")] = None,
     seed: Annotated[int | None, Option(help="Seed of weights and data order.")] = None,
-    set_: Annotated[list[str] | None, Option("--set", help="Any setting, as in training.steps=300.")] = None,
+    set_: Annotated[
+        list[str] | None, Option("--set", help="Any setting, as in training.steps=300.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Train one architecture and report validation and test."""

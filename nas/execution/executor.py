@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+T = TypeVar("T")
 Handle = Any  # an executor's own token for a submitted call
 
 
@@ -64,9 +65,7 @@ class Executor(Protocol):
         self, function: Callable[..., Any], *arguments: Any, resources: Resources
     ) -> Handle: ...
 
-    def wait(
-        self, handles: Sequence[Handle], seconds: float
-    ) -> list[tuple[Handle, Outcome]]:
+    def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, Outcome]]:
         """Outcomes of those calls that have ended; returns after `seconds` at the latest,
         with an empty list if none has."""
         ...
@@ -74,7 +73,7 @@ class Executor(Protocol):
     def close(self) -> None: ...
 
 
-def attempt(stage: str, function: Callable[[], Any]) -> Any:
+def attempt(stage: str, function: Callable[[], T]) -> T | CandidateFailed:
     """The function's value, or `CandidateFailed` when it raises.
 
     A candidate may run anybody's code, so that nothing it raises may end the search.

@@ -8,10 +8,10 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # A task without a GPU must not have the machine's GPUs hidden from it: scores may use them.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
-import ray  # noqa: E402
-from ray.exceptions import RayError, RayTaskError  # noqa: E402
+import ray
+from ray.exceptions import RayError, RayTaskError
 
-from nas.execution.executor import (  # noqa: E402
+from nas.execution.executor import (
     CandidateFailed,
     Done,
     Handle,
@@ -66,13 +66,12 @@ class RayExecutor:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.width = workers or max(1, cpus)
         self._remote: dict[Callable[..., Any], Any] = {}
+        self._warm = [ray.remote(max_retries=0)(_import_torch).remote() for _ in range(self.width)]
 
     def share(self, value: Any) -> Any:
         return ray.put(value)
 
-    def submit(
-        self, function: Callable[..., Any], *arguments: Any, resources: Resources
-    ) -> Handle:
+    def submit(self, function: Callable[..., Any], *arguments: Any, resources: Resources) -> Handle:
         if function not in self._remote:
             self._remote[function] = ray.remote(max_retries=0)(_attempted(function))
         remote = self._remote[function].options(
@@ -89,6 +88,11 @@ class RayExecutor:
     def close(self) -> None:
         if not self._joined:
             ray.shutdown()
+
+
+def _import_torch() -> None:
+    """Takes a new worker seconds, which it may as well use while the driver loads its data."""
+    import nas.jobs.search  # noqa: F401
 
 
 def _attempted(function: Callable[..., Any]) -> Callable[..., Any]:

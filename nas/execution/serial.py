@@ -18,9 +18,7 @@ class SerialExecutor:
     def share(self, value: Any) -> Any:
         return value
 
-    def submit(
-        self, function: Callable[..., Any], *arguments: Any, resources: Resources
-    ) -> Handle:
+    def submit(self, function: Callable[..., Any], *arguments: Any, resources: Resources) -> Handle:
         self._submitted += 1
         self._calls[self._submitted] = lambda: function(*arguments)
         return self._submitted

@@ -1,7 +1,7 @@
 """The search space of NAS-Bench-NLP: recurrent cells as small graphs of operations."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -11,6 +11,9 @@ from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
 from search_spaces.rnn_cell.model import build_model
 from search_spaces.space import ModelShape
+
+if TYPE_CHECKING:
+    from networkx import DiGraph
 
 # An operation is drawn with weights linear 3, blend 1, product 1, sum 1, and a linear is followed
 # by one of three activations: six equally likely productions.
@@ -57,6 +60,12 @@ class RnnCellSpace:
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
         return build_model(cell_of(architecture), shape, generator)
+
+    def graph(self, architecture: Architecture) -> "DiGraph":
+        """The cell as drawings have it."""
+        from search_spaces.rnn_cell.graph import graph
+
+        return graph(architecture)
 
 
 def _draw_nodes(decisions: Decisions, states: int, wanted: int) -> Recipe:

@@ -1,0 +1,94 @@
+"""Classification of arrays: sequences of different lengths, features, or images."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.tasks.task import Batch, Measured, cross_entropy, mean_cross_entropy, tensor
+from search_spaces.space import DataShape
+
+EVALUATED = 256  # examples a batch of validation and test
+SCORED = 64  # examples that training-free scores look at
+
+
+@dataclass(frozen=True)
+class Examples:
+    """inputs: `[n, …]`; targets: class numbers `[n]`; lengths: `[n]` or None."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    lengths: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, chosen: np.ndarray | slice) -> "Examples":
+        lengths = None if self.lengths is None else self.lengths[chosen]
+        return Examples(self.inputs[chosen], self.targets[chosen], lengths)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Say which class an example is of.
+
+    mean, deviation: of image pixels by channel; images are stored as bytes and normalised when
+        a batch is made.
+    """
+
+    name: str
+    shape: DataShape
+    train: Examples
+    valid: Examples
+    test: Examples
+    batch: int
+    mean: tuple[float, ...] = field(default=())
+    deviation: tuple[float, ...] = field(default=())
+
+    metric = "accuracy"
+    higher_is_better = True
+    carries_state = False
+
+    def training_batches(self, seed: int) -> Iterator[Batch]:
+        """Shuffled epochs without end; the last, smaller batch of an epoch is left out."""
+        epoch = 0
+        batch = min(self.batch, len(self.train))
+        while True:
+            order = np.random.default_rng([seed, epoch]).permutation(len(self.train))
+            for start in range(0, len(order) - batch + 1, batch):
+                yield self._batch(self.train.take(order[start : start + batch]))
+            epoch += 1
+
+    def validation_batches(self) -> Iterator[Batch]:
+        return self._in_order(self.valid)
+
+    def test_batches(self) -> Iterator[Batch]:
+        return self._in_order(self.test)
+
+    def score_batch(self, seed: int) -> Batch:
+        """The first validation examples, the same for every seed."""
+        return self._batch(self.valid.take(slice(0, SCORED)))
+
+    def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(answers, targets)
+
+    def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
+        return Measured(*mean_cross_entropy(answered))
+
+    def _in_order(self, examples: Examples) -> Iterator[Batch]:
+        for start in range(0, len(examples), EVALUATED):
+            yield self._batch(examples.take(slice(start, start + EVALUATED)))
+
+    def _batch(self, examples: Examples) -> Batch:
+        inputs = tensor(examples.inputs)
+        if self.shape.kind == "images":
+            mean, deviation = (
+                torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.deviation)
+            )
+            inputs = (inputs.float() - mean) / deviation
+        if examples.lengths is None:
+            return Batch(inputs, tensor(examples.targets))
+        longest = int(examples.lengths.max())
+        return Batch(inputs[:, :longest], tensor(examples.targets), tensor(examples.lengths))

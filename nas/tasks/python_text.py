@@ -1,0 +1,44 @@
+"""Language modelling on the text of the installed Python's standard library: no download."""
+
+import sysconfig
+from pathlib import Path
+
+from nas.tasks.task import BadData
+from nas.tasks.text import LanguageModelling, language_modelling
+
+
+def load_python_text(
+    *,
+    batch: int = 32,
+    window: int = 64,
+    limit_bytes: int = 2_000_000,
+    score_batch: int = 50,
+    score_window: int = 70,
+) -> LanguageModelling:
+    """Byte-level language modelling on the library's top-level modules in alphabetical order.
+
+    Of every twenty files one is validation and one test text.
+    limit_bytes: modules are taken until they are that long together.
+    Raises `BadData` when this Python has no source files.
+    """
+    folder = Path(sysconfig.get_path("stdlib"))
+    parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    taken = 0
+    for i, path in enumerate(sorted(folder.glob("*.py"))):
+        text = path.read_text(encoding="utf-8")
+        parts[{9: "valid", 19: "test"}.get(i % 20, "train")].append(text)
+        taken += len(text)
+        if taken >= limit_bytes:
+            break
+    if not all(parts.values()):
+        raise BadData(f"{folder} holds too few .py files: use --task language-model --data PATH")
+    return language_modelling(
+        "python-text",
+        {part: "\n".join(texts) for part, texts in parts.items()},
+        where=str(folder),
+        level="byte",
+        batch=batch,
+        window=window,
+        score_batch=score_batch,
+        score_window=score_window,
+    )

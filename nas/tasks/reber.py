@@ -1,0 +1,111 @@
+"""Membership in the Reber grammar: is this string what the automaton could have written?"""
+
+from functools import cache
+
+import numpy as np
+
+from nas.tasks.classification import Classification, Examples
+from search_spaces.space import DataShape
+
+# state -> (letter, next state); Reber 1967, drawn in Cleeremans et al. 1989, figure 2
+AUTOMATON: dict[int, tuple[tuple[str, int], ...]] = {
+    0: (("B", 1),),
+    1: (("T", 2), ("P", 3)),
+    2: (("S", 2), ("X", 4)),
+    3: (("T", 3), ("V", 5)),
+    4: (("X", 3), ("S", 6)),
+    5: (("P", 4), ("V", 6)),
+    6: (("E", 7),),
+}
+END = 7
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+SHORTEST, MODE, LONGEST = 11, 22, 53
+VOCABULARY = 128  # ASCII; 0 pads
+
+
+def load_reber(*, strings: int = 25_000, batch: int = 64, data_seed: int = 0) -> Classification:
+    """Half valid strings, half strings with altered letters, of 11 to 53 letters.
+
+    The sizes are those of the literature on sparse recurrent networks: 25,000 strings, a quarter
+    of them the test part; a fifth of the rest is validation here.
+    strings: in all. data_seed: of the strings, apart from the seed of a search.
+    """
+    rng = np.random.default_rng([data_seed, 17])
+    texts: dict[str, None] = {}
+    for wanted_valid in (True, False):
+        wanted = strings // 2
+        while wanted:
+            text = draw(rng)
+            if not wanted_valid:
+                text = altered(text, rng)
+            if text not in texts and is_reber(text) == wanted_valid:
+                texts[text] = None
+                wanted -= 1
+    examples = _examples(list(texts))
+    examples = examples.take(rng.permutation(len(examples)))
+    tested = len(examples) // 4
+    validated = (len(examples) - tested) // 5
+    return Classification(
+        name="reber",
+        shape=DataShape("tokens", VOCABULARY, 2, every_step=False),
+        test=examples.take(slice(0, tested)),
+        valid=examples.take(slice(tested, tested + validated)),
+        train=examples.take(slice(tested + validated, None)),
+        batch=batch,
+    )
+
+
+def is_reber(text: str) -> bool:
+    """Whether the automaton can write the text from its first to its last state.
+
+    >>> is_reber("BTSSXXTVVE"), is_reber("BTXSE"), is_reber("BTXPE")
+    (True, True, False)
+    """
+    state = 0
+    for letter in text:
+        state = dict(AUTOMATON.get(state, ())).get(letter, -1)
+    return state == END
+
+
+def draw(rng: np.random.Generator) -> str:
+    """A valid string: a length, then any of the strings of that length with equal chance.
+
+    Lengths are triangular from 11 to 53 with their mode at 22, as the literature's strings have.
+    """
+    left = int(rng.triangular(SHORTEST, MODE, LONGEST + 1))
+    state, letters = 0, []
+    for chance in rng.random(left):
+        branches = AUTOMATON[state]
+        ways = [_endings(following, left - 1) for _, following in branches]
+        taken = len(ways) - 1 if chance * sum(ways) >= ways[0] else 0
+        letter, state = branches[taken]
+        letters.append(letter)
+        left -= 1
+    return "".join(letters)
+
+
+@cache
+def _endings(state: int, letters: int) -> int:
+    """In how many ways the automaton can end from a state with exactly so many letters."""
+    if state == END or letters == 0:
+        return int(state == END and letters == 0)
+    return sum(_endings(following, letters - 1) for _, following in AUTOMATON[state])
+
+
+def altered(text: str, rng: np.random.Generator) -> str:
+    """The text with one to three of its inner letters drawn anew from A to Z."""
+    letters = list(text)
+    for place in rng.choice(np.arange(1, len(letters) - 1), int(rng.integers(1, 4)), replace=False):
+        letters[place] = LETTERS[int(rng.integers(len(LETTERS)))]
+    return "".join(letters)
+
+
+def _examples(texts: list[str]) -> Examples:
+    inputs = np.zeros((len(texts), LONGEST), np.int64)
+    for row, text in zip(inputs, texts, strict=True):
+        row[: len(text)] = np.frombuffer(text.encode(), np.uint8)
+    return Examples(
+        inputs,
+        np.array([is_reber(text) for text in texts], np.int64),
+        np.array([len(text) for text in texts], np.int64),
+    )

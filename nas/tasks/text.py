@@ -1,0 +1,246 @@
+"""Language modelling on any text: a file, or a folder with training, validation and test parts."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from nas.tasks.task import BadData, Batch, Measured, cross_entropy, mean_cross_entropy, tensor
+from search_spaces.space import DataShape
+
+Level = Literal["auto", "word", "byte"]
+PARTS = {
+    "train": re.compile(r"(^|[._-])train(ing)?([._-]|$)"),
+    "valid": re.compile(r"(^|[._-])(valid(ation)?|dev|val)([._-]|$)"),
+    "test": re.compile(r"(^|[._-])test(ing)?([._-]|$)"),
+}
+HELD_OUT = 0.05  # share of the text that becomes a part which no file gives
+UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
+EVALUATED = 50  # sequences side by side in validation and test
+
+
+@dataclass(frozen=True)
+class LanguageModelling:
+    """Predict the next token of a text.
+
+    train, valid, test: token numbers.
+    vocabulary: how many different tokens there are.
+    batch, window: sequences side by side and steps a training batch, on average.
+    score_batch_size, score_window: of the batch that scores look at (50 and 70 are published).
+    """
+
+    name: str
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    vocabulary: int
+    batch: int
+    window: int
+    score_batch_size: int
+    score_window: int
+
+    metric = "perplexity"
+    higher_is_better = False
+    carries_state = True
+
+    @property
+    def shape(self) -> DataShape:
+        return DataShape("tokens", self.vocabulary, self.vocabulary, every_step=True)
+
+    def training_batches(self, seed: int) -> Iterator[Batch]:
+        """Windows of the text as NAS-Bench-NLP trains on them, epoch after epoch.
+
+        A window's length is drawn from N(window, 5), one time in twenty from N(window / 2, 5),
+        and is at least 5 (Merity et al. 2018, section 4.1); windows under 20 are not varied.
+        """
+        columns = _columns(self.train, self.batch)
+        epoch = 0
+        while True:
+            rng = np.random.default_rng([seed, epoch])
+            start = 0
+            while start < columns.shape[1] - 1:
+                steps = self._steps(rng)
+                yield _window(columns, start, steps)
+                start += steps
+            epoch += 1
+
+    def validation_batches(self) -> Iterator[Batch]:
+        return _windows(self.valid, self.window)
+
+    def test_batches(self) -> Iterator[Batch]:
+        return _windows(self.test, self.window)
+
+    def score_batch(self, seed: int) -> Batch:
+        """The first steps of the validation text, the same for every seed."""
+        columns = _columns(self.valid, min(self.score_batch_size, len(self.valid) // 8))
+        return _window(columns, 0, self.score_window)
+
+    def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(answers, targets)
+
+    def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
+        """Mean cross-entropy a token in nats, and its exponential."""
+        loss, _ = mean_cross_entropy(answered)
+        return Measured(loss, math.exp(min(loss, 700.0)))
+
+    def _steps(self, rng: np.random.Generator) -> int:
+        if self.window < 20:
+            return self.window
+        mean = self.window if rng.random() < 0.95 else self.window / 2
+        return max(5, int(rng.normal(mean, 5)))
+
+
+def load_language_model(
+    data: Path,
+    *,
+    level: Level = "auto",
+    batch: int = 20,
+    window: int = 70,
+    score_batch: int = 50,
+    score_window: int = 70,
+) -> LanguageModelling:
+    """A text file, or a folder of text files.
+
+    In a folder, files are parts by their names (`train.txt`, `wiki.valid.tokens`, `dev.txt`,
+    `ptb.test.txt`); without such names all `.txt` files together are the text. A part that no file
+    gives is cut from the end of the training text; without a training part the validation text
+    is the training text.
+
+    level: "word" splits at white space and ends lines with <eos>, "byte" has 256 tokens, "auto"
+        takes words where the text is tokenised already.
+    Raises `BadData` for a text that is missing, empty, too short or not UTF-8.
+    """
+    parts = {name: _read(paths) for name, paths in _find_parts(data).items()}
+    if "train" not in parts:
+        parts["train"] = parts.pop("valid", None) or parts.pop("test")
+    return language_modelling(
+        "language-model",
+        parts,
+        where=str(data),
+        level=level,
+        batch=batch,
+        window=window,
+        score_batch=score_batch,
+        score_window=score_window,
+    )
+
+
+def language_modelling(
+    name: str,
+    parts: dict[str, str],
+    *,
+    where: str,
+    level: Level,
+    batch: int,
+    window: int,
+    score_batch: int,
+    score_window: int,
+) -> LanguageModelling:
+    """The task of a text in parts; "train" must be there."""
+    if level == "auto":
+        level = "word" if _is_tokenised(parts["train"]) else "byte"
+    tokens, vocabulary = _numbered(_split_off(parts), level)
+    for part, width in (("train", batch), ("valid", 8), ("test", 8)):
+        needed = 2 * width
+        if len(tokens[part]) < needed:
+            raise BadData(
+                f"{where}: the {part} part has {len(tokens[part])} tokens, {needed} are needed: "
+                "give a longer text or a smaller batch"
+            )
+    return LanguageModelling(
+        name,
+        tokens["train"],
+        tokens["valid"],
+        tokens["test"],
+        vocabulary,
+        batch,
+        window,
+        score_batch,
+        score_window,
+    )
+
+
+def _find_parts(data: Path) -> dict[str, list[Path]]:
+    if not data.exists():
+        raise BadData(f"{data} does not exist: name a text file or a folder")
+    if data.is_file():
+        return {"train": [data]}
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    named = {
+        part: [path for path in files if pattern.search(path.name.lower())]
+        for part, pattern in PARTS.items()
+    }
+    named = {part: paths for part, paths in named.items() if paths}
+    if named:
+        return named
+    texts = [path for path in files if path.suffix in (".txt", ".text", ".md", ".tokens")]
+    if not texts:
+        raise BadData(f"{data} holds no text: expected train, valid and test files, or .txt files")
+    return {"train": texts}
+
+
+def _read(paths: list[Path]) -> str:
+    texts = []
+    for path in paths:
+        try:
+            texts.append(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise BadData(f"{path} is not UTF-8 at byte {error.start}: convert it") from None
+        if not texts[-1].strip():
+            raise BadData(f"{path} is empty: give a file with text")
+    return "\n".join(texts)
+
+
+def _is_tokenised(text: str) -> bool:
+    """Whether punctuation stands apart from words, as in prepared corpora."""
+    sample = text[:100_000]
+    return UNKNOWN in sample or " @-@ " in sample or sample.count(" , ") > sample.count(", ") * 0.9
+
+
+def _split_off(parts: dict[str, str]) -> dict[str, str]:
+    """All three parts; those that are missing come from the end of the training text."""
+    parts = dict(parts)
+    for part in ("test", "valid"):
+        if part not in parts:
+            text = parts["train"]
+            cut = text.rfind("\n", 0, int(len(text) * (1 - HELD_OUT))) + 1
+            cut = cut or int(len(text) * (1 - HELD_OUT))
+            parts["train"], parts[part] = text[:cut], text[cut:]
+    return parts
+
+
+def _numbered(parts: dict[str, str], level: Level) -> tuple[dict[str, np.ndarray], int]:
+    """Token numbers of each part; words are numbered as they come in the training text."""
+    if level == "byte":
+        return {
+            part: np.frombuffer(text.encode(), np.uint8).astype(np.int64)
+            for part, text in parts.items()
+        }, 256
+    words = {part: text.replace("\n", f" {END_OF_LINE} ").split() for part, text in parts.items()}
+    numbers = {word: i for i, word in enumerate(dict.fromkeys([UNKNOWN, *words["train"]]))}
+    return {
+        part: np.array([numbers.get(word, 0) for word in these], np.int64)
+        for part, these in words.items()
+    }, len(numbers)
+
+
+def _columns(tokens: np.ndarray, batch: int) -> np.ndarray:
+    """Tokens as `batch` stretches of the text side by side, `[batch, steps]`."""
+    steps = len(tokens) // batch
+    return tokens[: batch * steps].reshape(batch, steps)
+
+
+def _window(columns: np.ndarray, start: int, steps: int) -> Batch:
+    end = min(start + steps, columns.shape[1] - 1)
+    return Batch(tensor(columns[:, start:end]), tensor(columns[:, start + 1 : end + 1]))
+
+
+def _windows(tokens: np.ndarray, window: int) -> Iterator[Batch]:
+    columns = _columns(tokens, max(1, min(EVALUATED, len(tokens) // (2 * window))))
+    for start in range(0, columns.shape[1] - 1, window):
+        yield _window(columns, start, window)

@@ -1,0 +1,229 @@
+"""A search loses nothing and counts nothing twice, whatever dies."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.command import TOY, nas, results, start, without_times
+
+CANDIDATES = 24
+SEARCH = ["search", *TOY, "--candidates", CANDIDATES, "--survivors", 3, "--json"]
+
+
+def command(run: Path, executor: str, *more: object) -> list[object]:
+    return [*SEARCH, "--run", run, "--executor", executor, "--workers", 2, *more]
+
+
+def assert_complete(run: Path) -> None:
+    records = results(run)
+    assert [record["number"] for record in records] == list(range(CANDIDATES))
+    assert all(record["scores"] for record in records)
+    assert sum(bool(record["rungs"]) for record in records) == 3
+    digests = [r["digest"] for r in records if r["duplicate_of"] is None]
+    assert len(digests) == len(set(digests))
+
+
+def wait_for(process: subprocess.Popen, condition: Callable[[], object]) -> None:
+    """Return once the condition holds; the process must still run by then."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.02)
+
+
+def wait_for_a_proposal(process: subprocess.Popen, run: Path) -> None:
+    journal = run / "study.journal"
+    wait_for(process, lambda: journal.exists() and "digest" in journal.read_text())
+    time.sleep(0.5)
+
+
+@pytest.mark.parametrize("done", [1, 9, 17])
+def test_a_killed_serial_driver_goes_on_to_exactly_its_budget(tmp_path: Path, done: int) -> None:
+    run = tmp_path / "run"
+    process = start(*command(run, "serial"), NAS_TOY_SECONDS="0.05")
+    wait_for(process, lambda: len(results(run)) >= done)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert len(results(run)) < CANDIDATES
+    ended = nas(*command(run, "serial"))
+    assert ended.returncode == 0, ended.stderr
+    assert_complete(run)
+
+
+@pytest.mark.ray
+def test_a_killed_ray_driver_goes_on_to_exactly_its_budget(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for done in (3, 12):
+        process = start(*command(run, "ray"), NAS_TOY_SECONDS="0.2")
+        wait_for(process, lambda done=done: len(results(run)) >= done)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    ended = nas(*command(run, "ray"))
+    assert ended.returncode == 0, ended.stderr
+    assert_complete(run)
+
+
+@pytest.mark.ray
+def test_a_worker_that_dies_twice_is_replaced_and_stdout_stays_json(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    more = ["--score", "toys:KillsItsWorker"]
+    search = [part for part in command(tmp_path / "run", "ray") if part != "toys:FirstWeight"]
+    search.remove("--score")
+    ended = nas(*search, *more, NAS_TOY_FOLDER=str(marks), NAS_TOY_KILLS="2")
+    assert ended.returncode == 0, ended.stderr
+    facts = json.loads(ended.stdout)
+    assert facts["candidates"] == CANDIDATES
+    assert facts["failed"] == 0
+    assert len(list(marks.iterdir())) >= 2
+    assert_complete(tmp_path / "run")
+
+
+@pytest.mark.ray
+def test_a_candidate_that_kills_every_worker_is_poison_and_the_search_goes_on(
+    tmp_path: Path,
+) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    search = [part for part in command(tmp_path / "run", "ray") if part != "toys:FirstWeight"]
+    search.remove("--score")
+    ended = nas(
+        *search, "--score", "toys:KillsItsWorker", NAS_TOY_FOLDER=str(marks), NAS_TOY_KILLS="99"
+    )
+    assert ended.returncode == 0, ended.stderr
+    records = results(tmp_path / "run")
+    poison = [r for r in records if r["failed"]]
+    assert len(records) == CANDIDATES
+    assert poison
+    assert all("poison: 4 workers died" in record["failed"] for record in poison)
+    assert json.loads(ended.stdout)["trained"] == 3
+
+
+def test_a_second_driver_is_refused_with_75(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = start(*command(run, "serial"), NAS_TOY_SECONDS="0.3")
+    wait_for(first, lambda: results(run))
+    second = nas(*command(run, "serial"))
+    first.kill()
+    first.communicate()
+    assert second.returncode == 75
+    assert second.stderr.count("\n") == 1
+    assert "in use by another" in second.stderr
+
+
+def test_a_torn_journal_is_repaired_and_the_run_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(*command(run, "serial"), NAS_TOY_SECONDS="0.1")
+    wait_for(process, lambda: len(results(run)) >= 4)
+    process.kill()
+    process.communicate()
+    with (run / "study.journal").open("a") as journal:
+        journal.write('{"op_code": 4, "worker_id": "torn')
+    ended = nas(*command(run, "serial"))
+    assert ended.returncode == 0, ended.stderr
+    assert_complete(run)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+def test_the_first_signal_finishes_what_runs_and_the_run_can_be_resumed(
+    tmp_path: Path, executor: str, number: signal.Signals, code: int
+) -> None:
+    run = tmp_path / "run"
+    process = start(*command(run, executor), NAS_TOY_SECONDS="0.3")
+    wait_for(process, lambda: results(run))
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "the same command goes on" in err
+    interrupted = len(results(run))
+    assert 1 <= interrupted < CANDIDATES
+    assert nas(*command(run, executor)).returncode == 0
+    assert_complete(run)
+
+
+def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(*command(run, "serial", "--set", "execution.batch=1"), NAS_TOY_SECONDS="30")
+    wait_for_a_proposal(process, run)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert time.monotonic() - started < 10
+    assert nas(*command(run, "serial", "--set", "execution.batch=1")).returncode == 0
+    assert_complete(run)
+
+
+def test_grace_ends_what_does_not_finish(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(*command(run, "serial", "--grace", 1), NAS_TOY_SECONDS="60")
+    wait_for_a_proposal(process, run)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+
+
+def test_a_run_with_another_objective_is_not_resumed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert nas(*command(run, "serial")).returncode == 0
+    before = sorted(path.stat().st_mtime for path in run.rglob("*.json"))
+    changed = nas(*command(run, "serial", "--set", "training.steps=30"))
+    assert changed.returncode == 2
+    assert "training.steps was 20 and is 30 now" in changed.stderr
+    assert sorted(path.stat().st_mtime for path in run.rglob("*.json")) == before
+
+
+@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+def test_equal_seeds_give_equal_records(tmp_path: Path, executor: str) -> None:
+    runs = [tmp_path / "a", tmp_path / "b"]
+    for run in runs:
+        assert nas(*command(run, executor, "--seed", 3, "--deterministic")).returncode == 0
+    first, second = (without_times(results(run)) for run in runs)
+    assert first == second
+    assert nas(*command(tmp_path / "c", executor, "--seed", 4)).returncode == 0
+    assert without_times(results(tmp_path / "c")) != first
+
+
+def test_candidates_that_cannot_be_built_or_give_nan_are_failures_with_reasons(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    search = ["toys:ExplodingPerceptrons" if p == "toys:Perceptrons" else p for p in SEARCH]
+    ended = nas(*search, "--run", run, "--executor", "serial", "--controller", "random")
+    assert ended.returncode == 0, ended.stderr
+    failures = {len(r["architecture"]["spec"]): r["failed"] for r in results(run)}
+    assert failures[1] is None
+    assert failures[2] == "build: RuntimeError: two layers are one too many"
+    assert failures[3] == "score: first-weight is nan"
+
+
+def test_a_nan_loss_is_a_failure_and_the_next_best_takes_its_place(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    search = ["toys:ExplodingPerceptrons" if p == "toys:Perceptrons" else p for p in SEARCH]
+    search = ["parameters" if p == "toys:FirstWeight" else p for p in search]
+    ended = nas(*search, "--run", run, "--executor", "serial", "--controller", "random")
+    assert ended.returncode == 0, ended.stderr
+    reasons = {r["failed"] for r in results(run) if len(r["architecture"]["spec"]) == 3}
+    assert "train: the loss is nan at step 1" in reasons
+    trained = [r["digest"] for r in results(run) if r["rungs"]]
+    sound = {r["digest"] for r in results(run) if len(r["architecture"]["spec"]) == 1}
+    assert 2 <= len(sound) <= 3
+    assert sorted(trained) == sorted(sound)
+
+
+def test_running_out_of_memory_is_a_failure_with_its_reason(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    search = ["toys:RunsOutOfMemory" if p == "toys:FirstWeight" else p for p in SEARCH]
+    nas(*search, "--run", run, "--executor", "serial", "--candidates", 3)
+    assert {r["failed"] for r in results(run)} == {"score: out of memory"}
