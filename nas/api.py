@@ -65,7 +65,7 @@ def search(
             write_atomically(run.folder / "run.json", json.dumps(content, indent=1))
 
         keep(finished=False)
-        tracker = Tracker(run.folder)
+        tracker = Tracker(run.folder, job.task.metric, about["scores"])
         progress = Progress(config.candidates, sum(plan.places), job.task.metric)
         try:
             with _executor(config) as executor, stop_on_signals(config.execution.grace) as stop:

@@ -1,0 +1,102 @@
+"""The graph of an architecture as a picture: layers from left to right."""
+
+from collections import defaultdict
+
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from networkx import DiGraph, topological_sort
+
+COLOURS = {
+    "input": "#dddddd",
+    "linear": "#a6cee3",
+    "activation": "#fdd49e",
+    "elementwise": "#c7e9c0",
+}
+SWEEPS = 8
+
+
+def draw(graph: DiGraph, title: str = "") -> Figure:
+    """A figure of the graph; nodes carry `label`, `kind` and `state` (None or a number)."""
+    places = positions(graph)
+    columns = 1 + max(x for x, _ in places.values())
+    rows = 1 + max(abs(y) for _, y in places.values()) * 2
+    figure = Figure(figsize=(1.25 * columns + 0.6, 0.75 * rows + 0.9), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=9, loc="left")
+    occupied = set(places.values())
+    for source, target in graph.edges:
+        axes.add_patch(_arrow(places[source], places[target], occupied))
+    for node, (x, y) in places.items():
+        attributes = graph.nodes[node]
+        label = attributes["label"]
+        if attributes["state"] is not None:
+            label += f"\n→ h{attributes['state']}"
+        axes.text(
+            x,
+            y,
+            label,
+            ha="center",
+            va="center",
+            fontsize=8,
+            zorder=3,
+            bbox={
+                "boxstyle": "round,pad=0.35",
+                "facecolor": COLOURS.get(attributes["kind"], "white"),
+                "edgecolor": "black" if attributes["state"] is not None else "#666666",
+                "linewidth": 1.6 if attributes["state"] is not None else 0.6,
+            },
+        )
+    axes.set_xlim(-0.6, columns - 0.4)
+    axes.set_ylim(-rows / 2 - 0.2, rows / 2 + 0.2)
+    return figure
+
+
+def positions(graph: DiGraph) -> dict[int, tuple[float, float]]:
+    """Place of each node: its longest way from an input, and a height that keeps edges short."""
+    column: dict[int, int] = {}
+    for node in topological_sort(graph):
+        column[node] = 1 + max((column[p] for p in graph.predecessors(node)), default=-1)
+    layers: dict[int, list[int]] = defaultdict(list)
+    for node in sorted(graph.nodes):
+        layers[column[node]].append(node)
+    height = {n: i - (len(nodes) - 1) / 2 for nodes in layers.values() for i, n in enumerate(nodes)}
+    for sweep in range(SWEEPS):
+        for layer in sorted(layers, reverse=bool(sweep % 2)):
+            neighbours = graph.predecessors if sweep % 2 == 0 else graph.successors
+            _reorder(layers[layer], neighbours, height)
+    return {node: (float(column[node]), height[node]) for node in graph.nodes}
+
+
+def _reorder(nodes: list[int], neighbours, height: dict[int, float]) -> None:
+    """Sort a layer by the mean height of the nodes it is tied to (Sugiyama et al. 1981)."""
+    pull = {
+        n: sum(height[m] for m in near) / len(near) if (near := list(neighbours(n))) else height[n]
+        for n in nodes
+    }
+    nodes.sort(key=lambda n: (pull[n], n))
+    for i, node in enumerate(nodes):
+        height[node] = i - (len(nodes) - 1) / 2
+
+
+def _arrow(
+    start: tuple[float, float], end: tuple[float, float], occupied: set[tuple[float, float]]
+) -> FancyArrowPatch:
+    """An arrow that is bent where a straight one would cross another node."""
+    (x0, y0), (x1, y1) = start, end
+    crossed = any(
+        abs(y0 + (y1 - y0) * (x - x0) / (x1 - x0) - y) < 0.35
+        for x, y in occupied
+        if x0 < x < x1
+    )
+    return FancyArrowPatch(
+        start,
+        end,
+        arrowstyle="-|>",
+        mutation_scale=9,
+        shrinkA=14,
+        shrinkB=16,
+        linewidth=0.8,
+        color="#555555",
+        connectionstyle=f"arc3,rad={-0.35 if crossed else 0}",
+    )

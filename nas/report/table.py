@@ -1,0 +1,47 @@
+"""The survivors of a run as lines of text and as rows."""
+
+from nas.record import Candidate, best_first
+from nas.report.summary import RunSummary
+
+
+def survivors_table(summary: RunSummary) -> str:
+    """The run in a line, then the trained candidates, best first; fits 80 columns."""
+    head, *rows = survivor_rows(summary)
+    rows = [[f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    table = [head, *([row[0], row[1][:8], *row[2:]] for row in rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
+    return "\n".join([headline(summary), "", *lines])
+
+
+def headline(summary: RunSummary) -> str:
+    """What was done, in a line."""
+    known = summary.candidates
+    unique = len({c.digest for c in known})
+    failed = sum(c.failed is not None for c in known)
+    trained = sum(bool(c.rungs) for c in known)
+    return (
+        f"{summary.name}: {len(known)} candidates, {unique} unique, {failed} failed, "
+        f"{trained} trained, {summary.seconds:.0f} s"
+    )
+
+
+def survivor_rows(summary: RunSummary) -> list[list]:
+    """A row of names, then one a trained candidate, best first; only the guiding score."""
+    guide = summary.score_names[:1]
+    head = ["#", "digest", "parameters", *guide, "steps", "loss", summary.metric]
+    return [head, *(_row(candidate, guide) for candidate in best_first(summary.candidates))]
+
+
+def _row(candidate: Candidate, guide: list[str]) -> list:
+    last = candidate.rungs[-1]
+    scores = [candidate.scores.get(name, float("nan")) for name in guide]
+    return [
+        candidate.number,
+        candidate.digest,
+        candidate.parameters,
+        *scores,
+        last.step,
+        last.loss,
+        last.metric,
+    ]

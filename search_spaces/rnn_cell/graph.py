@@ -1,0 +1,35 @@
+"""A cell as a directed graph with short labels, for drawings."""
+
+from networkx import DiGraph
+
+from search_spaces.architecture import Architecture
+from search_spaces.rnn_cell.space import cell_of
+
+LABELS = {
+    "linear": "linear",
+    "blend": "blend",
+    "elementwise_prod": "×",
+    "elementwise_sum": "+",
+    "activation_tanh": "tanh",
+    "activation_sigm": "σ",
+    "activation_leaky_relu": "leaky ReLU",
+    "activation_relu": "ReLU",
+}
+
+
+def graph(architecture: Architecture) -> DiGraph:
+    """Nodes with `label` and `kind` (input, linear, activation, elementwise), `state` for the new
+    state that a node becomes, if any; edges from what is read to its reader."""
+    cell = cell_of(architecture)
+    drawn = DiGraph()
+    drawn.add_node(0, label="x", kind="input", state=None)
+    for i in range(1, cell.states + 1):
+        if i in cell.needed():
+            drawn.add_node(i, label=f"h{i - 1}", kind="input", state=None)
+    for number, node in enumerate(cell.nodes, start=cell.states + 1):
+        kind = node.op.split("_")[0] if node.op != "blend" else "elementwise"
+        state = cell.outputs.index(number) if number in cell.outputs else None
+        drawn.add_node(number, label=LABELS[node.op], kind=kind, state=state)
+        for place, source in enumerate(node.inputs):
+            drawn.add_edge(source, number, place=place)
+    return drawn
