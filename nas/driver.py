@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from nas.controller import Controller
+from nas.controller import Controller, Proposal
 from nas.errors import Interrupted
 from nas.execution.executor import (
     CandidateFailed,
@@ -25,6 +25,7 @@ from nas.training import Trained
 from search_spaces.architecture import Architecture
 
 ATTEMPTS = 4  # the first and three more; then what kills its worker is called poison
+REDRAWS = 20  # of a proposal that is already answered, before it counts as a candidate
 POLL_SECONDS = 0.2
 
 
@@ -156,7 +157,7 @@ class Driver:
         """New candidates; returns those that are no duplicates and must be evaluated."""
         new = []
         for _ in range(wanted):
-            proposal = self.controller.propose(self.job.space)
+            proposal = self._new_proposal()
             candidate = self.run.add(proposal)
             self.candidates[candidate.number] = candidate
             self._tokens[candidate.number] = proposal.token
@@ -164,6 +165,18 @@ class Driver:
                 self._unscreened.add(candidate.number)
                 new.append(candidate.number)
         return new
+
+    def _new_proposal(self) -> Proposal:
+        """A proposal that nothing is known of, if one comes within a few draws; the controller
+        is told of the others what the record says."""
+        proposal = self.controller.propose(self.job.space)
+        for _ in range(REDRAWS):
+            original = self._originals.get(proposal.architecture.digest())
+            if original is None or original in self._tokens:
+                break
+            self.controller.tell(proposal.token, self._value(self.candidates[original]))
+            proposal = self.controller.propose(self.job.space)
+        return proposal
 
     def _is_new(self, candidate: Candidate) -> bool:
         """Whether nothing is known of an equal one; if not, it gets that one's result."""

@@ -1,0 +1,75 @@
+"""Who imports whom, over the syntax trees."""
+
+import ast
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = ("kernels", "search_spaces", "policies", "nas")
+ALLOWED = {
+    "kernels": {"kernels", "torch", "triton", "numpy"},
+    "search_spaces": {"search_spaces", "kernels", "torch", "numpy", "networkx"},
+    "policies": {"policies", "optuna", "numpy", "torch", "search_spaces.decisions"},
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_only_what_is_below_it(package: str) -> None:
+    for path in files(package):
+        for module in imports(path):
+            top = module.split(".")[0]
+            if top not in sys.stdlib_module_names:
+                assert top in ALLOWED[package] or module in ALLOWED[package], (path, module)
+
+
+def test_only_the_ray_executor_imports_ray() -> None:
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for package in OURS
+        for path in files(package)
+        if any(module.split(".")[0] == "ray" for module in imports(path))
+    }
+    assert importers == {"nas/execution/ray.py"}
+
+
+def test_only_the_run_imports_optuna_storages() -> None:
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for package in OURS
+        for path in files(package)
+        if any(module.startswith("optuna.storages") for module in imports(path))
+    }
+    assert importers == {"nas/run.py"}
+
+
+def test_kernels_leaves_room_for_the_package_of_the_same_name() -> None:
+    assert not (ROOT / "kernels" / "__init__.py").exists()
+
+
+def test_help_is_quick_and_imports_neither_torch_nor_ray() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "nas", "--help"]
+    subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
+    started = time.perf_counter()
+    warm = subprocess.run(command, capture_output=True, check=True, cwd=ROOT, text=True)
+    seconds = time.perf_counter() - started
+    imported = {line.rpartition("|")[2].strip() for line in warm.stderr.splitlines()}
+    assert "typer" in imported
+    assert not imported & {"torch", "ray", "optuna", "numpy"}
+    assert seconds < 1.0
