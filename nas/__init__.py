@@ -3,7 +3,6 @@
 from typing import Any
 
 VERBS = ("search", "score", "train", "report", "export")
-__all__ = ["SearchConfig", *VERBS]
 
 
 def __getattr__(name: str) -> Any:

@@ -45,7 +45,7 @@ class PathSampler(BaseSampler):
         the sampler first meets a study that has some, so that nothing else need be stored.
     seed: for parameters that are no choices (floats), which are drawn at random.
 
-    >>> import optuna
+    >>> import numpy as np, optuna
     >>> from policies.evolution import RegularisedEvolution
     >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
     >>> policy = RegularisedEvolution(np.random.default_rng(0), population=10)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ class Perceptron(nn.Module):
         super().__init__()
         sizes = [data.inputs, *widths, data.outputs]
         layers = []
-        for i, o in zip(sizes, sizes[1:], strict=False):
+        for i, o in pairwise(sizes):
             layers += [nn.Linear(i, o), nn.Tanh()]
         self.stack = nn.Sequential(*layers[:-1])
         for parameter in self.parameters():

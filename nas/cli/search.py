@@ -16,9 +16,7 @@ def search(
     ] = None,
     score: Annotated[
         list[str] | None,
-        Option(
-            help="Training-free score; repeat for more, the first guides; none: train every candidate."
-        ),
+        Option(help="Training-free score; repeat for more; the first guides; none trains all."),
     ] = None,
     candidates: Annotated[int | None, Option(help="Architectures to propose and score.")] = None,
     survivors: Annotated[

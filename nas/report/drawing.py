@@ -85,9 +85,7 @@ def _arrow(
     """An arrow that is bent where a straight one would cross another node."""
     (x0, y0), (x1, y1) = start, end
     crossed = any(
-        abs(y0 + (y1 - y0) * (x - x0) / (x1 - x0) - y) < 0.35
-        for x, y in occupied
-        if x0 < x < x1
+        abs(y0 + (y1 - y0) * (x - x0) / (x1 - x0) - y) < 0.35 for x, y in occupied if x0 < x < x1
     )
     return FancyArrowPatch(
         start,

@@ -56,22 +56,20 @@ def training(summary: RunSummary) -> Figure:
             zorder=3 if rank == 0 else 2,
         )
         last = candidate.rungs[-1]
-        axes.annotate(
-            f" #{candidate.number}", (last.step, last.loss), fontsize=7, va="center"
-        )
+        axes.annotate(f" #{candidate.number}", (last.step, last.loss), fontsize=7, va="center")
     _labels(axes, "training step", "validation loss")
     return figure
 
 
 def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
-    trained = [c for c in candidates if c.rungs and _value(c, name) is not None]
-    screened = [c for c in candidates if not c.rungs and _value(c, name) is not None]
-    x = [_value(c, name) for c in trained]
+    known = [(c, value) for c in candidates if (value := _value(c, name)) is not None]
+    trained = [c for c, _ in known if c.rungs]
+    x = [value for c, value in known if c.rungs]
     y = [c.rungs[0].loss for c in trained]
+    others = [value for c, value in known if not c.rungs]
     axes.scatter(x, y, s=28, color=ORANGE, zorder=3)
     for candidate, at, loss in zip(trained, x, y, strict=True):
         axes.annotate(f" #{candidate.number}", (at, loss), fontsize=7)
-    others = [_value(c, name) for c in screened]
     axes.plot(
         others,
         [0.02] * len(others),
@@ -83,7 +81,8 @@ def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
     )
     _scale(axes.set_xscale, [*x, *others])
     if len(set(x)) > 2:
-        axes.set_title(f"Kendall τ {kendalltau(x, y).statistic:+.2f} (n = {len(x)})", fontsize=9)
+        tau, _ = kendalltau(x, y)
+        axes.set_title(f"Kendall τ {tau:+.2f} (n = {len(x)})", fontsize=9)
     _labels(axes, name, "validation loss, first rung")
 
 

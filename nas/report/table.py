@@ -7,7 +7,9 @@ from nas.report.summary import RunSummary
 def survivors_table(summary: RunSummary) -> str:
     """The run in a line, then the trained candidates, best first; fits 80 columns."""
     head, *rows = survivor_rows(summary)
-    rows = [[f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    rows = [
+        [f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+    ]
     table = [head, *([row[0], row[1][:8], *row[2:]] for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]

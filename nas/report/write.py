@@ -30,7 +30,10 @@ def write_report(
     graph_of: the graph of an architecture, None where a space draws none.
     """
     figures = {
-        "Scores and parameters against the trained loss": ("score-against-loss", score_against_loss),
+        "Scores and parameters against the trained loss": (
+            "score-against-loss",
+            score_against_loss,
+        ),
         "The course of the search": ("search", course),
         "Training of the survivors": ("training", training),
     }

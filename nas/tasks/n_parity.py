@@ -19,8 +19,8 @@ class NParity:
     """The sum modulo 2 of a sequence's last N bits, N from 2 up to `largest`.
 
     A sequence has M ~ U(N + 2, 4N + 2) bits, each 1 with a probability u ~ U(0, 1) of its own
-    (Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, section 3). There the network has
-    a head for every N; here one head serves all N, and the bits that count are other tokens, so
+    (Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, section 3). There the network
+    has a head for every N; here one head serves all N, and the bits that count are other tokens, so
     that the network knows where the count begins but must carry it to the end.
 
     steps_per_n: training batches before N grows by one.

@@ -61,7 +61,7 @@ class Task(Protocol):
         ...
 
     def score_batch(self, seed: int) -> Batch:
-        """The batch that training-free scores look at; of the validation data."""
+        """The batch that training-free scores look at; of the training data."""
         ...
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:

@@ -76,8 +76,8 @@ class LanguageModelling:
         return _windows(self.test, self.window)
 
     def score_batch(self, seed: int) -> Batch:
-        """The first steps of the validation text, the same for every seed."""
-        columns = _columns(self.valid, min(self.score_batch_size, len(self.valid) // 8))
+        """The first steps of the training text side by side, the same for every seed."""
+        columns = _columns(self.train, min(self.score_batch_size, len(self.train) // 8))
         return _window(columns, 0, self.score_window)
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:

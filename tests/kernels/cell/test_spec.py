@@ -1,0 +1,111 @@
+"""Cells as data: reading, checking, canonical order."""
+
+import json
+import random
+from pathlib import Path
+
+import networkx
+import numpy as np
+import pytest
+
+from kernels.cell.spec import CellSpec, InvalidCell
+from search_spaces import genome
+from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
+from search_spaces.rnn_cell.zoo import ZOO
+
+CELLS = {name: CellSpec.from_recipe(recipe) for name, recipe in ZOO.items()}
+
+
+def shuffled(recipe: dict, rng: random.Random) -> dict:
+    """The same cell with other node names, in another order, with commuted inputs."""
+    fixed = {name for name in recipe if name.startswith("h_new_")}
+    names = {n: n if n in fixed else f"n{rng.random()}" for n in recipe}
+    items = list(recipe.items())
+    rng.shuffle(items)
+    result = {}
+    for name, node in items:
+        inputs = [names.get(i, i) for i in node["input"]]
+        if node["op"] != "blend":
+            rng.shuffle(inputs)
+        result[names[name]] = {"op": node["op"], "input": inputs}
+    return result
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_renaming_and_reordering_changes_no_canonical_cell(name: str) -> None:
+    rng = random.Random(0)
+    for _ in range(20):
+        assert CellSpec.from_recipe(shuffled(ZOO[name], rng)).canonical() == CELLS[name].canonical()
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_recipe_survives_the_round_trip(name: str) -> None:
+    canonical = CELLS[name].canonical()
+    assert CellSpec.from_recipe(canonical.to_recipe()) == canonical
+
+
+def labelled(cell: CellSpec) -> networkx.MultiDiGraph:
+    """The cell for networkx: inputs of ordered operations are told apart by their place."""
+    graph = networkx.MultiDiGraph()
+    for i in range(cell.states + 1):
+        graph.add_node(i, label=f"leaf {i}")
+    for number, node in enumerate(cell.nodes, start=cell.states + 1):
+        roles = [i for i, output in enumerate(cell.outputs) if output == number]
+        graph.add_node(number, label=f"{node.op} {roles}")
+        for place, source in enumerate(node.inputs):
+            graph.add_edge(source, number, place=place if node.op == "blend" else 0)
+    return graph
+
+
+def test_canonical_cells_are_equal_exactly_when_networkx_finds_an_isomorphism() -> None:
+    space, rng = RnnCellSpace((1, 2), (3,)), np.random.default_rng(1)
+    cells = [cell_of(genome.sample(space, rng)[0]) for _ in range(60)]
+    graphs = [labelled(cell) for cell in cells]
+    same = 0
+    for i in range(len(cells)):
+        for j in range(i):
+            isomorphic = networkx.is_isomorphic(
+                graphs[i],
+                graphs[j],
+                node_match=lambda a, b: a["label"] == b["label"],
+                edge_match=lambda a, b: (
+                    sorted(e["place"] for e in a.values()) == sorted(e["place"] for e in b.values())
+                ),
+            )
+            assert isomorphic == (cells[i] == cells[j])
+            same += isomorphic
+    assert same > 0
+
+
+def test_parameters_and_flops_of_an_lstm_are_those_of_its_four_gates() -> None:
+    cell = CELLS["lstm"]
+    assert cell.parameters(400, 600) == 4 * (400 + 600 + 1) * 600
+    assert cell.flops(400, 600) == 4 * 2 * 1000 * 600 + 600 * 9
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({}, 'no new state: call the output node "h_new_0"'),
+        ({"h_new_1": {"op": "linear", "input": ["x"]}}, '"h_new_0" is missing'),
+        ({"h_new_0": {"op": "linear", "input": ["h_prev_1"]}}, 'no "h_new_1" to feed it'),
+        ({"h_new_0": {"op": "activation_tanh", "input": ["x"]}}, "only a linear node can"),
+        ({"h_new_0": {"op": "linear"}}, 'node "h_new_0" must be'),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_the_node_and_the_remedy(recipe: dict, message: str) -> None:
+    with pytest.raises(InvalidCell) as error:
+        CellSpec.from_recipe(recipe)
+    assert message in str(error.value)
+
+
+def test_all_recipes_of_the_benchmark_are_read(data_folder: Path) -> None:
+    lines = (data_folder / "nas" / "nas_bench_nlp_wt2.jsonl").read_text().splitlines()
+    recipes = [json.loads(line)["recipe"] for line in lines]
+    assert len(recipes) == 256
+    assert len({json.dumps(recipe, sort_keys=True) for recipe in recipes}) == 218
+    cells = [CellSpec.from_recipe(recipe) for recipe in recipes]
+    for cell, recipe in zip(cells, recipes, strict=True):
+        assert CellSpec.from_recipe(cell.to_recipe()).canonical() == cell.canonical()
+        assert len(cell.nodes) == len(recipe)
+    assert len({cell.canonical() for cell in cells}) == 204
