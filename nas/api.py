@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import nn
 from nas.config import SearchConfig, search_config
 from nas.controller import Controller
 from nas.driver import Driver, Plan, Watcher
-from nas.errors import BadInput, Interrupted, NasError
+from nas.errors import BadInput, NasError
 from nas.execution.executor import CandidateFailed, Executor, Resources
 from nas.execution.serial import SerialExecutor
 from nas.export import write_model
@@ -25,12 +25,12 @@ from nas.halving import halved
 from nas.jobs.search import SearchJob
 from nas.progress import Progress
 from nas.record import Candidate, best_first
-from nas.registry import create, resolve
+from nas.registry import create, create_controller
 from nas.report.summary import RunSummary
 from nas.report.write import write_report
 from nas.run import Run
 from nas.signals import stop_on_signals
-from nas.tasks.task import BadData, Task
+from nas.tasks.task import Task
 from nas.tracking import Tracker
 from nas.training import TrainingSettings, evaluate, restore
 from search_spaces.architecture import Architecture
@@ -52,35 +52,28 @@ def search(
     `NasError` when no candidate could be trained.
     """
     config = config or search_config(None, (), settings)
-    started = time.monotonic()
     job = search_job(config)
     plan = search_plan(config, job)
-    with Run.open(config.run, config.identity(), config.storage) as run:
-        about = _about(config, job)
-        seconds_before = _read_about(run.folder).get("seconds", 0.0)
-
-        def keep(finished: bool) -> None:
-            seconds = seconds_before + time.monotonic() - started
-            content = {**about, "seconds": seconds, "finished": finished}
-            write_atomically(run.folder / "run.json", json.dumps(content, indent=1))
-
-        keep(finished=False)
-        tracker = Tracker(run.folder, job.task.metric, about["scores"])
+    _controller(config, plan, trials=0)  # what cannot be made is refused before a file is written
+    with (
+        Run.open(config.run, config.identity(), config.storage) as run,
+        closing(Tracker(run.folder, job.task.metric, job.higher_is_better)) as tracker,
+    ):
         progress = Progress(config.candidates, sum(plan.places), job.task.metric)
-        try:
-            with _executor(config) as executor, stop_on_signals(config.execution.grace) as stop:
-                controller = _controller(config, plan, len(run.trials()))
-                told = [progress, tracker, *watchers]
-                driver = Driver(run, controller, job, executor, plan, told)
-                with progress:
-                    driver.search(stop)
-        except Interrupted:
-            keep(finished=False)
-            raise
-        finally:
-            tracker.close()
-        keep(finished=True)
-    summary = report(config.run)
+        with (
+            _described(run.folder, config, job),
+            _executor(config) as executor,
+            stop_on_signals(config.execution.grace) as stop,
+        ):
+            controller = _controller(config, plan, len(run.trials()))
+            told = [progress, tracker, *watchers]
+            driver = Driver(run, controller, job, executor, plan, told)
+            with progress:
+                driver.search(stop)
+        summary = report(config.run)
+        picture = config.run / "report" / "architecture-1.png"
+        if picture.exists():
+            tracker.picture(picture.read_bytes())
     if not any(c.rungs for c in summary.candidates):
         reasons = Counter(c.failed for c in summary.candidates)
         reason, times = reasons.most_common(1)[0]
@@ -88,6 +81,26 @@ def search(
             f"no candidate could be trained; {times} of {len(summary.candidates)}: {reason}"
         )
     return summary
+
+
+@contextmanager
+def _described(folder: Path, config: SearchConfig, job: SearchJob) -> Iterator[None]:
+    """Keep `run.json` true: what the run is, for how long it has been worked on."""
+    started = time.monotonic()
+    seconds_before = _read_about(folder).get("seconds", 0.0)
+
+    def write(finished: bool) -> None:
+        seconds = seconds_before + time.monotonic() - started
+        about = {**_about(config, job), "seconds": seconds, "finished": finished}
+        write_atomically(folder / "run.json", json.dumps(about, indent=1))
+
+    write(finished=False)
+    try:
+        yield
+    except BaseException:
+        write(finished=False)
+        raise
+    write(finished=True)
 
 
 def search_job(config: SearchConfig) -> SearchJob:
@@ -129,7 +142,7 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
         places=places,
         batch=config.execution.batch if job.scores else 1,
         scored=bool(job.scores),
-        higher_is_better=job.scores[0].higher_is_better if job.scores else False,
+        higher_is_better=job.higher_is_better,
         deterministic=config.execution.deterministic,
         training=Resources(gpus=config.execution.gpus_per_survivor),
     )
@@ -140,10 +153,7 @@ def load_task(name: str, options: Mapping[str, Any]) -> Task:
     options = dict(options)
     if "data" in options:
         options["data"] = Path(options["data"])
-    try:
-        return create("tasks", name, options)
-    except BadData as error:
-        raise BadInput(f'task "{name}": {error}') from None
+    return create("tasks", name, options)
 
 
 def score(
@@ -377,9 +387,8 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 def _controller(config: SearchConfig, plan: Plan, trials: int) -> Controller:
     """The controller; its seed depends on how far the run is, or it would repeat itself."""
-    factory = resolve("controllers", config.controller.name)
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
-    sampler = factory(rng, **config.controller.options)
+    sampler = create_controller(config.controller.name, rng, config.controller.options)
     return Controller(sampler, maximise=plan.scored and plan.higher_is_better)
 
 

@@ -1,9 +1,13 @@
 """What can be named on the command line: spaces, controllers, scores and tasks."""
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Literal
+
+import numpy as np
+from optuna.samplers import BaseSampler
 
 from nas.errors import BadInput
 
@@ -88,7 +92,7 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
     singular = kind.removesuffix("s")
     lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
     if isinstance(thing, type) or (lacks and callable(thing)):
-        thing = _called(f'{singular} "{name}"', thing, dict(options or {}))
+        thing = _called(f'{singular} "{name}"', thing, options or {})
         lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
     elif options:
         raise BadInput(f'{singular} "{name}" takes no options, but got {", ".join(options)}')
@@ -100,10 +104,22 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
     return thing
 
 
-def _called(what: str, function: Any, options: dict[str, Any]) -> Any:
-    import inspect
+def create_controller(
+    name: str, rng: np.random.Generator, options: Mapping[str, Any]
+) -> BaseSampler:
+    """The Optuna sampler that the named function makes of a generator and the options.
 
-    accepted = inspect.signature(function).parameters
+    Raises `BadInput` as `create`, and when what is made is no sampler.
+    """
+    sampler = _called(f'controller "{name}"', resolve("controllers", name), options, rng)
+    if not isinstance(sampler, BaseSampler):
+        raise BadInput(f'controller "{name}" makes a {type(sampler).__name__}, no Optuna sampler')
+    return sampler
+
+
+def _called(what: str, function: Any, options: Mapping[str, Any], *arguments: Any) -> Any:
+    parameters = list(inspect.signature(function).parameters.items())[len(arguments) :]
+    accepted = dict(parameters)
     unknown = [name for name in options if name not in accepted]
     if unknown:
         raise BadInput(f"{what} takes no {unknown[0]}: it takes {', '.join(accepted) or 'nothing'}")
@@ -117,4 +133,7 @@ def _called(what: str, function: Any, options: dict[str, Any]) -> Any:
     if missing:
         flag = "--data PATH" if missing[0] == "data" else f"the option {missing[0]}"
         raise BadInput(f"{what} needs {flag}")
-    return function(**options)
+    try:
+        return function(*arguments, **options)
+    except ValueError as error:
+        raise BadInput(f"{what}: {error}") from None

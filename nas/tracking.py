@@ -17,12 +17,13 @@ class Tracker:
     `tb/candidate-0007` holds a trained candidate: loss and metric of each rung, and parameters,
     flops and scores as hyperparameters. It is written anew whenever the candidate has a new rung,
     so that a resumed run leaves no point twice. `tb/search` holds the best so far.
+    higher_is_better: of the guiding score.
     """
 
-    def __init__(self, folder: Path, metric: str, scores: dict[str, bool]) -> None:
+    def __init__(self, folder: Path, metric: str, higher_is_better: bool) -> None:
         self.folder = folder / "tb"
         self.metric = metric
-        self._higher_is_better = next(iter(scores.values()), True)
+        self._higher_is_better = higher_is_better
         self._best_score: float | None = None
         self._best_loss: float | None = None
         shutil.rmtree(self.folder / "search", ignore_errors=True)

@@ -34,6 +34,11 @@ class SearchJob:
     training: TrainingSettings
     seed: int
 
+    @property
+    def higher_is_better(self) -> bool:
+        """Of what guides the search: the first score, or the loss where there is none."""
+        return self.scores[0].higher_is_better if self.scores else False
+
     def screen(
         self, candidates: list[tuple[int, Architecture]]
     ) -> list[Screened | CandidateFailed]:

@@ -70,15 +70,10 @@ def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
     axes.scatter(x, y, s=28, color=ORANGE, zorder=3)
     for candidate, at, loss in zip(trained, x, y, strict=True):
         axes.annotate(f" #{candidate.number}", (at, loss), fontsize=7)
-    axes.plot(
-        others,
-        [0.02] * len(others),
-        "|",
-        color=GREY,
-        markersize=9,
-        transform=axes.get_xaxis_transform(),
-        clip_on=False,
-    )
+    if others:
+        bottom = axes.get_xaxis_transform()
+        heights = [0.02] * len(others)
+        axes.plot(others, heights, "|", color=GREY, markersize=9, transform=bottom, clip_on=False)
     _scale(axes.set_xscale, [*x, *others])
     if len(set(x)) > 2:
         tau, _ = kendalltau(x, y)
