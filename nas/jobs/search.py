@@ -62,6 +62,7 @@ class SearchJob:
 
     def build(self, architecture: Architecture, size: ModelSize, seed: int) -> nn.Module:
         """The untrained model of a size, with the weights that belong to a seed."""
+        torch.manual_seed(seed)  # for spaces that leave their layers' own initialisation
         generator = torch.Generator().manual_seed(seed)
         return self.space.build(architecture, ModelShape(self.task.shape, size), generator)
 

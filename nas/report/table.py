@@ -30,7 +30,7 @@ def headline(summary: RunSummary) -> str:
 
 def survivor_rows(summary: RunSummary) -> list[list]:
     """A row of names, then one a trained candidate, best first; only the guiding score."""
-    guide = summary.score_names[:1]
+    guide = [name for name in summary.score_names[:1] if name != "parameters"]
     head = ["#", "digest", "parameters", *guide, "steps", "loss", summary.metric]
     return [head, *(_row(candidate, guide) for candidate in best_first(summary.candidates))]
 

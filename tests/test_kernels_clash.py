@@ -1,0 +1,49 @@
+"""Hugging Face publishes a package called kernels, as ours is: both can be installed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = ("nas", "search_spaces", "policies", "kernels")
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder on the path with a stand-in for their package."""
+    package = tmp_path / "theirs" / "kernels"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("get_kernel = len\n")
+    return package.parent
+
+
+def python(folder: Path, *arguments: str, path: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(path), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_installed_into_one_folder_both_packages_work(theirs: Path, tmp_path: Path) -> None:
+    for name in OURS:
+        shutil.copytree(ROOT / name, theirs / name, dirs_exist_ok=True)
+    both = "import kernels, kernels.cell.spec; print(kernels.get_kernel is len)"
+    ended = python(tmp_path, "-c", both, path=theirs)
+    assert ended.stdout == "True\n", ended.stderr
+    assert python(tmp_path, "-m", "nas", "ls", path=theirs).returncode == 0
+
+
+def test_where_theirs_hides_ours_the_error_names_the_remedy(theirs: Path, tmp_path: Path) -> None:
+    path = os.pathsep.join([str(theirs), str(ROOT)])
+    ended = python(tmp_path, "-m", "nas", "train", "lstm", path=Path(path))
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "another package called kernels" in ended.stderr
+    assert "pip install ." in ended.stderr
