@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Literal
@@ -75,6 +77,8 @@ def resolve(kind: Kind, name: str) -> Any:
             f'no {singular} "{name}": there are {known}, or name your own as package.module:name'
         )
     module_name, _, attribute = reference.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # one's own module lies where the command is given
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except ImportError as error:

@@ -49,8 +49,9 @@ def layer_outputs(model: nn.Module, batch: Batch) -> list[Tensor]:
     layers = [m for m in model.modules() if isinstance(m, CompiledRNN | nn.RNNBase)]
     outputs: list[Tensor] = []
 
-    def record(_: nn.Module, __: object, result: tuple[Tensor, object]) -> None:
-        outputs.append(result[0])
+    def record(layer: nn.Module, _: object, result: tuple[Tensor, object]) -> None:
+        time_first = isinstance(layer, nn.RNNBase) and not layer.batch_first
+        outputs.append(result[0].transpose(0, 1) if time_first else result[0])
         if len(outputs) == len(layers):
             raise _AllLayersSeen
 

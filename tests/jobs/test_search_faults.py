@@ -57,6 +57,21 @@ def test_a_killed_serial_driver_goes_on_to_exactly_its_budget(tmp_path: Path, do
     assert_complete(run)
 
 
+def test_a_driver_killed_in_training_goes_on_from_the_checkpoints(tmp_path: Path) -> None:
+    run, long = tmp_path / "run", ["--set", "training.steps=4000"]
+    process = start(*command(run, "serial", *long))
+    wait_for(process, lambda: any(record["rungs"] for record in results(run)))
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    rungs = [record["rungs"] for record in results(run)]
+    assert 1 <= sum(map(len, rungs)) < 4
+    ended = nas(*command(run, "serial", *long))
+    assert ended.returncode == 0, ended.stderr
+    assert_complete(run)
+    now = [record["rungs"] for record in results(run)]
+    assert all(new[: len(old)] == old for old, new in zip(rungs, now, strict=True))
+
+
 @pytest.mark.ray
 def test_a_killed_ray_driver_goes_on_to_exactly_its_budget(tmp_path: Path) -> None:
     run = tmp_path / "run"
