@@ -151,8 +151,8 @@ def test_a_torn_journal_is_repaired_and_the_run_goes_on(tmp_path: Path) -> None:
 def test_the_first_signal_finishes_what_runs_and_the_run_can_be_resumed(
     tmp_path: Path, executor: str, number: signal.Signals, code: int
 ) -> None:
-    run = tmp_path / "run"
-    process = start(*command(run, executor), NAS_TOY_SECONDS="0.3")
+    run, alone = tmp_path / "run", ["--set", "execution.batch=1"]
+    process = start(*command(run, executor, *alone), NAS_TOY_SECONDS="0.5")
     wait_for(process, lambda: results(run))
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
