@@ -60,10 +60,11 @@ def search(
         closing(Tracker(run.folder, job.task.metric, job.higher_is_better)) as tracker,
     ):
         progress = Progress(config.candidates, sum(plan.places), job.task.metric)
+        here = config.execution.executor == "serial"
         with (
             _described(run.folder, config, job),
             _executor(config) as executor,
-            stop_on_signals(config.execution.grace) as stop,
+            stop_on_signals(config.execution.grace, here) as stop,
         ):
             controller = _controller(config, plan, len(run.trials()))
             told = [progress, tracker, *watchers]

@@ -108,6 +108,8 @@ class Driver:
                 break
             for handle, outcome in self._wait():
                 self._take(self._in_flight.pop(handle), outcome)
+            if stop.overdue and stop.signal_number is not None:
+                raise Interrupted(stop.signal_number)
             for watcher in self.watchers:
                 watcher.tick(len(self._in_flight))
         if stop.signal_number is not None and self._work_is_left():

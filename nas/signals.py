@@ -12,20 +12,28 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether a signal has come, and which."""
+    """Whether a signal has come, which, and whether what runs may still finish.
 
-    def __init__(self, grace_seconds: float) -> None:
+    evaluating_here: candidates are evaluated in this process, which has to be torn from them.
+    """
+
+    def __init__(self, grace_seconds: float, evaluating_here: bool) -> None:
         self.grace_seconds = grace_seconds
+        self.evaluating_here = evaluating_here
         self.signal_number: int | None = None
-
-    def requested(self) -> bool:
-        return self.signal_number is not None
+        self.overdue = False
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """The second signal, or the end of the grace, interrupts wherever the program is: a run
-        is left at any moment as if the machine had died, and goes on from there."""
+        """The first signal begins the grace; the second, or its end, makes the search overdue.
+
+        An evaluation in this process is interrupted wherever it is: a run can be left at any
+        moment as if the machine had died. Ray's calls must not be: an exception in them is lost.
+        """
         if self.signal_number is not None:
-            raise Interrupted(self.signal_number)
+            self.overdue = True
+            if self.evaluating_here:
+                raise Interrupted(self.signal_number)
+            return
         self.signal_number = number
         signal.setitimer(signal.ITIMER_REAL, max(self.grace_seconds, 0.001))
         print(
@@ -36,9 +44,9 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals(grace_seconds: float) -> Iterator[Stop]:
+def stop_on_signals(grace_seconds: float, evaluating_here: bool) -> Iterator[Stop]:
     """Catch signals until left. To be entered after Ray has started: it replaces handlers."""
-    stop = Stop(grace_seconds)
+    stop = Stop(grace_seconds, evaluating_here)
     before = {number: signal.signal(number, stop.receive) for number in (*SIGNALS, signal.SIGALRM)}
     try:
         yield stop

@@ -164,9 +164,10 @@ def test_the_first_signal_finishes_what_runs_and_the_run_can_be_resumed(
     assert_complete(run)
 
 
-def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+def test_the_second_signal_ends_at_once(tmp_path: Path, executor: str) -> None:
     run = tmp_path / "run"
-    process = start(*command(run, "serial", "--set", "execution.batch=1"), NAS_TOY_SECONDS="30")
+    process = start(*command(run, executor), NAS_TOY_SECONDS="60")
     wait_for_a_proposal(process, run)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
@@ -176,7 +177,7 @@ def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     assert process.returncode == 143
     assert time.monotonic() - started < 10
-    assert nas(*command(run, "serial", "--set", "execution.batch=1")).returncode == 0
+    assert nas(*command(run, executor)).returncode == 0
     assert_complete(run)
 
 
