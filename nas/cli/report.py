@@ -16,10 +16,11 @@ def report(
     from nas import api
     from nas.cli.output import say, say_json
     from nas.report.table import survivors_table
+    from nas.saved import search_facts
 
     summary = api.report(run)
     if json:
-        say_json(api.search_facts(summary, run))
+        say_json(search_facts(summary, run))
     else:
         say(survivors_table(summary))
         say(f"\nreport: {run / 'report' / 'report.html'}")

@@ -25,13 +25,14 @@ def score(
     15 times quicker and ranks them alike.
     """
     from nas import api
+    from nas.assembly import load_task
     from nas.cli.output import say, say_json
     from search_spaces.space import ModelSize
 
     options = {} if data is None else {"data": data}
     size = ModelSize(embedding=embedding, hidden=hidden, layers=layers)
     names = score or ["hidden-covariance"]
-    for line in api.score(recipes, names, api.load_task(task, options), size, seed):
+    for line in api.score(recipes, names, load_task(task, options), size, seed):
         if json:
             say_json(line, schema=False)
         else:

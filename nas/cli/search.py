@@ -92,10 +92,11 @@ def search(
 
     from nas import api
     from nas.report.table import survivors_table
+    from nas.saved import search_facts
 
     summary = api.search(settings)
     if json:
-        say_json(api.search_facts(summary, settings.run))
+        say_json(search_facts(summary, settings.run))
     else:
         say(survivors_table(summary))
         say(f"\nreport: {settings.run / 'report' / 'report.html'}")

@@ -28,6 +28,7 @@ def train(
     from nas import api
     from nas.cli.output import say, say_json
     from nas.config import search_config
+    from nas.naming import read_architecture
 
     flags = {
         "task.name": task,
@@ -35,7 +36,7 @@ def train(
         "seed": seed,
     }
     settings = search_config(config, set_ or [], flags)
-    facts = api.train(api.read_architecture(architecture), settings, to)
+    facts = api.train(read_architecture(architecture), settings, to)
     if json:
         say_json(facts)
     else:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
-from nas.api import PUBLISHED_SIZE, load_task, score
+from nas.api import PUBLISHED_SIZE, score
+from nas.assembly import load_task
 from nas.scores.hidden_covariance import (
     HiddenCovariance,
     covariance_score,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.api import load_task
+from nas.assembly import load_task
 from nas.errors import BadInput
 from nas.tasks.n_parity import draw as draw_parity
 from nas.tasks.reber import altered, draw, is_reber
