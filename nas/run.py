@@ -48,7 +48,7 @@ class Run:
         identity: what must stay the same for a run to go on: space, task, scores, seed …
         storage: an Optuna storage URL; None for a journal in the folder.
         Raises `RunLocked` while another driver has the run, `BadInput` when the identity differs
-        or the storage cannot be opened.
+        or the storage cannot be opened. A `BadInput` raised while it is open removes a new folder.
         """
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,12 +60,11 @@ class Run:
                     f"{folder} is in use by another `nas`: wait for it, or use another --run"
                 ) from None
             try:
-                run = cls._opened(folder, identity, storage)
+                yield cls._opened(folder, identity, storage)
             except BadInput:
                 if is_new:
                     shutil.rmtree(folder)
                 raise
-            yield run
 
     @classmethod
     def _opened(cls, folder: Path, identity: Mapping[str, Any], url: str | None) -> "Run":

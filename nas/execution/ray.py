@@ -1,6 +1,7 @@
 """Candidates evaluated by Ray's workers, on this machine or on a cluster."""
 
 import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from nas.errors import BadInput
 from nas.execution.executor import (
     CandidateFailed,
     Done,
@@ -24,7 +26,10 @@ from nas.execution.executor import (
 OBJECT_STORE_BYTES = 512 * 2**20
 
 
-class NoRay(RuntimeError):
+CONNECT_SECONDS = 5.0
+
+
+class NoRay(BadInput):
     """Ray cannot be started or joined; the message says what to do."""
 
 
@@ -56,11 +61,12 @@ class RayExecutor:
                         **quiet,
                     )
                 else:
+                    _check_reachable(address)
                     ray.init(address=address, **quiet)
-            except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+            except (RayError, OSError, RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 raise NoRay(
-                    f"Ray cannot be reached at {address or 'this machine'}: {reason}; "
+                    f"no Ray at {address or 'this machine'}: {reason}; "
                     "see `nas doctor`, or use --executor serial"
                 ) from error
         cpus = int(ray.cluster_resources().get("CPU", 1))
@@ -88,6 +94,13 @@ class RayExecutor:
     def close(self) -> None:
         if not self._joined:
             ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `OSError` where nobody listens: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def _import_torch() -> None:

@@ -19,7 +19,7 @@ def assert_refused(ended, folder: Path, *words: str) -> None:
     assert ended.stderr.strip().count("\n") == 0, ended.stderr
     for word in words:
         assert word in ended.stderr
-    assert not list(folder.rglob("run.json"))
+    assert not (folder / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,8 @@ def assert_refused(ended, folder: Path, *words: str) -> None:
         (["--space", "toys:FirstWeight"], ["has no decide", "a space needs"]),
         (["--set", "space.colour=red"], ["takes no colour"]),
         (["--executor", "slurm"], ["execution.executor", "slurm"]),
+        (["--executor", "ray", "--ray-address", "127.0.0.1:9"], ["no Ray at 127.0.0.1:9"]),
+        (["--executor", "ray", "--ray-address", "somewhere"], ["no Ray at somewhere"]),
         (["--storage", "sqlite:////nowhere/at/all.db"], ["sqlite:////nowhere/at/all.db"]),
     ],
 )
