@@ -29,7 +29,6 @@ class RemovesANode:
 def test_a_search_goes_on_when_a_node_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("NAS_TOY_SECONDS", "0.2")
@@ -37,7 +36,6 @@ def test_a_search_goes_on_when_a_node_is_removed(
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": store}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(num_cpus=2, object_store_memory=store) for _ in range(2)]
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     try:
         watcher = RemovesANode(cluster, nodes[0], after=6)
         summary = nas.search(
@@ -53,7 +51,6 @@ def test_a_search_goes_on_when_a_node_is_removed(
         )
         assert watcher.node is None, "the node was never removed"
     finally:
-        ray.shutdown()
         cluster.shutdown()
     assert summary.finished
     assert [r["number"] for r in results(tmp_path / "run")] == list(range(24))
