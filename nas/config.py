@@ -127,6 +127,9 @@ def search_config(
     for key, value in flags.items():
         if value is not None:
             _put(data, key, value)
+    for key, field in SearchConfig.model_fields.items():
+        if isinstance(field.default, Named) and isinstance(data.get(key), dict):
+            data[key].setdefault("name", field.default.name)  # options of the default thing
     try:
         return SearchConfig.model_validate(data)
     except ValidationError as error:

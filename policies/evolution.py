@@ -28,7 +28,7 @@ class RegularisedEvolution:
         self._changed: str | None = None
 
     def choose(self, path: Path, name: str, options: int) -> int:
-        if not path:
+        if all(decision.options == 1 for decision in path):  # nothing is decided yet
             self._select()
         index = self._parent.get(name)
         if index is None or index >= options:

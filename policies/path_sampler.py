@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from optuna import Study
@@ -29,7 +30,8 @@ class Policy(Protocol):
     def choose(self, path: Path, name: str, options: int) -> int:
         """The index of the option to take after the decisions of `path`.
 
-        An empty path begins a new proposal.
+        A path that is empty, or whose every decision had one option, begins a new proposal:
+        Optuna asks nobody where there is nothing to choose.
         """
         ...
 
@@ -71,11 +73,11 @@ class PathSampler(BaseSampler):
         return {}
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Learn from finished trials that this sampler has not seen told."""
+        """Learn from trials that finished before this sampler was made, in the order they did."""
         if not self._learnt:
-            for old in study.get_trials(deepcopy=False):
-                if old.state.is_finished():
-                    self._learn(study, old, old.state, old.values)
+            finished = [old for old in study.get_trials(deepcopy=False) if old.state.is_finished()]
+            for old in sorted(finished, key=lambda old: old.datetime_complete or datetime.min):
+                self._learn(study, old, old.state, old.values)
 
     def sample_independent(
         self,

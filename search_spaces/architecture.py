@@ -40,4 +40,6 @@ class Architecture:
 
 
 def _frozen(value: Any) -> Spec:
+    if isinstance(value, Mapping):
+        raise ValueError("an architecture's spec is made of lists and plain values, not of objects")
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -22,29 +22,69 @@ def canonical_order(
     return _smallest(colours, labels, inputs, ordered)[1]
 
 
+Described = tuple[list[tuple[str, tuple[int, ...]]], list[int]]  # a description, its order
+
+
 def _smallest(
     colours: list[int],
     labels: Sequence[str],
     inputs: Sequence[tuple[int, ...]],
     ordered: Sequence[bool],
-) -> tuple[list[tuple[str, tuple[int, ...]]], list[int]]:
+) -> Described:
     colours = _refined(colours, inputs, ordered)
+    tied = _tied(colours)
+    if not tied:
+        return _described(colours, labels, inputs, ordered)
+    first_guesses, candidates = [], []
+    for chosen in tied:
+        split = _individualised(colours, chosen)
+        guess = _guessed(split, labels, inputs, ordered)[0]
+        # An equal description means a symmetry that exchanges the two: nothing new behind it.
+        # Without this, k equal branches take k! steps.
+        if guess not in first_guesses:
+            first_guesses.append(guess)
+            candidates.append(_smallest(split, labels, inputs, ordered))
+    return min(candidates)
+
+
+def _guessed(
+    colours: list[int],
+    labels: Sequence[str],
+    inputs: Sequence[tuple[int, ...]],
+    ordered: Sequence[bool],
+) -> Described:
+    """One of the descriptions below these colours: the first of the nodes that are alike wins."""
+    colours = _refined(colours, inputs, ordered)
+    while tied := _tied(colours):
+        colours = _refined(_individualised(colours, tied[0]), inputs, ordered)
+    return _described(colours, labels, inputs, ordered)
+
+
+def _tied(colours: list[int]) -> list[int]:
+    """The nodes of the smallest colour that several have; empty when all differ."""
     alike: dict[int, list[int]] = {}
     for node, colour in enumerate(colours):
         alike.setdefault(colour, []).append(node)
-    tied = next((nodes for _, nodes in sorted(alike.items()) if len(nodes) > 1), None)
-    if tied is None:
-        order = sorted(range(len(colours)), key=colours.__getitem__)
-        position = {node: place for place, node in enumerate(order)}
-        return [
-            (labels[n], _read([position[i] for i in inputs[n]], ordered[n])) for n in order
-        ], order
-    candidates = []
-    for chosen in tied:
-        split = [2 * colour + 1 for colour in colours]
-        split[chosen] -= 1
-        candidates.append(_smallest(split, labels, inputs, ordered))
-    return min(candidates)
+    return next((nodes for _, nodes in sorted(alike.items()) if len(nodes) > 1), [])
+
+
+def _individualised(colours: list[int], chosen: int) -> list[int]:
+    """The colours with the chosen node just before those it was like."""
+    split = [2 * colour + 1 for colour in colours]
+    split[chosen] -= 1
+    return split
+
+
+def _described(
+    colours: list[int],
+    labels: Sequence[str],
+    inputs: Sequence[tuple[int, ...]],
+    ordered: Sequence[bool],
+) -> Described:
+    """What the graph is when its nodes are numbered by their colours, all different."""
+    order = sorted(range(len(colours)), key=colours.__getitem__)
+    position = {node: place for place, node in enumerate(order)}
+    return [(labels[n], _read([position[i] for i in inputs[n]], ordered[n])) for n in order], order
 
 
 def _refined(

@@ -46,8 +46,20 @@ class RnnCellSpace:
     def __init__(
         self, hidden_states: tuple[int, int] = (1, 3), budgets: tuple[int, ...] = (7, 14, 21)
     ) -> None:
-        self.hidden_states = hidden_states
-        self.budgets = budgets
+        match hidden_states:
+            case [int(fewest), int(most)] if 1 <= fewest <= most:
+                self.hidden_states = (fewest, most)
+            case _:
+                raise ValueError(
+                    f"hidden_states is {hidden_states}, must be the fewest and the most, as in [1, 3]"
+                )
+        match budgets:
+            case [*numbers] if numbers and all(type(n) is int and n >= 0 for n in numbers):
+                self.budgets = tuple(numbers)
+            case _:
+                raise ValueError(
+                    f"budgets is {budgets}, must be numbers of nodes, as in [7, 14, 21]"
+                )
 
     def decide(self, decisions: Decisions) -> Architecture:
         states = decisions.integer("hidden_states", *self.hidden_states)
