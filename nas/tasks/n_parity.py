@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from nas.tasks.options import at_least
 from nas.tasks.task import Batch, Measured, cross_entropy, mean_cross_entropy, tensor
 from search_spaces.space import DataShape
 
@@ -75,7 +76,12 @@ class NParity:
 
 
 def load_n_parity(*, largest: int = 10, steps_per_n: int = 50, batch: int = 64) -> NParity:
-    """The task up to N = largest."""
+    """The task up to N = largest; `batch` sequences a step, N grows every `steps_per_n` steps.
+
+    Labels are balanced for odd N; for even N a share of N / (2N + 2) is 1, as u is uniform.
+    """
+    at_least(FIRST, largest=largest)
+    at_least(1, steps_per_n=steps_per_n, batch=batch)
     return NParity(largest, steps_per_n, batch)
 
 

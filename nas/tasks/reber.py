@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 
 from nas.tasks.classification import Classification, Examples
+from nas.tasks.options import at_least
 from search_spaces.space import DataShape
 
 # state -> (letter, next state); Reber 1967, drawn in Cleeremans et al. 1989, figure 2
@@ -28,8 +29,11 @@ def load_reber(*, strings: int = 25_000, batch: int = 64, data_seed: int = 0) ->
 
     The sizes are those of the literature on sparse recurrent networks: 25,000 strings, a quarter
     of them the test part; a fifth of the rest is validation here.
-    strings: in all. data_seed: of the strings, apart from the seed of a search.
+    strings: in all, at least 10. data_seed: of the strings, apart from the seed of a search.
     """
+    at_least(10, strings=strings)
+    at_least(1, batch=batch)
+    at_least(0, data_seed=data_seed)
     rng = np.random.default_rng([data_seed, 17])
     texts: dict[str, None] = {}
     for wanted_valid in (True, False):

@@ -1,0 +1,15 @@
+"""What the options of a task must be, before anything is made of them."""
+
+from nas.tasks.task import BadData
+
+
+def at_least(least: int, **options: int) -> None:
+    """Raises `BadData` for the first option that is no whole number from `least` up.
+
+    >>> at_least(1, batch=0)
+    Traceback (most recent call last):
+    nas.tasks.task.BadData: batch is 0: give a whole number, at least 1
+    """
+    for name, value in options.items():
+        if type(value) is not int or value < least:
+            raise BadData(f"{name} is {value!r}: give a whole number, at least {least}")
