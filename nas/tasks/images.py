@@ -1,20 +1,28 @@
 """Images: scikit-learn's digits, which need no download, and files of one's own."""
 
 import lzma
+import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from nas.tasks.classification import Classification, Examples
+from nas.tasks.options import at_least
 from nas.tasks.task import BadData
 from search_spaces.space import DataShape
+
+TEST = re.compile(r"(^|[._-])test")
+UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 def load_digits(*, batch: int = 64) -> Classification:
     """1,797 handwritten digits of 8×8 pixels; a fifth is validation and a fifth test."""
     from sklearn.datasets import load_digits as load
 
+    at_least(1, batch=batch)
     images, labels = load(return_X_y=True)
     pixels = images.reshape(-1, 1, 8, 8).astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(labels))
@@ -30,19 +38,22 @@ def load_digits(*, batch: int = 64) -> Classification:
 
 
 def load_images(data: Path, *, batch: int = 64, validation: float = 0.1) -> Classification:
-    """An `.npz` file, or a folder of them: those with "test" in their names are the test part.
+    """An `.npz` file, a folder of them, or the beginning of their names, as in `vision/cifar10`.
 
+    Files with a part "test" in their names (`mnist_test.npz`) are the test part.
     A file holds bytes `[n, height, width]` or `[n, height, width, channels]` as `x` or `images` and
-    class numbers as `y` or `labels`; or CIFAR-10 as compressed planes (`xz`, `labels`, `n`).
+    class numbers as `y` or `labels`; or CIFAR-10 as compressed planes (`xz`, `labels`).
     validation: share of the training images that is validation, drawn once. Without a test part
     as many are test images.
     Raises `BadData` naming the file.
     """
-    files = sorted(data.glob("*.npz")) if data.is_dir() else [data]
-    if not files or not all(path.exists() for path in files):
-        raise BadData(f"{data} holds no .npz file of images: name a file or a folder")
-    test = [_read(path) for path in files if "test" in path.name]
-    train = [_read(path) for path in files if "test" not in path.name]
+    at_least(1, batch=batch)
+    if not 0 < validation < 0.5:
+        raise BadData(f"validation is {validation}: give a share between 0 and 0.5")
+    parts = {path.name: _read(path) for path in _find(data)}
+    _same_size(data, parts)
+    test = [part for name, part in parts.items() if TEST.search(name)]
+    train = [part for name, part in parts.items() if not TEST.search(name)]
     if not train:
         raise BadData(f"{data} has only test images: add a file without test in its name")
     examples = _together(train)
@@ -64,8 +75,9 @@ def _classification(
     name: str, train: Examples, valid: Examples, test: Examples, batch: int
 ) -> Classification:
     _, channels, height, width = train.inputs.shape
-    pixels = train.inputs.astype(np.float32)
-    deviation = np.maximum(pixels.std(axis=(0, 2, 3)), 1e-3)
+    mean = train.inputs.mean(axis=(0, 2, 3), dtype=np.float64)
+    squares = np.square(train.inputs, dtype=np.uint16).mean(axis=(0, 2, 3), dtype=np.float64)
+    deviation = np.sqrt(np.maximum(squares - mean**2, 1e-6))
     classes = int(max(part.targets.max() for part in (train, valid, test))) + 1
     return Classification(
         name,
@@ -74,36 +86,65 @@ def _classification(
         valid,
         test,
         batch,
-        tuple(float(m) for m in pixels.mean(axis=(0, 2, 3))),
-        tuple(float(d) for d in deviation),
+        tuple(mean.tolist()),
+        tuple(deviation.tolist()),
     )
+
+
+def _find(data: Path) -> list[Path]:
+    if data.is_file():
+        return [data]
+    folder, start = (data, "") if data.is_dir() else (data.parent, data.name)
+    files = sorted(path for path in folder.glob("*.npz") if path.name.startswith(start))
+    if not files:
+        raise BadData(f"{data}: no .npz file of images is there: name a file or a folder")
+    return files
+
+
+def _same_size(data: Path, parts: Mapping[str, Examples]) -> None:
+    """Raises `BadData` when two files cannot be of one set of images."""
+    (first, examples), *others = parts.items()
+    for name, other in others:
+        a, b = ("×".join(map(str, images.shape[1:])) for images in (examples.inputs, other.inputs))
+        if a != b:
+            raise BadData(
+                f"{data}: images are {a} in {first} but {b} in {name}: name the files of one "
+                "set by the beginning of their names"
+            )
 
 
 def _read(path: Path) -> Examples:
     """One file's images, channels first."""
+    if not zipfile.is_zipfile(path):
+        raise BadData(f"{path} is no .npz file: write one with numpy.savez")
     try:
         with np.load(path) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
-        raise BadData(f"{path} cannot be read as .npz: {error}") from None
+        images = _cifar(arrays) if "xz" in arrays else arrays.get("x", arrays.get("images"))
+    except UNREADABLE as error:
+        raise BadData(f"{path} cannot be read: {error}; write it again") from None
     labels = arrays.get("y", arrays.get("labels"))
-    images = _cifar(arrays) if "xz" in arrays else arrays.get("x", arrays.get("images"))
     if images is None or labels is None:
         raise BadData(f"{path} holds {', '.join(arrays)}: x or images, and y or labels are needed")
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or images.dtype != np.uint8 or len(images) != len(labels):
+    if images.ndim != 4 or images.dtype != np.uint8:
         raise BadData(
-            f"{path}: images are {images.dtype} {images.shape} for {len(labels)} labels, "
+            f"{path}: images are {images.dtype} {images.shape}, "
             "expected bytes [n, height, width, channels]"
         )
-    return Examples(images.transpose(0, 3, 1, 2), labels.astype(np.int64))
+    if labels.dtype.kind not in "iu" or labels.size != len(images) or labels.min(initial=0) < 0:
+        raise BadData(
+            f"{path}: labels are {labels.dtype} {labels.shape} for {len(images)} images, "
+            "expected a class number from 0 up for each"
+        )
+    return Examples(images.transpose(0, 3, 1, 2), labels.reshape(-1).astype(np.int64))
 
 
 def _cifar(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """CIFAR-10 from planes G, R - G, B - G after a gradient predictor, modulo 256."""
     raw = np.frombuffer(lzma.decompress(arrays["xz"].tobytes()), np.uint8)
-    planes = raw.reshape(3, int(arrays["n"]), 32, 32)
+    planes = raw.reshape(3, -1, 32, 32)
     planes = np.cumsum(np.cumsum(planes, axis=2, dtype=np.uint8), axis=3, dtype=np.uint8)
     green, red, blue = planes[0], planes[1] + planes[0], planes[2] + planes[0]
     return np.stack([red, green, blue], axis=-1)

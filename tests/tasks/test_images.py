@@ -1,0 +1,136 @@
+"""Images in files as users have them, and the messages for those that cannot be used."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.tasks.images import load_digits, load_images
+from nas.tasks.task import BadData
+
+LABELS = np.arange(50) % 3
+
+
+def pixels(n: int = 50, size: int = 4, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, size, size, 3)).astype(np.uint8)
+
+
+def save(path: Path, **arrays: np.ndarray) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def test_no_image_is_in_two_parts() -> None:
+    task = load_digits()
+    parts = [len(part) for part in (task.train, task.valid, task.test)]
+    assert parts == [1079, 359, 359]
+    rows = np.concatenate([task.train.inputs, task.valid.inputs, task.test.inputs])
+    assert len(np.unique(rows.reshape(1797, -1), axis=0)) == 1797
+
+
+def test_mean_and_deviation_are_those_of_the_training_pixels(tmp_path: Path) -> None:
+    task = load_images(save(tmp_path / "a.npz", x=pixels(), y=LABELS))
+    train = task.train.inputs.astype(np.float64)
+    assert task.mean == pytest.approx(train.mean(axis=(0, 2, 3)))
+    assert task.deviation == pytest.approx(train.std(axis=(0, 2, 3)))
+
+
+def test_test_files_are_held_out_and_latest_is_no_test_file(tmp_path: Path) -> None:
+    save(tmp_path / "latest.npz", x=pixels(), y=LABELS)
+    held_out = pixels(7, seed=1)
+    save(tmp_path / "set_test1k.npz", images=held_out, labels=LABELS[:7, None])
+    task = load_images(tmp_path)
+    assert [len(part) for part in (task.train, task.valid, task.test)] == [45, 5, 7]
+    assert np.array_equal(task.test.inputs.transpose(0, 2, 3, 1), held_out)
+    assert task.test.targets.shape == (7,)
+
+
+def test_one_set_of_a_folder_is_named_by_the_beginning_of_its_files(tmp_path: Path) -> None:
+    save(tmp_path / "a_train.npz", x=pixels(), y=LABELS)
+    save(tmp_path / "b_train.npz", x=pixels(size=5), y=LABELS)
+    assert load_images(tmp_path / "a").shape.height == 4
+    assert load_images(tmp_path / "b").shape.height == 5
+    with pytest.raises(BadData, match=r"3×4×4 in a_train\.npz but 3×5×5 in b_train\.npz"):
+        load_images(tmp_path)
+
+
+def test_batches_can_be_made_of_arrays_that_cannot_be_written(tmp_path: Path) -> None:
+    task = load_images(save(tmp_path / "a.npz", x=pixels(), y=LABELS), batch=8)
+    for array in (task.train.inputs, task.train.targets, task.valid.inputs, task.valid.targets):
+        array.setflags(write=False)
+    next(task.training_batches(0)).inputs.zero_()
+    assert float(next(task.validation_batches()).inputs.std()) > 0.5
+
+
+def numpy_file() -> bytes:
+    file = io.BytesIO()
+    np.save(file, pixels())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + b"\0" * 99, numpy_file()])
+def test_a_file_that_is_no_npz_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(BadData, match=r"a\.npz is no \.npz file"):
+        load_images(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.7])
+def test_a_broken_file_is_named(tmp_path: Path, keep: float) -> None:
+    content = bytearray(save(tmp_path / "a.npz", x=pixels(), y=LABELS).read_bytes())
+    middle = int(len(content) * keep)
+    content[middle : middle + 9] = b"scribbled"
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(BadData, match=r"a\.npz cannot be read"):
+        load_images(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"xz": np.zeros(40, np.uint8), "labels": LABELS}, "cannot be read"),
+        ({"x": pixels()}, "holds x: x or images, and y or labels are needed"),
+        ({"x": pixels() / 255, "y": LABELS}, "images are float64 (50, 4, 4, 3)"),
+        ({"x": pixels().reshape(50, -1), "y": LABELS}, "images are uint8 (50, 48)"),
+        ({"x": pixels(), "y": LABELS + 0.5}, "labels are float64 (50,)"),
+        ({"x": pixels(), "y": np.eye(3, dtype=np.uint8)[LABELS]}, "labels are uint8 (50, 3)"),
+        ({"x": pixels(), "y": LABELS - 1}, "labels are int64 (50,)"),
+        ({"x": pixels(), "y": np.int64(3)}, "labels are int64 ()"),
+        ({"x": pixels(4), "y": LABELS[:4]}, "has 4 images: too few"),
+    ],
+)
+def test_arrays_that_cannot_be_used_are_named(
+    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    path = save(tmp_path / "a.npz", **arrays)
+    with pytest.raises(BadData, match=re.escape(message)) as error:
+        load_images(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_places_without_training_images_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"no \.npz file of images"):
+        load_images(tmp_path)
+    with pytest.raises(BadData, match=r"no \.npz file of images"):
+        load_images(tmp_path / "missing" / "a.npz")
+    with pytest.raises(BadData, match="only test images"):
+        load_images(save(tmp_path / "test.npz", x=pixels(), y=LABELS))
+
+
+def test_options_that_leave_no_part_are_named(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.npz", x=pixels(), y=LABELS)
+    for share in (0, 0.5, 2):
+        with pytest.raises(BadData, match=f"validation is {share}: give a share"):
+            load_images(path, validation=share)
+    with pytest.raises(BadData, match="batch is 0"):
+        load_images(path, batch=0)
+    with pytest.raises(BadData, match="batch is 0"):
+        load_digits(batch=0)
+
+
+def test_real_sets_are_read_from_a_folder_that_holds_both(data_folder: Path) -> None:
+    mnist = load_images(data_folder / "vision" / "mnist")
+    assert [len(part) for part in (mnist.train, mnist.valid, mnist.test)] == [54000, 6000, 10000]
+    assert mnist.mean == pytest.approx([33.32], abs=0.2)
