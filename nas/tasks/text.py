@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from torch import Tensor
 
+from nas.tasks.options import at_least
 from nas.tasks.task import BadData, Batch, Measured, cross_entropy, mean_cross_entropy, tensor
 from search_spaces.space import DataShape
 
@@ -57,6 +58,7 @@ class LanguageModelling:
 
         A window's length is drawn from N(window, 5), one time in twenty from N(window / 2, 5),
         and is at least 5 (Merity et al. 2018, section 4.1); windows under 20 are not varied.
+        Each epoch begins the text anew; nothing tells the model, whose state goes on.
         """
         columns = _columns(self.train, self.batch)
         epoch = 0
@@ -142,10 +144,13 @@ def language_modelling(
     score_window: int,
 ) -> LanguageModelling:
     """The task of a text in parts; "train" must be there."""
+    at_least(1, batch=batch, window=window, score_batch=score_batch, score_window=score_window)
+    if level not in get_args(Level):
+        raise BadData(f'level is "{level}", must be one of {", ".join(get_args(Level))}')
     if level == "auto":
         level = "word" if _is_tokenised(parts["train"]) else "byte"
     tokens, vocabulary = _numbered(_split_off(parts), level)
-    for part, width in (("train", batch), ("valid", 8), ("test", 8)):
+    for part, width in (("train", max(batch, 8)), ("valid", 8), ("test", 8)):
         needed = 2 * width
         if len(tokens[part]) < needed:
             raise BadData(

@@ -51,7 +51,7 @@ class RnnCellSpace:
                 self.hidden_states = (fewest, most)
             case _:
                 raise ValueError(
-                    f"hidden_states is {hidden_states}, must be the fewest and the most, as in [1, 3]"
+                    f"hidden_states is {hidden_states}, must be fewest and most, as in [1, 3]"
                 )
         match budgets:
             case [*numbers] if numbers and all(type(n) is int and n >= 0 for n in numbers):

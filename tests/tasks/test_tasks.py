@@ -127,6 +127,22 @@ def test_a_text_that_cannot_be_used_is_named(
     assert words in str(error.value) and "some.txt" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"window": 0}, "window is 0"),
+        ({"batch": 0}, "batch is 0"),
+        ({"level": "letter"}, 'level is "letter", must be one of auto, word, byte'),
+    ],
+)
+def test_options_that_make_no_batches_are_named(tmp_path: Path, options: dict, words: str) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    with pytest.raises(BadInput) as error:
+        language(path, **options)
+    assert words in str(error.value)
+
+
 @pytest.mark.parametrize("text", ["BTXSE", "BPVVE", "BTSSXXTVVE", "BPTVPXVVE", "BTXXTTVPSE"])
 def test_the_automaton_knows_its_strings(text: str) -> None:
     assert is_reber(text)
