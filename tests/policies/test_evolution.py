@@ -1,5 +1,7 @@
 """Regularised evolution as a sampler: it learns, and its state comes back from the record."""
 
+from itertools import pairwise
+
 import numpy as np
 import optuna
 import pytest
@@ -51,6 +53,19 @@ def test_a_child_differs_from_its_parent_in_one_decision() -> None:
 
     study.optimize(constant, n_trials=20)
     for parent, child in zip(study.trials, study.trials[1:], strict=False):
+        assert sum(parent.params[name] != child.params[name] for name in parent.params) == 1
+
+
+def test_a_first_decision_with_one_option_does_not_make_it_random() -> None:
+    policy = RegularisedEvolution(np.random.default_rng(0), 1, 1)
+    study = optuna.create_study(sampler=PathSampler(policy))
+
+    def constant(trial: optuna.Trial) -> float:
+        trial.suggest_int("settled", 1, 1)
+        return sum(trial.suggest_int(f"{i}", 0, 9) for i in range(8)) * 0.0
+
+    study.optimize(constant, n_trials=20)
+    for parent, child in pairwise(study.trials):
         assert sum(parent.params[name] != child.params[name] for name in parent.params) == 1
 
 

@@ -1,0 +1,90 @@
+"""What every controller owes its users; a controller joins by its name in the registry."""
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from nas.controller import Controller
+from nas.registry import BUILT_IN, create_controller
+from search_spaces.rnn_cell.space import RnnCellSpace
+from tests.toys import Perceptrons
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+EVERY_CONTROLLER = pytest.mark.parametrize("name", BUILT_IN["controllers"])
+EVERY_SPACE = pytest.mark.parametrize(
+    "space", [Perceptrons(), RnnCellSpace()], ids=lambda s: s.name
+)
+
+
+def sampler(name: str, seed: int = 0) -> optuna.samplers.BaseSampler:
+    return create_controller(name, np.random.default_rng(seed), {})
+
+
+def objective(trial: optuna.Trial) -> float:
+    """Conditional, with a float, a settled decision, and failures."""
+    trial.suggest_int("settled", 3, 3)
+    layers = trial.suggest_int("layers", 1, 3)
+    total = sum(trial.suggest_categorical(f"{i}", (0, 1, 2)) for i in range(layers))
+    rate = trial.suggest_float("rate", 0, 1)
+    if total == 1:
+        raise optuna.TrialPruned
+    return total - rate
+
+
+@EVERY_CONTROLLER
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_it_serves_any_plain_optuna_study(name: str, direction: str) -> None:
+    study = optuna.create_study(sampler=sampler(name), direction=direction)
+    study.optimize(objective, n_trials=60)
+    best = study.best_value
+    assert best > 3 if direction == "maximize" else best < 0
+    assert len({tuple(trial.params.items()) for trial in study.trials}) > 10
+
+
+def proposals(name: str, seed: int, space, count: int = 24) -> list[str]:
+    """Digests of what is proposed when every fifth fails and the others are told their length."""
+    asked = Controller(sampler(name, seed), maximise=True)
+    digests = []
+    for i in range(count):
+        proposal = asked.propose(space)
+        digests.append(proposal.architecture.digest())
+        asked.tell(proposal.token, None if i % 5 == 0 else float(len(proposal.architecture.spec)))
+    return digests
+
+
+@EVERY_SPACE
+@EVERY_CONTROLLER
+def test_the_same_seed_proposes_the_same(name: str, space) -> None:
+    first = proposals(name, 0, space)
+    assert len(set(first)) > 1
+    assert first == proposals(name, 0, space)
+    assert first != proposals(name, 1, space)
+
+
+@EVERY_CONTROLLER
+def test_it_goes_on_with_the_record_of_another(name: str) -> None:
+    """Also with failures, and with candidates that are still being evaluated."""
+    before = Controller(sampler(name), maximise=True)
+    for i in range(30):
+        proposal = before.propose(RnnCellSpace())
+        if i % 6 != 5:
+            before.tell(proposal.token, None if i % 6 == 4 else float(i))
+    after = Controller(sampler(name, 1), maximise=True)
+    for trial in before._study.trials:
+        after.remember(trial, trial.value, evaluated=trial.state.is_finished())
+    for _ in range(5):
+        after.tell(after.propose(RnnCellSpace()).token, 1.0)
+    states = [trial.state for trial in after._study.trials]
+    assert states.count(TrialState.COMPLETE) >= 20 + 5
+    assert states.count(TrialState.RUNNING) == 5
+
+
+@EVERY_CONTROLLER
+def test_what_it_hears_arrives_in_any_order(name: str) -> None:
+    asked = Controller(sampler(name), maximise=False)
+    waiting = [asked.propose(Perceptrons()) for _ in range(40)]
+    for proposal in reversed(waiting):
+        asked.tell(proposal.token, float(sum(proposal.architecture.spec)))
+    assert asked.propose(Perceptrons()).token == 40

@@ -1,0 +1,63 @@
+"""One step of every operation, by hand."""
+
+import math
+
+import pytest
+import torch
+
+from kernels.cell.reference import reference_rnn, reference_step
+from kernels.cell.spec import OPERATIONS, CellSpec, Node
+
+A, B, C = 0.5, -2.0, 3.0
+
+
+def result(op: str, *read: float) -> float:
+    """The operation on states of one unit, as one step of a cell that is nothing but it."""
+    cell = CellSpec((Node(op, tuple(range(1, len(read) + 1))),), (len(read) + 1,) * len(read))
+    state = [torch.tensor([[value]], dtype=torch.float64) for value in read]
+    weights = []
+    if op == "linear":  # bias 10, weights 2, 3, 4, …
+        weights = [[torch.tensor([10.0]).double()]]
+        weights[0] += [torch.tensor([[2.0 + j]]).double() for j in range(len(read))]
+    return float(reference_step(cell, torch.zeros(1, 1).double(), state, weights)[0])
+
+
+BY_HAND = [
+    ("linear", (A,), 10 + 2 * A),
+    ("linear", (A, B, C), 10 + 2 * A + 3 * B + 4 * C),
+    ("blend", (A, B, C), A * B + (1 - A) * C),
+    ("elementwise_prod", (A, B), A * B),
+    ("elementwise_prod", (A, B, C), A * B * C),
+    ("elementwise_sum", (A, B), A + B),
+    ("elementwise_sum", (A, B, C), A + B + C),
+    ("activation_tanh", (A,), math.tanh(A)),
+    ("activation_sigm", (A,), 1 / (1 + math.exp(-A))),
+    ("activation_leaky_relu", (A,), A),
+    ("activation_leaky_relu", (B,), 0.01 * B),
+    ("activation_relu", (A,), A),
+    ("activation_relu", (B,), 0),
+]
+
+
+@pytest.mark.parametrize(("op", "read", "expected"), BY_HAND)
+def test_an_operation_is_what_its_name_says(op: str, read: tuple, expected: float) -> None:
+    assert result(op, *read) == pytest.approx(expected, abs=1e-12)
+
+
+def test_every_operation_of_the_grammar_is_among_those_done_by_hand() -> None:
+    assert {op for op, _, _ in BY_HAND} == set(OPERATIONS)
+
+
+def test_an_operation_without_a_rule_is_named() -> None:
+    with pytest.raises(ValueError, match="no rule for operation cubic"):
+        result("cubic", A)
+
+
+def test_states_move_together() -> None:
+    """A Fibonacci cell: both new states are computed from both old ones."""
+    cell = CellSpec((Node("elementwise_sum", (1, 2)), Node("linear", (1,))), (3, 4))
+    weights = [[torch.zeros(1), torch.ones(1, 1)]]
+    state = (torch.ones(1, 1), torch.zeros(1, 1))
+    outputs, last = reference_rnn(cell, torch.zeros(1, 6, 1), state, weights)
+    assert outputs.flatten().tolist() == [1, 2, 3, 5, 8, 13]
+    assert [float(s) for s in last] == [13, 8]

@@ -1,0 +1,96 @@
+"""The driver keeps a result before anybody hears of it."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import optuna
+
+import nas.driver
+from nas.controller import Controller
+from nas.driver import Driver, Plan
+from nas.execution.serial import SerialExecutor
+from nas.jobs.search import SearchJob
+from nas.record import Candidate
+from nas.run import Run
+from nas.signals import Stop
+from nas.training import TrainingSettings
+from search_spaces.space import ModelSize
+from tests.toys import FirstWeight, Perceptrons, Quadrants
+
+PLAN = Plan(candidates=6, steps=(1,), places=(2,), batch=2)
+JOB = SearchJob(
+    space=Perceptrons(),
+    task=Quadrants(),
+    scores=(FirstWeight(),),
+    screen_size=ModelSize(),
+    train_size=ModelSize(),
+    training=TrainingSettings(device="cpu"),
+    seed=0,
+)
+
+
+def kept(run: Run) -> list[Candidate | None]:
+    return [run.result(trial) for trial in run.trials()]
+
+
+class Witness(Controller):
+    """Looks into the run's folder whenever it is told something."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(optuna.samplers.RandomSampler(seed=0), maximise=True)
+        self.run = run
+        self.told: list[float | None] = []
+
+    def tell(self, token: int, value: float | None) -> None:
+        on_disk = [next(iter(c.scores.values())) for c in kept(self.run) if c and c.scores]
+        assert value in on_disk
+        self.told.append(value)
+        super().tell(token, value)
+
+
+def search(run: Run, plan: Plan = PLAN) -> Driver:
+    executor = SerialExecutor()
+    driver = Driver(run, Witness(run), JOB, executor, plan)
+    driver.search(Stop(60, evaluating_here=True))
+    executor.close()
+    return driver
+
+
+def test_a_result_is_on_disk_before_the_controller_hears_of_it(tmp_path: Path) -> None:
+    with Run.open(tmp_path / "run", {}) as run:
+        driver = search(run)
+        assert len(driver.controller.told) >= 6
+        assert [c.number for c in kept(run) if c] == list(range(6))
+
+
+def test_a_driver_that_dies_while_telling_loses_nothing_and_repeats_nothing(
+    tmp_path: Path, monkeypatch
+) -> None:
+    class Died(Exception):
+        pass
+
+    def dies(self, token: int, value: float | None) -> None:
+        raise Died
+
+    with Run.open(tmp_path / "run", {}) as run:
+        with monkeypatch.context() as patched:
+            patched.setattr(Witness, "tell", dies)
+            with suppress(Died):
+                search(run)
+        proposed = [trial.user_attrs["digest"] for trial in run.trials()]
+        (first, *_) = [c for c in kept(run) if c]
+    with Run.open(tmp_path / "run", {}) as run:
+        driver = search(run)
+        again = [trial.user_attrs["digest"] for trial in run.trials()]
+        assert again[: len(proposed)] == proposed
+        assert driver.candidates[first.number].seconds >= first.seconds
+        assert driver.candidates[first.number].scores == first.scores
+        assert sorted(driver.candidates) == list(range(6))
+
+
+def test_a_finished_run_evaluates_nothing_again(tmp_path: Path, monkeypatch) -> None:
+    with Run.open(tmp_path / "run", {}) as run:
+        before = search(run).candidates
+    with Run.open(tmp_path / "run", {}) as run:
+        monkeypatch.setattr(nas.driver.Driver, "_submit", None)
+        assert search(run).candidates == before
