@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from kernels.cell.op import choose_backend, run_cell
 from kernels.cell.spec import CellSpec
+from kernels.cell.weights import Weights, layout_of
 
 
 class CompiledRNN(nn.Module):
@@ -16,13 +17,14 @@ class CompiledRNN(nn.Module):
 
     cell: the cell, with S states.
     input_size, hidden_size: C and H.
-    backend: an implementation of `kernels.cell.op`, "auto" for the fastest at hand.
+    num_heads: N; the recurrent matrices connect units of the same head only.
+    backend: "reference", "cpu", "gpu", or "auto" for the fastest at hand.
     weight_drop: share of the weights on previous states and inner nodes that is dropped at
         each call in training (DropConnect; Merity et al. 2018, section 3.1,
         https://arxiv.org/abs/1708.02182). NAS-Bench-NLP drops the same weights.
 
-    The parameters are, for linear node k of the cell, `bias_k` `[H]` and `weight_k_j`
-    `[H, C or H]` for its input j, drawn from U(-1/√H, 1/√H).
+    The parameters are those of `Weights` that are not empty, the same for every backend, drawn
+    from U(-1/√H, 1/√H).
     """
 
     def __init__(
@@ -30,24 +32,26 @@ class CompiledRNN(nn.Module):
         cell: CellSpec,
         input_size: int,
         hidden_size: int,
+        num_heads: int = 1,
         *,
         backend: str = "auto",
         weight_drop: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        if hidden_size % num_heads:
+            raise ValueError(f"hidden_size {hidden_size} is no multiple of num_heads {num_heads}")
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.backend = choose_backend(backend)
+        self.num_heads = num_heads
+        self.backend = backend
         self.weight_drop = weight_drop
+        choose_backend(backend)
         bound = 1 / math.sqrt(hidden_size)
-        for k, columns in enumerate(cell.linear_weights(input_size, hidden_size)):
-            shapes = {f"bias_{k}": (hidden_size,)}
-            shapes |= {f"weight_{k}_{j}": (hidden_size, c) for j, c in enumerate(columns)}
-            for name, shape in shapes.items():
-                values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
-                self.register_parameter(name, nn.Parameter(values))
+        for name, shape in layout_of(cell).shapes(input_size, hidden_size, num_heads).items():
+            values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+            self.register_parameter(name, nn.Parameter(values) if values.numel() else None)
 
     def forward(
         self,
@@ -65,31 +69,37 @@ class CompiledRNN(nn.Module):
         """
         if x.ndim != 3 or x.shape[2] != self.input_size:
             raise ValueError(f"x is {tuple(x.shape)}, expected [B, T, {self.input_size}]")
+        if x.shape[1] == 0:
+            raise ValueError(f"x is {tuple(x.shape)}: there is no step to run")
         if state is None:
             state = self.initial_state(x.shape[0], x)
         expected = (x.shape[0], self.hidden_size)
         if len(state) != self.cell.states or any(tuple(s.shape) != expected for s in state):
             shapes = [tuple(s.shape) for s in state]
             raise ValueError(f"state is {shapes}, expected {self.cell.states} of {expected}")
-        return run_cell(self.cell, x, state, self._weights(), lengths, self.backend)
+        if lengths is not None and (
+            lengths.shape != x.shape[:1] or lengths.min() < 0 or lengths.max() > x.shape[1]
+        ):
+            raise ValueError(f"lengths must be {x.shape[0]} numbers from 0 to {x.shape[1]}")
+        return run_cell(self.cell, x, state, self.weights(), lengths, self.backend)
 
     def initial_state(self, batch: int, like: Tensor) -> tuple[Tensor, ...]:
         """S zero states `[B, H]` of the dtype and device of `like`."""
         return tuple(like.new_zeros(batch, self.hidden_size) for _ in range(self.cell.states))
 
-    def _weights(self) -> list[list[Tensor]]:
-        """For each linear node its bias and matrices, the recurrent ones with weights dropped."""
-        linears = [node for node in self.cell.nodes if node.op == "linear"]
-        weights = []
-        for k, node in enumerate(linears):
-            matrices = [getattr(self, f"weight_{k}_{j}") for j in range(len(node.inputs))]
-            if self.training and self.weight_drop:
-                matrices = [
-                    matrix if source == 0 else functional.dropout(matrix, self.weight_drop)
-                    for matrix, source in zip(matrices, node.inputs, strict=True)
-                ]
-            weights.append([getattr(self, f"bias_{k}"), *matrices])
-        return weights
+    def weights(self) -> Weights:
+        """All weights, empty ones included; in training some of the recurrent ones are dropped."""
+        shapes = layout_of(self.cell).shapes(self.input_size, self.hidden_size, self.num_heads)
+        tensors = {
+            name: self.get_parameter(name) if math.prod(shape) else self._any().new_empty(shape)
+            for name, shape in shapes.items()
+        }
+        if self.training and self.weight_drop:
+            tensors["on_h"] = functional.dropout(tensors["on_h"], self.weight_drop)
+        return Weights(**tensors)
+
+    def _any(self) -> Tensor:
+        return next(self.parameters())
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, states={self.cell.states}"

@@ -1,35 +1,147 @@
 """Running a cell over time: the one door to its implementations."""
 
 import os
+import time
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
+import torch
 from torch import Tensor
 
+from kernels.cell.cpu.build import CannotCompile, find_compiler
+from kernels.cell.cpu.loops import REALS, CompiledLoops
+from kernels.cell.function import Loops, run_loops
 from kernels.cell.reference import reference_rnn
+from kernels.cell.schedule import Schedule, schedule_of
 from kernels.cell.spec import CellSpec
+from kernels.cell.torch_loops import TorchLoops
+from kernels.cell.weights import Weights
 
-IMPLEMENTATIONS = {"reference": reference_rnn}
+BACKENDS = ("reference", "cpu", "gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a cell will be run.
+
+    backend: "reference", "cpu" or "gpu".
+    reason: why this one, in words.
+    loops: the compiled loops; None for the reference.
+    compute: the type that is computed in; others are converted there and back.
+    compile_seconds: how long it took to make or to find in the cache.
+    """
+
+    cell: CellSpec
+    backend: str
+    reason: str
+    loops: Loops | None
+    compute: torch.dtype
+    compile_seconds: float
+
+    def explain(self) -> str:
+        """One paragraph: what runs, why, and the levels between matrix products."""
+        schedule = schedule_of(self.cell)
+        compute = str(self.compute).removeprefix("torch.")
+        return (
+            f"{self.backend}: {self.reason}; computes in {compute}. "
+            f"{len(schedule.layout.linears)} linear nodes with {len(schedule.layout.connections)} "
+            f"recurrent matrices in {len(schedule.forward)} levels forward and "
+            f"{len(schedule.reverse)} backward; {len(schedule.kept)} of {len(self.cell.nodes)} "
+            f"values kept beside the states; {self.compile_seconds:.2f} s to compile or load"
+        )
+
+    def run(
+        self,
+        x: Tensor,
+        state: Sequence[Tensor],
+        weights: Weights,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run the cell over time; arguments and result as in `reference_rnn`."""
+        if self.loops is None:
+            return reference_rnn(self.cell, x, state, weights, lengths)
+        if lengths is not None:
+            lengths = lengths.to(device=x.device, dtype=torch.int64).contiguous()
+        dtype = x.dtype
+        if dtype != self.compute:
+            x, weights = x.to(self.compute), Weights(*(w.to(self.compute) for w in weights))
+        outputs, last = run_loops(
+            self.loops, x, torch.stack(tuple(state)).to(self.compute), weights, lengths
+        )
+        return outputs.to(dtype), last.to(dtype).unbind()
+
+
+def backends() -> dict[str, str]:
+    """The implementations and what stands for or against each on this machine."""
+    compiler = find_compiler()
+    return {
+        "reference": "step by step in PyTorch, every device and type",
+        "cpu": f"C compiled by {compiler}" if compiler else "PyTorch operations: no C compiler",
+        "gpu": "Triton" if torch.cuda.is_available() else "no GPU",
+    }
 
 
 def choose_backend(wanted: str = "auto") -> str:
-    """The implementation that will run.
+    """What was asked for: a name in `BACKENDS`, or "auto" for the fastest on the tensors' device.
 
-    wanted: a key of `IMPLEMENTATIONS`, or "auto": the variable NAS_KERNELS, else the fastest.
+    wanted: as above; where it is "auto", the variable NAS_KERNELS decides.
     Raises `ValueError` for a name that is not there.
     """
-    name = os.environ.get("NAS_KERNELS", "reference") if wanted == "auto" else wanted
-    if name not in IMPLEMENTATIONS:
-        raise ValueError(f'no kernels "{name}"; there are auto, {", ".join(IMPLEMENTATIONS)}')
+    name = os.environ.get("NAS_KERNELS", "auto") if wanted == "auto" else wanted
+    if name not in ("auto", *BACKENDS):
+        raise ValueError(f'no kernels "{name}"; there are auto, {", ".join(BACKENDS)}')
     return name
+
+
+@lru_cache(maxsize=1024)
+def compile_cell(
+    cell: CellSpec,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    backend: str = "auto",
+) -> Plan:
+    """Make a cell ready to run on tensors of a device ("cpu" or "cuda") and type.
+
+    Raises `ValueError` for a backend that cannot run there, `InvalidCell` for a cell that cannot
+    be laid out. A backend that cannot be built is replaced by the next one, with a warning.
+    """
+    started = time.perf_counter()
+    name = choose_backend(backend)
+    if name == "auto":
+        name, reason = ("cpu" if device == "cpu" else "reference"), f"the fastest on {device}"
+    else:
+        reason = "as asked"
+    loops, compute = None, dtype
+    if name != "reference":
+        loops, reason = _cpu_loops(schedule_of(cell), dtype, reason)
+        compute = dtype if dtype in REALS else torch.float32
+    return Plan(cell, name, reason, loops, compute, time.perf_counter() - started)
+
+
+def _cpu_loops(schedule: Schedule, dtype: torch.dtype, reason: str) -> tuple[Loops, str]:
+    try:
+        real = dtype if dtype in REALS else torch.float32
+        return CompiledLoops(schedule, real), f"{reason}, C by {find_compiler()}"
+    except CannotCompile as error:
+        _warn_once(f"cells run in PyTorch operations, about as fast as eager code: {error}")
+        return TorchLoops(schedule), f"{reason}, PyTorch operations because there is {error}"
+
+
+@lru_cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, stacklevel=4)
 
 
 def run_cell(
     cell: CellSpec,
     x: Tensor,
     state: Sequence[Tensor],
-    weights: Sequence[Sequence[Tensor]],
+    weights: Weights,
     lengths: Tensor | None = None,
     backend: str = "auto",
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell over time; arguments and result as in `reference_rnn`."""
-    return IMPLEMENTATIONS[choose_backend(backend)](cell, x, state, weights, lengths)
+    plan = compile_cell(cell, x.device.type, x.dtype, choose_backend(backend))
+    return plan.run(x, state, weights, lengths)

@@ -7,28 +7,33 @@ from torch import Tensor
 from torch.nn import functional
 
 from kernels.cell.spec import CellSpec
+from kernels.cell.weights import Weights, layout_of
 
 
 def reference_step(
-    cell: CellSpec, x: Tensor, state: Sequence[Tensor], weights: Sequence[Sequence[Tensor]]
+    cell: CellSpec, x: Tensor, state: Sequence[Tensor], weights: Weights
 ) -> tuple[Tensor, ...]:
     """One step of the cell.
 
     x: `[B, C]`
     state: S tensors `[B, H]`
-    weights: for each linear node its bias `[H]` and one matrix `[H, C or H]` an input
     Returns the S new states, `[B, H]`.
     """
+    layout = layout_of(cell)
     values: list[Tensor] = [x, *state]
-    linears = iter(weights)
-    for node in cell.nodes:
+    for number, node in enumerate(cell.nodes, start=cell.states + 1):
         read = [values[i] for i in node.inputs]
         match node.op:
             case "linear":
-                bias, *matrices = next(linears)
-                result = functional.linear(read[0], matrices[0], bias)
-                for value, matrix in zip(read[1:], matrices[1:], strict=True):
-                    result = result + functional.linear(value, matrix)
+                row = layout.linears.index(number)
+                result = weights.bias[row].expand_as(state[0])
+                if 0 in node.inputs:
+                    result = functional.linear(x, weights.on_x[row], weights.bias[row])
+                for matrix, (source, to) in zip(weights.on_h, layout.connections, strict=True):
+                    if to == row:
+                        result = result + _by_heads(values[source], matrix)
+            case "diagonal":
+                result = read[0] * weights.diagonal[layout.diagonals.index(number)]
             case "blend":
                 result = read[0] * read[1] + (1 - read[0]) * read[2]
             case "elementwise_prod":
@@ -37,6 +42,8 @@ def reference_step(
                     result = result * value
             case "elementwise_sum":
                 result = sum(read[1:], start=read[0])
+            case "elementwise_max":
+                result = torch.maximum(read[0], read[1])
             case "activation_tanh":
                 result = torch.tanh(read[0])
             case "activation_sigm":
@@ -45,31 +52,47 @@ def reference_step(
                 result = functional.leaky_relu(read[0], 0.01)
             case "activation_relu":
                 result = torch.relu(read[0])
+            case "activation_hard_sigm":
+                result = torch.clamp(read[0] / 6 + 0.5, 0, 1)  # torch's own has 1/6 in float32
+            case "identity":
+                result = read[0]
+            case "one_minus":
+                result = 1 - read[0]
+            case "constant":
+                result = torch.full_like(state[0], node.value or 0.0)
             case _:
                 raise ValueError(f"no rule for operation {node.op}")
         values.append(result)
     return tuple(values[i] for i in cell.outputs)
 
 
+def _by_heads(value: Tensor, matrix: Tensor) -> Tensor:
+    """Each head of `[B, H]` times its own matrix of `[N, D, D]`."""
+    heads, depth, _ = matrix.shape
+    if heads == 1:
+        return functional.linear(value, matrix.squeeze(0))
+    return torch.einsum("bnk,njk->bnj", value.unflatten(1, (heads, depth)), matrix).flatten(1)
+
+
 def reference_rnn(
     cell: CellSpec,
     x: Tensor,
     state: Sequence[Tensor],
-    weights: Sequence[Sequence[Tensor]],
+    weights: Weights,
     lengths: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The cell run over time.
 
     x: `[B, T, C]`
     state: S tensors `[B, H]`
-    weights: as for `reference_step`
     lengths: `[B]`; a sequence's state no longer changes after its length
     Returns the first state after every step, `[B, T, H]`, and the S last states, `[B, H]`.
     """
     current = tuple(state)
+    apart = Weights(*(tensor.unbind() for tensor in weights))  # type: ignore[arg-type]  # once
     outputs = []
     for t in range(x.shape[1]):
-        new = reference_step(cell, x[:, t], current, weights)
+        new = reference_step(cell, x[:, t], current, apart)
         if lengths is not None:
             running = (t < lengths).unsqueeze(1)  # [B, 1]
             new = tuple(torch.where(running, a, b) for a, b in zip(new, current, strict=True))

@@ -5,18 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernels.cell.canonical import canonical_order
-
-# name -> (fewest inputs, most inputs, does the order of the inputs matter)
-OPERATIONS: dict[str, tuple[int, int, bool]] = {
-    "linear": (1, 64, False),
-    "blend": (3, 3, True),
-    "elementwise_prod": (2, 64, False),
-    "elementwise_sum": (2, 64, False),
-    "activation_tanh": (1, 1, True),
-    "activation_sigm": (1, 1, True),
-    "activation_leaky_relu": (1, 1, True),
-    "activation_relu": (1, 1, True),
-}
+from kernels.cell.operations import OPERATIONS
 
 
 class InvalidCell(ValueError):
@@ -30,10 +19,12 @@ class Node:
     op: a key of `OPERATIONS`.
     inputs: numbers of the values read; 0 is the input x, 1 … S are the previous states,
         S + 1 + k is the result of node k.
+    value: the number that a constant is.
     """
 
     op: str
     inputs: tuple[int, ...]
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,11 @@ class CellSpec:
         numbers |= {name: states + 1 + k for k, name in enumerate(order)}
         cell = cls(
             nodes=tuple(
-                Node(recipe[name]["op"], tuple(numbers[i] for i in recipe[name]["input"]))
+                Node(
+                    recipe[name]["op"],
+                    tuple(numbers[i] for i in recipe[name]["input"]),
+                    recipe[name].get("value"),
+                )
                 for name in order
             ),
             outputs=tuple(numbers[f"h_new_{i}"] for i in range(states)),
@@ -87,10 +82,12 @@ class CellSpec:
     def to_recipe(self) -> dict[str, dict[str, Any]]:
         """The recipe of this cell, with nodes called `node_k` and `h_new_i`."""
         names = self.value_names()
-        return {
-            names[self.states + 1 + k]: {"op": node.op, "input": [names[i] for i in node.inputs]}
-            for k, node in enumerate(self.nodes)
-        }
+        recipe: dict[str, dict[str, Any]] = {}
+        for k, node in enumerate(self.nodes):
+            written = {"op": node.op, "input": [names[i] for i in node.inputs]}
+            number = {} if node.value is None else {"value": node.value}
+            recipe[names[self.states + 1 + k]] = written | number
+        return recipe
 
     def value_names(self) -> list[str]:
         """The recipe's name of every value: x, the previous states, the nodes."""
@@ -118,45 +115,47 @@ class CellSpec:
         labels = [f"leaf {i}" for i in range(first)]
         for k, node in enumerate(self.nodes):
             roles = [i for i, output in enumerate(self.outputs) if output == first + k]
-            labels.append(f"{node.op} {roles}")
+            labels.append(
+                f"{node.op} {roles}" + (f" {node.value}" if node.value is not None else "")
+            )
         inputs: list[tuple[int, ...]] = [()] * first + [node.inputs for node in self.nodes]
-        ordered = [True] * first + [OPERATIONS[node.op][2] for node in self.nodes]
+        ordered = [True] * first + [OPERATIONS[node.op].ordered for node in self.nodes]
         order = canonical_order(labels, inputs, ordered)
         new = {old: position for position, old in enumerate(order)}
 
         def renumbered(node: Node) -> Node:
             numbers = tuple(new[i] for i in node.inputs)
-            return Node(node.op, numbers if OPERATIONS[node.op][2] else tuple(sorted(numbers)))
+            inputs = numbers if OPERATIONS[node.op].ordered else tuple(sorted(numbers))
+            return Node(node.op, inputs, node.value)
 
         return CellSpec(
             nodes=tuple(renumbered(self.nodes[old - first]) for old in order[first:]),
             outputs=tuple(new[i] for i in self.outputs),
         )
 
-    def linear_weights(self, input_size: int, hidden_size: int) -> list[list[int]]:
-        """Columns of the weight matrices of each linear node, in the order of its inputs."""
-        return [
-            [input_size if i == 0 else hidden_size for i in node.inputs]
-            for node in self.nodes
-            if node.op == "linear"
-        ]
-
     def parameters(self, input_size: int, hidden_size: int) -> int:
-        """How many weights and biases the cell has."""
-        linears = self.linear_weights(input_size, hidden_size)
-        return sum(hidden_size * (sum(columns) + 1) for columns in linears)
+        """How many weights and biases the cell has, with one head."""
+        columns = self._columns(input_size, hidden_size)
+        vectors = sum(node.op in ("linear", "diagonal") for node in self.nodes)
+        return hidden_size * (columns + vectors)
 
     def flops(self, input_size: int, hidden_size: int) -> int:
-        """Floating-point operations of one step for one sequence.
+        """Floating-point operations of one step for one sequence, with one head.
 
         A multiplication and an addition count as two; an activation counts as one per unit.
         """
-        linears = self.linear_weights(input_size, hidden_size)
-        multiplied = sum(2 * hidden_size * sum(columns) for columns in linears)
-        pointwise = {"blend": 4}
-        others = [node for node in self.nodes if node.op != "linear"]
-        return multiplied + hidden_size * sum(
-            pointwise.get(node.op, max(1, len(node.inputs) - 1)) for node in others
+        pointwise = 0
+        for node in self.nodes:
+            if node.op != "linear":
+                flops = OPERATIONS[node.op].flops
+                pointwise += len(node.inputs) - 1 if flops is None else flops
+        return hidden_size * (2 * self._columns(input_size, hidden_size) + pointwise)
+
+    def _columns(self, input_size: int, hidden_size: int) -> int:
+        """Columns of all matrices side by side."""
+        linears = (node for node in self.nodes if node.op == "linear")
+        return sum(
+            input_size if source == 0 else hidden_size for node in linears for source in node.inputs
         )
 
 
@@ -185,10 +184,12 @@ def _check_node(name: str, node: Any, recipe: Mapping[str, Any], states: int) ->
         raise InvalidCell(
             f'node "{name}": unknown operation "{op}"; there are {", ".join(OPERATIONS)}'
         )
-    fewest, most, _ = OPERATIONS[op]
+    fewest, most = OPERATIONS[op].fewest, OPERATIONS[op].most
     if not fewest <= len(node["input"]) <= most:
         wanted = str(fewest) if fewest == most else f"{fewest} or more"
         raise InvalidCell(f'node "{name}": {op} takes {wanted} inputs, not {len(node["input"])}')
+    if (op == "constant") != isinstance(node.get("value"), int | float):
+        raise InvalidCell(f'node "{name}": a constant has a number as "value", nothing else has')
     for source in node["input"]:
         state = _index(str(source), "h_prev_")
         if state is not None and state >= states:

@@ -172,14 +172,20 @@ def read_recipe(recipe: Mapping[str, Any]) -> Architecture:
             f'no new state needs "{unread[0]}": read it or remove its "h_new"'
         )
     nodes = cell.to_recipe().items()
-    spec = tuple((name, node["op"], tuple(node["input"])) for name, node in nodes)
+    spec = tuple(
+        (name, node["op"], tuple(node["input"]), *([node["value"]] if "value" in node else []))
+        for name, node in nodes
+    )
     return Architecture(RnnCellSpace.name, spec)
 
 
 def recipe_of(architecture: Architecture) -> Recipe:
     """The recipe of an architecture, as NAS-Bench-NLP writes it."""
     spec: Any = architecture.spec
-    return {name: {"op": op, "input": list(inputs)} for name, op, inputs in spec}
+    return {
+        name: {"op": op, "input": list(inputs), **({"value": value[0]} if value else {})}
+        for name, op, inputs, *value in spec
+    }
 
 
 def cell_of(architecture: Architecture) -> CellSpec:

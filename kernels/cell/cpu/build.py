@@ -1,0 +1,93 @@
+"""Compiles C into a shared library, once for each source, compiler and processor."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+FLAGS = (
+    *("-O3", "-march=native", "-mprefer-vector-width=512", "-fopenmp", "-shared", "-fPIC"),
+    *("-fno-math-errno", "-fno-trapping-math", "-w"),
+)
+DIGEST_LENGTH = 64
+
+
+class CannotCompile(RuntimeError):
+    """There is no working C compiler; the message says what was tried."""
+
+
+@cache
+def find_compiler() -> str | None:
+    """The C compiler: `$CC`, else cc, gcc or clang on the path."""
+    names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+def cache_folder() -> Path:
+    """`$NAS_CACHE`, else `nas` in the user's cache folder."""
+    named = os.environ.get("NAS_CACHE")
+    if named:
+        return Path(named) / "cells"
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nas" / "cells"
+
+
+def build(source: str) -> ctypes.CDLL:
+    """The library of a source, from the cache or compiled into it.
+
+    Any number of processes may build the same source at once: each writes a file of its own and
+    renames it. A file that is cut or altered is compiled again.
+    Raises `CannotCompile`.
+    """
+    compiler = find_compiler()
+    if compiler is None:
+        raise CannotCompile("no C compiler: neither $CC nor cc, gcc or clang is on the path")
+    key = "\0".join([source, *FLAGS, _version(compiler), _processor()])
+    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.so"
+    if not _whole(path):
+        _compile(compiler, source, path)
+    return ctypes.CDLL(str(path))
+
+
+def _compile(compiler: str, source: str, path: Path) -> None:
+    """Write the library with its own digest behind it, by one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        text, library = Path(folder) / "cell.c", Path(folder) / "cell.so"
+        text.write_text(source)
+        command = [compiler, *FLAGS, str(text), "-o", str(library), "-lm"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise CannotCompile(f"{compiler} failed: {done.stderr.strip()[-500:]}")
+        content = library.read_bytes()
+        library.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
+        library.replace(path)
+
+
+def _whole(path: Path) -> bool:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    body, digest = content[:-DIGEST_LENGTH], content[-DIGEST_LENGTH:]
+    return hashlib.sha256(body).hexdigest().encode() == digest
+
+
+@cache
+def _version(compiler: str) -> str:
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+
+
+@cache
+def _processor() -> str:
+    """What `-march=native` depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        about = [line for line in lines if line.startswith(("flags", "Features", "model name"))]
+        return "".join(sorted(set(about)))
+    except OSError:
+        return platform.processor() + platform.machine()

@@ -1,0 +1,154 @@
+"""The generated C as Python functions over tensors."""
+
+import ctypes
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from kernels.cell.cpu.build import build
+from kernels.cell.cpu.emit import emit_c
+from kernels.cell.cpu.products import multiply
+from kernels.cell.cpu.scratch import scratch
+from kernels.cell.schedule import Schedule
+from kernels.cell.weights import Weights
+
+_NUMBERS = ("batch", "steps", "heads", "depth", "keep", "threads")
+_ARRAYS = (
+    *("lengths", "projected", "bias", "on_h", "diagonal", "initial", "packed", "states", "kept"),
+    *("grad_outputs", "grad_last", "grad_nodes", "grad_initial", "carried", "partial"),
+)
+REALS = {torch.float32: "float", torch.float64: "double"}
+
+
+class _Arguments(ctypes.Structure):
+    """The struct of that name in prelude.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_long) for name in _NUMBERS),
+        *((name, ctypes.c_void_p) for name in _ARRAYS),
+    ]
+
+
+class CompiledLoops:
+    """A cell's loops over time, forward and backward, compiled for one type of number."""
+
+    def __init__(self, schedule: Schedule, dtype: torch.dtype) -> None:
+        started = time.perf_counter()
+        self.schedule = schedule
+        self.source = emit_c(schedule, REALS[dtype])
+        library = build(self.source)
+        self.compile_seconds = time.perf_counter() - started
+        self._forward, self._backward = library.forward, library.backward
+        for function in (self._forward, self._backward):
+            function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
+        self._panel = ctypes.c_long.in_dll(library, "panel").value
+
+    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
+        """a·bᵀ. a: `[M, K]`, b: `[N, K]`; returns `[M, N]`."""
+        return multiply(a, b)
+
+    def project(self, x: Tensor, weights: Tensor) -> Tensor:
+        """The same for x and its weights; valid until the next call in this thread."""
+        return multiply(x, weights, scratch.empty("projected", x.dtype, len(x), len(weights)))
+
+    def forward(
+        self,
+        projected: Tensor,
+        weights: Weights,
+        initial: Tensor,
+        lengths: Tensor | None,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Run the cell.
+
+        projected: `[T, B, linear nodes that read x, H]`, the products with x without the bias
+        initial: `[S, B, H]`
+        keep: whether the values that `backward` reads are kept
+        Returns the states `[S, T + 1, B, N, ≥ D]`, the initial ones first, and the kept values
+        `[kept nodes, T, B, N, ≥ D]`; columns beyond D mean nothing.
+        """
+        steps, batch = projected.shape[:2]
+        heads, depth = weights.on_h.shape[1:3]
+        padded = -(-depth // self._panel) * self._panel
+        cell = self.schedule.cell
+        states = projected.new_empty(cell.states, steps + 1, batch, heads, padded)
+        slots = steps if keep else 1
+        kept = projected.new_empty(len(self.schedule.kept), slots, batch, heads, padded)
+        self._call(
+            self._forward,
+            weights,
+            (batch, steps, heads, depth, int(keep)),
+            lengths=lengths,
+            projected=projected,
+            initial=initial,
+            packed=self._packed(weights, padded),
+            states=states,
+            kept=kept,
+        )
+        return states, kept
+
+    def backward(
+        self,
+        weights: Weights,
+        states: Tensor,
+        kept: Tensor,
+        grad_outputs: Tensor | None,
+        grad_last: Tensor,
+        lengths: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The gradients of the nodes with weights and of the initial states.
+
+        states, kept: what `forward` returned
+        grad_outputs: `[T, B, H]`, None for zeros
+        grad_last: `[S, B, H]`
+        Returns `[T, B, linear nodes + diagonal nodes, H]`, valid until the next call in this
+        thread, and `[S, B, H]`.
+        """
+        cell, layout = self.schedule.cell, self.schedule.layout
+        _, slots, batch, heads, padded = states.shape
+        depth, steps = weights.on_h.shape[2], slots - 1
+        nodes = len(layout.linears) + len(layout.diagonals)
+        row = (batch, heads, padded)
+        grad_nodes = scratch.empty("grads", states.dtype, steps, batch, nodes, heads * depth)
+        grad_initial = torch.empty_like(grad_last)
+        self._call(
+            self._backward,
+            weights,
+            (batch, steps, heads, depth, 1),
+            lengths=lengths,
+            packed=self._packed(weights, padded),
+            states=states,
+            kept=kept,
+            grad_outputs=grad_outputs,
+            grad_last=grad_last,
+            grad_nodes=grad_nodes,
+            grad_initial=grad_initial,
+            carried=scratch.empty("carried", states.dtype, 2, cell.states, *row),
+            partial=scratch.empty("partial", states.dtype, len(self.schedule.partial), *row),
+        )
+        return grad_nodes, grad_initial
+
+    @staticmethod
+    def _packed(weights: Weights, padded: int) -> Tensor:
+        connections, heads, depth, _ = weights.on_h.shape
+        return scratch.empty("packed", weights.on_h.dtype, connections * heads * depth * padded)
+
+    @staticmethod
+    def _call(
+        function: Callable[..., None],
+        weights: Weights,
+        numbers: tuple[int, ...],
+        **arrays: Tensor | None,
+    ) -> None:
+        arrays |= {name: getattr(weights, name) for name in ("bias", "on_h", "diagonal")}
+        function(
+            ctypes.byref(
+                _Arguments(
+                    *numbers,
+                    torch.get_num_threads(),
+                    **{name: a.data_ptr() for name, a in arrays.items() if a is not None},
+                )
+            )
+        )

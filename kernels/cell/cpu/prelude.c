@@ -1,0 +1,164 @@
+/* What all generated cells share: the arguments, the functions of units, packing.
+ *
+ * The emitter puts vectors.c and three counts before this text and the levels behind it.
+ * Letters: B sequences, T steps, N heads of D units, H = N * D. A row of a state is padded to
+ * N * P numbers, P being D rounded up to whole panels, so that a panel is always PANEL wide.
+ */
+/* The arguments of forward and backward, in the order that loops.py fills them. */
+typedef struct {
+  long batch, steps, heads, depth, keep, threads;
+  const int64_t *lengths;    /* [B], or null */
+  const real *projected;     /* [T, B, linear nodes that read x, H] */
+  const real *bias;          /* [linear nodes, H] */
+  const real *on_h;          /* [connections, N, D, D] */
+  const real *diagonal;      /* [diagonal nodes, H] */
+  const real *initial;       /* [states, B, H] */
+  real *packed;              /* [connections, N, panels of a head, D, PANEL] */
+  real *states;              /* [states, T + 1, B, N * P] */
+  real *kept;                /* [kept nodes, T or 1, B, N * P] */
+  const real *grad_outputs;  /* [T, B, H], or null */
+  const real *grad_last;     /* [states, B, H] */
+  real *grad_nodes;          /* [T, B, linear nodes + diagonal nodes, H] */
+  real *grad_initial;        /* [states, B, H] */
+  real *carried;             /* [2, states, B, N * P] */
+  real *partial;             /* [partial values, B, N * P] */
+} arguments;
+
+static inline long panels(const arguments *a) { return (a->depth + PANEL - 1) / PANEL; }
+static inline long stride(const arguments *a) { return a->heads * panels(a) * PANEL; }
+
+/* How many rows are computed at a time: blocks of nearly equal height. */
+static inline long block_rows(long batch) {
+  const long blocks = (batch + ROWS - 1) / ROWS;
+  return (batch + blocks - 1) / blocks;
+}
+
+static inline real *state_at(const arguments *a, long state, long t, long b) {
+  return a->states + ((state * (a->steps + 1) + t) * a->batch + b) * stride(a);
+}
+static inline real *kept_at(const arguments *a, long node, long t, long b) {
+  const long slots = a->keep ? a->steps : 1;
+  return a->kept + ((node * slots + (a->keep ? t : 0)) * a->batch + b) * stride(a);
+}
+static inline real *carried_at(const arguments *a, long side, long state, long b) {
+  return a->carried + ((side * STATES + state) * a->batch + b) * stride(a);
+}
+static inline real *partial_at(const arguments *a, long value, long b) {
+  return a->partial + (value * a->batch + b) * stride(a);
+}
+static inline const real *packed_at(const arguments *a, long connection, long p) {
+  return a->packed + (connection * a->heads * panels(a) + p) * a->depth * PANEL;
+}
+
+/* The exponential by 2^n * e^r, |r| <= ln(2)/2; a Taylor polynomial of degree 7 is exact to
+ * half a unit in the last place there. In double the library's functions are used. */
+#ifdef REAL_IS_FLOAT
+static inline float unit_exp(float x) {
+  x = x > 88.3f ? 88.3f : x;
+  x = x < -87.3f ? -87.3f : x;
+  const float shifted = x * 1.44269504f + 12582912.f; /* 1.5 * 2^23: rounds to an integer */
+  const float n = shifted - 12582912.f;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.f / 5040;
+  p = p * r + 1.f / 720;
+  p = p * r + 1.f / 120;
+  p = p * r + 1.f / 24;
+  p = p * r + 1.f / 6;
+  p = p * r + 0.5f;
+  p = p * (r * r) + r + 1.f;
+  int32_t bits;
+  memcpy(&bits, &shifted, 4);
+  bits = (int32_t)((uint32_t)(bits - 0x4B400000) << 23) + 0x3F800000;
+  float scale;
+  memcpy(&scale, &bits, 4);
+  return p * scale;
+}
+/* tanh: near 0 the odd polynomial of Cephes (Moshier, tanhf), else 1 - 2 / (e^2x + 1). */
+static inline float unit_tanh(float x) {
+  const float z = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  const float near = p * z * x + x;
+  const float far = 1.f - 2.f / (unit_exp(2.f * x) + 1.f);
+  return z < 0.390625f ? near : far;
+}
+static inline float unit_sigmoid(float x) { return 1.f / (1.f + unit_exp(-x)); }
+#else
+static inline double unit_tanh(double x) { return tanh(x); }
+static inline double unit_sigmoid(double x) { return 1. / (1. + exp(-x)); }
+#endif
+static inline real unit_max(real x, real y) { return x > y ? x : y; }
+static inline real unit_min(real x, real y) { return x < y ? x : y; }
+#define tanh(x) unit_tanh(x)
+#define sigmoid(x) unit_sigmoid(x)
+#define maximum(x, y) unit_max(x, y)
+#define minimum(x, y) unit_min(x, y)
+#define where(condition, x, y) ((condition) ? (x) : (y))
+#define full(x) (x)
+
+/* Panels of the transposed matrices: packed[k][j] = on_h[j][k]. Columns beyond D are zero. */
+static void pack_transposed(const arguments *a, long m) {
+  const long D = a->depth, Q = panels(a);
+  const real *matrix = a->on_h + m * D * D;
+  for (long q = 0; q < Q; q++) {
+    real *to = a->packed + (m * Q + q) * D * PANEL;
+    const long width = least(PANEL, D - q * PANEL);
+    for (long k0 = 0; k0 < D; k0 += LANES)
+      for (long j = 0; j < PANEL; j++)
+        for (long k = k0; k < least(D, k0 + LANES); k++)
+          to[k * PANEL + j] = j < width ? matrix[(q * PANEL + j) * D + k] : 0;
+  }
+}
+
+/* Panels of the matrices as they are: packed[k][j] = on_h[k][j]. */
+static void pack_straight(const arguments *a, long m) {
+  const long D = a->depth, Q = panels(a);
+  const real *matrix = a->on_h + m * D * D;
+  for (long q = 0; q < Q; q++) {
+    real *to = a->packed + (m * Q + q) * D * PANEL;
+    const long width = least(PANEL, D - q * PANEL);
+    for (long k = 0; k < D; k++) {
+      memcpy(to + k * PANEL, matrix + k * D + q * PANEL, width * sizeof(real));
+      memset(to + k * PANEL + width, 0, (PANEL - width) * sizeof(real));
+    }
+  }
+}
+
+/* Rows of N * D numbers to rows of N * P, the padding zero; and back. */
+static void spread(const arguments *a, const real *from, real *to) {
+  const long D = a->depth, P = panels(a) * PANEL;
+  for (long row = 0; row < a->batch * a->heads; row++) {
+    memcpy(to + row * P, from + row * D, D * sizeof(real));
+    memset(to + row * P + D, 0, (P - D) * sizeof(real));
+  }
+}
+static void gather(const arguments *a, const real *from, real *to) {
+  const long D = a->depth, P = panels(a) * PANEL;
+  for (long row = 0; row < a->batch * a->heads; row++)
+    memcpy(to + row * D, from + row * P, D * sizeof(real));
+}
+
+/* A linear node's sums begin with its bias and what the step reads of x. */
+static void start(const arguments *a, tile sums, long rows, long row_of_bias, const real *projected,
+                  long projected_row, long first, long width) {
+  const long H = a->heads * a->depth;
+  const real *bias = a->bias + row_of_bias * H + first;
+  for (long i = 0; i < rows; i++) {
+    for (long j = 0; j < PANEL; j++) sums[i][j] = 0;
+    if (projected)
+      for (long j = 0; j < width; j++) sums[i][j] = bias[j] + projected[i * projected_row + j];
+    else
+      for (long j = 0; j < width; j++) sums[i][j] = bias[j];
+  }
+}
+
+/* The gradient of the outputs of a step, zero behind `width`. */
+static void gradient_above(const arguments *a, long t, long b, long first, long width, real *to) {
+  memset(to, 0, PANEL * sizeof(real));
+  if (a->grad_outputs)
+    memcpy(to, a->grad_outputs + (t * a->batch + b) * a->heads * a->depth + first,
+           width * sizeof(real));
+}

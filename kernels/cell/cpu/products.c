@@ -1,0 +1,55 @@
+/* A matrix product of any strides: out = a * b, one panel of columns after the other.
+ *
+ * DEPTH rows of a panel of b are packed and stay in the first cache while all of a passes by.
+ */
+#define DEPTH 256
+#define CHUNK (16 * ROWS)
+
+typedef struct {
+  long rows, columns, depth, threads;
+  const real *a;          /* [rows, depth] */
+  long a_row, a_step;     /* how far apart its rows and columns are */
+  const real *b;          /* [depth, columns] */
+  long b_row, b_step;
+  real *out;              /* [rows, columns], contiguous */
+  real *packed;           /* room for DEPTH rows of columns, in whole panels */
+} arguments;
+
+static void pack(const arguments *g, long k0, long depth, long n, long width, real *to) {
+  const real *from = g->b + k0 * g->b_row + n * g->b_step;
+  if (g->b_step == 1 && width == PANEL) {
+    for (long k = 0; k < depth; k++) memcpy(to + k * PANEL, from + k * g->b_row, PANEL * sizeof(real));
+    return;
+  }
+  for (long begin = 0; begin < depth; begin += LANES)
+    for (long j = 0; j < PANEL; j++)
+      for (long k = begin; k < least(depth, begin + LANES); k++)
+        to[k * PANEL + j] = j < width ? from[k * g->b_row + j * g->b_step] : 0;
+}
+
+/* A chunk of rows times all packed panels; the sums begin with what `out` holds unless k0 is 0. */
+static void multiply_chunk(const arguments *g, long begin, long k0, long depth) {
+  const long end = least(g->rows, begin + CHUNK);
+  for (long n = 0; n < g->columns; n += PANEL)
+    for (long m = begin; m < end; m += ROWS) {
+      const long rows = least(ROWS, end - m), width = least(PANEL, g->columns - n);
+      real *out = g->out + m * g->columns + n;
+      tile sums;
+      memset(sums, 0, sizeof sums);
+      if (k0)
+        for (long i = 0; i < rows; i++) memcpy(sums[i], out + i * g->columns, width * sizeof(real));
+      product(rows, sums, g->a + m * g->a_row + k0 * g->a_step, g->a_row, g->a_step,
+              g->packed + n * depth, depth);
+      for (long i = 0; i < rows; i++) memcpy(out + i * g->columns, sums[i], width * sizeof(real));
+    }
+}
+
+void multiply(const arguments *g) {
+  _Pragma("omp parallel num_threads(g->threads) if (g->threads > 1)")
+  for (long k0 = 0; k0 < g->depth; k0 += DEPTH) {
+    const long depth = least(DEPTH, g->depth - k0);
+    _Pragma("omp for") for (long n = 0; n < g->columns; n += PANEL)
+        pack(g, k0, depth, n, least(PANEL, g->columns - n), g->packed + n * depth);
+    _Pragma("omp for") for (long m = 0; m < g->rows; m += CHUNK) multiply_chunk(g, m, k0, depth);
+  }
+}

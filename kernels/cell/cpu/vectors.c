@@ -1,0 +1,84 @@
+/* Vectors as wide as the processor's, and the numbers that a product keeps in registers.
+ *
+ * Before this text `real` is defined: float or double. A panel is PANEL columns wide, two vectors;
+ * a product computes up to ROWS rows of a panel at a time.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define ROWS 12 /* rows of a product in registers: 12 * 2 sums, 2 weights, 1 factor of 32 */
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#define ROWS 6
+#elif defined(__aarch64__)
+#define VECTOR_BYTES 16
+#define ROWS 12
+#else
+#define VECTOR_BYTES 16
+#define ROWS 6
+#endif
+#define LANES ((long)(VECTOR_BYTES / sizeof(real)))
+#define PANEL (2 * LANES)
+#define PANEL_WIDTH (2 * VECTOR_BYTES / sizeof(real)) /* PANEL where C wants a constant */
+
+typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef real tile[ROWS][PANEL_WIDTH];
+
+const long panel = PANEL_WIDTH;
+
+static inline long least(long a, long b) { return a < b ? a : b; }
+
+/* sums[r][:] += sum over k of factors[r * row + k * step] * weights[k][:], for R rows. */
+#define PRODUCT(R)                                                                              \
+  static inline void product_##R(real (*sums)[PANEL_WIDTH], const real *factors, long row,      \
+                                 long step, const real *weights, long depth) {                  \
+    vector left[R], right[R];                                                                   \
+    for (int r = 0; r < R; r++) {                                                               \
+      left[r] = *(vector *)sums[r];                                                             \
+      right[r] = *(vector *)(sums[r] + LANES);                                                  \
+    }                                                                                           \
+    for (long k = 0; k < depth; k++) {                                                          \
+      const vector w0 = *(const vector *)(weights + k * PANEL);                                 \
+      const vector w1 = *(const vector *)(weights + k * PANEL + LANES);                         \
+      _Pragma("GCC unroll 12") for (int r = 0; r < R; r++) {                                    \
+        const real f = factors[r * row + k * step];                                                \
+        left[r] += f * w0;                                                                      \
+        right[r] += f * w1;                                                                     \
+      }                                                                                         \
+    }                                                                                           \
+    for (int r = 0; r < R; r++) {                                                               \
+      *(vector *)sums[r] = left[r];                                                             \
+      *(vector *)(sums[r] + LANES) = right[r];                                                  \
+    }                                                                                           \
+  }
+PRODUCT(1)
+PRODUCT(2)
+PRODUCT(3)
+PRODUCT(4)
+PRODUCT(5)
+PRODUCT(6)
+#if ROWS == 12
+PRODUCT(7)
+PRODUCT(8)
+PRODUCT(9)
+PRODUCT(10)
+PRODUCT(11)
+PRODUCT(12)
+#endif
+
+static inline void product(long rows, tile sums, const real *factors, long row, long step,
+                           const real *weights, long depth) {
+  switch (rows) {
+#define CASE(R)                                          \
+  case R:                                                \
+    product_##R(sums, factors, row, step, weights, depth); \
+    break;
+    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if ROWS == 12
+    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#endif
+  }
+}
