@@ -19,14 +19,17 @@ def count_flops(model: nn.Module, batch: Batch) -> int:
     Multiplications and additions of matrix products only, two for each pair, as
     `torch.utils.flop_counter` counts them; it does not see into compiled cells.
     """
-    for layer in model.modules():
-        if isinstance(layer, CompiledRNN):
-            layer.backend = "reference"
+    layers = [layer for layer in model.modules() if isinstance(layer, CompiledRNN)]
+    backends = [layer.backend for layer in layers]
     one = batch.inputs[:1]
     lengths = None if batch.lengths is None else batch.lengths[:1]
     counter = FlopCounterMode(display=False)
+    for layer in layers:
+        layer.backend = "reference"
     with torch.no_grad(), counter:
         model(one, None, lengths)
+    for layer, backend in zip(layers, backends, strict=True):
+        layer.backend = backend
     return round(counter.get_total_flops() / (1 if one.ndim == 4 else one.shape[1]))
 
 
