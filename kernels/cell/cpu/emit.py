@@ -7,10 +7,11 @@ multiplied with them; the gradients of weights are products over all steps, take
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kernels.cell.schedule import Schedule, values_in
+from kernels.cell.levels import Level, forward_level, reverse_level
+from kernels.cell.schedule import Schedule
 
 FOLDER = Path(__file__).parent
 
@@ -45,12 +46,10 @@ def _vectors(real: str) -> str:
     return header + (FOLDER / "vectors.c").read_text()
 
 
-def _forward_level(schedule: Schedule, level: int) -> str:
-    nodes = schedule.forward[level]
-    layout = schedule.layout
-    linears = [v for v in nodes if v in layout.linears]
+def _forward_level(schedule: Schedule, number: int) -> str:
+    level, layout = forward_level(schedule, number), schedule.layout
     products = []
-    for v in linears:
+    for v, read in level.products.items():
         row = layout.linears.index(v)
         reads_x = row < layout.reading_x
         projected = f"a->projected + (t * B + b0) * X + {row} * H + first" if reads_x else "0"
@@ -59,106 +58,80 @@ def _forward_level(schedule: Schedule, level: int) -> str:
         products += [
             f"product(rows, z{v}, {_row(schedule, source, 'b0')} + head, S, 1, "
             f"packed_at(a, {c}, p), D);"
-            for c, (source, at) in enumerate(layout.connections)
-            if at == row
+            for c, source in read
         ]
-    values, stores = [], []
-    for v in nodes:
-        if v in linears:
-            values.append(f"real v{v} = z{v}[i][j];")
+    pointers, stores = [], []
+    for where, index, name in level.stores:
+        if where == "kept":
+            pointers.append(f"real *restrict k{index} = kept_at(a, {index}, t, b) + column;")
+            stores.append(f"k{index}[j] = {name};")
         else:
-            values.append(f"real v{v} = {_typed(schedule.expression(v))};")
-        if v in schedule.kept:
-            stores.append(f"k{v}[j] = v{v};")
-        stores += [
-            f"new{k}[j] = live ? v{v} : old{k}[j];"
-            for k, output in enumerate(schedule.cell.outputs)
-            if output == v
-        ]
-    body = [*values, *stores]
-    read = [v for v in values_in(values) if v not in nodes]
-    pointers = [_read_pointer(schedule, v) for v in read]
-    pointers += [f"real *restrict k{v} = {_row(schedule, v)};" for v in nodes if v in schedule.kept]
-    for k, output in enumerate(schedule.cell.outputs):
-        if output in nodes:
-            pointers.append(f"real *restrict new{k} = state_at(a, {k}, t + 1, b) + column;")
-            pointers.append(f"const real *old{k} = state_at(a, {k}, t, b) + column;")
-    pointers += _diagonal_weights(schedule, body)
-    loaded = [f"const real v{v} = p{v}[j];" for v in read] + _loaded_weights(body)
-    return _level_function("forward", level, products, pointers, [*loaded, *body])
+            pointers.append(f"const real *old{index} = state_at(a, {index}, t, b) + column;")
+            pointers.append(f"real *restrict new{index} = state_at(a, {index}, t + 1, b) + column;")
+            stores.append(f"new{index}[j] = live ? {name} : old{index}[j];")
+    return _level_function("forward", number, schedule, level, products, pointers, stores)
 
 
-def _reverse_level(schedule: Schedule, level: int) -> str:
-    here, layout, states = schedule.reverse[level], schedule.layout, schedule.cell.states
-    products, body, written = [], [], {}
-    for v in here:
-        users = [(c, row) for c, (source, row) in enumerate(layout.connections) if source == v]
-        if users:
-            products += [f"tile z{v};", f"memset(z{v}, 0, sizeof z{v});"]
+def _reverse_level(schedule: Schedule, number: int) -> str:
+    level = reverse_level(schedule, number)
+    products = []
+    for v, users in level.products.items():
+        products += [f"tile z{v};", f"memset(z{v}, 0, sizeof z{v});"]
         products += [
             f"product(rows, z{v}, a->grad_nodes + (t * B + b0) * G + {row} * H + head_unit, G, 1, "
             f"packed_at(a, {c}, p), D);"
             for c, row in users
         ]
-        terms = [f"z{v}[i][j]"] if users else []
-        if v in schedule.partial and not _first_gathered(schedule, v, level):
-            terms.append(f"s{v}[j]")
-        arriving = [k for k, output in enumerate(schedule.cell.outputs) if output == v]
-        terms += [f"(live ? total{k} : 0)" for k in arriving]
-        body.append(f"real d{v} = {' + '.join(terms) or '0'};")
-    gathered: dict[int, list[str]] = {}
-    for v in here:
-        if not schedule.is_node(v):
-            body.append(f"next{v - 1}[j] = d{v} + (live ? 0 : total{v - 1});")
-            continue
-        if (row := schedule.gradient_row(v)) is not None:
-            written[v] = row
-            body.append(f"g{v}[j] = d{v};")
-        for source, expression in schedule.gradients(v):
-            if source in here:
-                body.append(f"d{source} += {_typed(expression)};")
-            else:
-                gathered.setdefault(source, []).append(_typed(expression))
-    for source, expressions in gathered.items():
-        terms = [] if _first_gathered(schedule, source, level) else [f"s{source}[j]"]
-        body.append(f"s{source}[j] = {' + '.join([*terms, *expressions])};")
-    totals = [k for k in range(states) if any(f"total{k}" in line for line in body)]
-    pointers = [_read_pointer(schedule, v) for v in values_in(body)]
-    pointers += [
-        f"real *restrict s{v} = partial_at(a, {place}, b) + column;"
-        for place, v in enumerate(schedule.partial)
-        if any(re.search(rf"\bs{v}\[", line) for line in body)
-    ]
-    pointers += [f"const real *in{k} = carried_at(a, side, {k}, b) + column;" for k in totals]
-    pointers += [
-        f"real *restrict next{v - 1} = carried_at(a, 1 - side, {v - 1}, b) + column;"
-        for v in here
-        if not schedule.is_node(v)
-    ]
-    pointers += [f"real g{v}[PANEL_WIDTH];" for v in written]
-    if 0 in totals:
+    pointers, loads, stores, after = [], [], [], []
+    for k in level.numbered("total"):
+        pointers.append(f"const real *in{k} = carried_at(a, side, {k}, b) + column;")
+        loads.append(f"const real total{k} = in{k}[j]{' + above[j]' * (k == 0)};")
+    if 0 in level.numbered("total"):
         pointers += ["real above[PANEL_WIDTH];", "gradient_above(a, t, b, first, width, above);"]
-    pointers += _diagonal_weights(schedule, body)
-    loaded = [f"const real v{v} = p{v}[j];" for v in values_in(body)] + _loaded_weights(body)
-    loaded += [f"const real total{k} = in{k}[j]{' + above[j]' * (k == 0)};" for k in totals]
-    after = [
-        f"memcpy(a->grad_nodes + (t * B + b) * G + {row} * H + first, g{v}, width * sizeof(real));"
-        for v, row in written.items()
-    ]
-    return _level_function("backward", level, products, pointers, [*loaded, *body], after)
+    for v in level.numbered("s"):
+        slot = schedule.partial.index(v)
+        pointers.append(f"const real *gathered{v} = partial_at(a, {slot}, b) + column;")
+        loads.append(f"const real s{v} = gathered{v}[j];")
+    for where, index, name in level.stores:
+        if where == "gradient":
+            pointers.append(f"real g{index}[PANEL_WIDTH];")
+            stores.append(f"g{index}[j] = {name};")
+            after.append(
+                f"memcpy(a->grad_nodes + (t * B + b) * G + {index} * H + first, g{index}, "
+                "width * sizeof(real));"
+            )
+            continue
+        at = "carried_at(a, 1 - side, " if where == "carried" else "partial_at(a, "
+        pointers.append(f"real *{where}{index} = {at}{index}, b) + column;")
+        stores.append(f"{where}{index}[j] = {name};")
+    return _level_function(
+        "backward", number, schedule, level, products, pointers, [*stores], loads, after
+    )
 
 
 def _level_function(
     name: str,
-    level: int,
+    number: int,
+    schedule: Schedule,
+    level: Level,
     products: list[str],
     pointers: list[str],
-    body: list[str],
+    stores: list[str],
+    loads: Iterable[str] = (),
     after: Iterable[str] = (),
 ) -> str:
+    """The frame of a level: blocks of rows, products of a block, then row by row the units."""
     side = ", long side" if name == "backward" else ""
+    read = [f"const real *p{v} = {_row(schedule, v)};" for v in level.values()]
+    read += [
+        f"real q{v}[PANEL_WIDTH];\n      diagonal_weights(a, {row}, first, width, q{v});"
+        for v in level.numbered("w")
+        for row in [schedule.layout.diagonals.index(v)]
+    ]
+    loaded = [f"const real v{v} = p{v}[j];" for v in level.values()]
+    loaded += [f"const real w{v} = q{v}[j];" for v in level.numbered("w")]
     lines = [
-        f"static void {name}_{level}(const arguments *a, long t, long p{side}) {{",
+        f"static void {name}_{number}(const arguments *a, long t, long p{side}) {{",
         "  const long B = a->batch, D = a->depth, Q = panels(a), S = stride(a);",
         "  const long H = a->heads * D, X = READING_X * H, G = GRADIENTS * H;",
         "  const long head = p / Q * Q * PANEL, column = p * PANEL, head_unit = p / Q * D;",
@@ -170,18 +143,26 @@ def _level_function(
         "    for (long i = 0; i < rows; i++) {",
         "      const long b = b0 + i;",
         "      const int live = !a->lengths || t < a->lengths[b];",
-        *(f"      {line}" for line in pointers),
+        *(f"      {line}" for line in [*read, *pointers]),
         '      _Pragma("omp simd")',
         "      for (long j = 0; j < PANEL; j++) {",
-        *(f"        {line}" for line in body),
+        *(f"        {line}" for line in [*loaded, *loads, *_assignments(level), *stores]),
         "      }",
         *(f"      {line}" for line in after),
         "    }",
         "  }",
-        "  (void)X, (void)G, (void)S, (void)head, (void)first, (void)width, (void)column;",
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _assignments(level: Level) -> Iterator[str]:
+    """The lines in C; a name is declared where it is first assigned."""
+    known = set()
+    for name, expression in level.lines:
+        text = re.sub(r"\bz(\d+)\b", r"z\1[i][j]", _typed(expression))
+        yield f"{'' if name in known else 'real '}{name} = {text};"
+        known.add(name)
 
 
 def _forward_loop(schedule: Schedule) -> str:
@@ -237,43 +218,6 @@ def _row(schedule: Schedule, value: int, b: str = "b") -> str:
     if value in schedule.cell.outputs:
         return f"state_at(a, {schedule.cell.outputs.index(value)}, t + 1, {b}){column}"
     return f"kept_at(a, {schedule.kept.index(value)}, t, {b}){column}"
-
-
-def _read_pointer(schedule: Schedule, value: int) -> str:
-    return f"const real *p{value} = {_row(schedule, value)};"
-
-
-def _diagonal_weights(schedule: Schedule, body: list[str]) -> list[str]:
-    """Pointers to the weights `w…` that the body reads, filled up with zeros to a whole panel."""
-    rows = {v: schedule.layout.diagonals.index(v) for v in _weights_in(body)}
-    return [
-        line
-        for v, row in rows.items()
-        for line in (
-            f"real q{v}[PANEL_WIDTH];",
-            f"for (long j = 0; j < PANEL; j++) "
-            f"q{v}[j] = j < width ? a->diagonal[{row} * H + first + j] : 0;",
-        )
-    ]
-
-
-def _loaded_weights(body: list[str]) -> list[str]:
-    return [f"const real w{v} = q{v}[j];" for v in _weights_in(body)]
-
-
-def _weights_in(body: list[str]) -> list[int]:
-    return sorted({int(n) for text in body for n in re.findall(r"\bw(\d+)\b", text)})
-
-
-def _first_gathered(schedule: Schedule, value: int, level: int) -> bool:
-    """Whether no level before this one has gathered gradient for a value."""
-    return not any(
-        source == value
-        for before in schedule.reverse[:level]
-        for node in before
-        if schedule.is_node(node) and schedule.node(node).op != "linear"
-        for source in schedule.node(node).inputs
-    )
 
 
 def _typed(expression: str) -> str:

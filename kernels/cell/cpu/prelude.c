@@ -162,3 +162,8 @@ static void gradient_above(const arguments *a, long t, long b, long first, long 
     memcpy(to, a->grad_outputs + (t * a->batch + b) * a->heads * a->depth + first,
            width * sizeof(real));
 }
+
+static void diagonal_weights(const arguments *a, long row, long first, long width, real *to) {
+  memset(to, 0, PANEL * sizeof(real));
+  memcpy(to, a->diagonal + row * a->heads * a->depth + first, width * sizeof(real));
+}
