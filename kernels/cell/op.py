@@ -78,8 +78,8 @@ def backends() -> dict[str, str]:
     compiler = find_compiler()
     return {
         "reference": "step by step in PyTorch, every device and type",
-        "cpu": f"C compiled by {compiler}" if compiler else "PyTorch operations: no C compiler",
-        "gpu": "Triton" if torch.cuda.is_available() else "no GPU",
+        "cpu": f"C by {compiler}" if compiler else "PyTorch operations: no C compiler",
+        "gpu": "Triton" if torch.cuda.is_available() else "not here: no GPU",
     }
 
 
@@ -109,24 +109,38 @@ def compile_cell(
     """
     started = time.perf_counter()
     name = choose_backend(backend)
+    reason = "as asked"
     if name == "auto":
-        name, reason = ("cpu" if device == "cpu" else "reference"), f"the fastest on {device}"
-    else:
-        reason = "as asked"
+        name, reason = ("cpu" if device == "cpu" else "gpu"), f"the fastest on {device}"
+    if name == "cpu" and device != "cpu":
+        raise ValueError(f'the kernels "cpu" cannot run on {device}: use auto, gpu or reference')
     loops, compute = None, dtype
-    if name != "reference":
-        loops, reason = _cpu_loops(schedule_of(cell), dtype, reason)
+    if name == "gpu":
+        loops, reason = _gpu_loops(schedule_of(cell), device, reason)
+        name = name if loops else "reference"
+    elif name == "cpu":
         compute = dtype if dtype in REALS else torch.float32
+        loops, reason = _cpu_loops(schedule_of(cell), compute, reason)
     return Plan(cell, name, reason, loops, compute, time.perf_counter() - started)
 
 
 def _cpu_loops(schedule: Schedule, dtype: torch.dtype, reason: str) -> tuple[Loops, str]:
     try:
-        real = dtype if dtype in REALS else torch.float32
-        return CompiledLoops(schedule, real), f"{reason}, C by {find_compiler()}"
+        return CompiledLoops(schedule, dtype), f"{reason}, C by {find_compiler()}"
     except CannotCompile as error:
         _warn_once(f"cells run in PyTorch operations, about as fast as eager code: {error}")
         return TorchLoops(schedule), f"{reason}, PyTorch operations because there is {error}"
+
+
+def _gpu_loops(schedule: Schedule, device: str, reason: str) -> tuple[Loops | None, str]:
+    if device == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError('the kernels "gpu" need tensors on a GPU: move them, or use auto')
+    try:
+        from kernels.cell.gpu.loops import TritonLoops
+    except ImportError as error:
+        _warn_once(f"cells run step by step: {error}; install triton")
+        return None, f"{reason}, but {error}"
+    return TritonLoops(schedule), f"{reason}, Triton"
 
 
 @lru_cache

@@ -1,0 +1,278 @@
+"""Writes the Triton of a cell: kernels that run all steps, and one kernel a level and step.
+
+While a head's recurrent matrices fit on one multiprocessor, one program computes all steps of a
+head and a tile of sequences with the matrices loaded once. Else each level of each step is a
+kernel of its own, whose programs share out panels of units. Plain pointer arithmetic only, and
+matrices are read from memory as they are needed, transposed or not: a transposed result of a
+product is computed wrongly on Hopper by Triton 3.4 to 3.7.0.
+"""
+
+import re
+from collections.abc import Sequence
+
+from kernels.cell.levels import Level, arriving, forward_level, reverse_level
+from kernels.cell.schedule import Schedule, values_in
+
+HEADER = '''"""Generated from a recurrent cell."""
+
+import triton
+import triton.language as tl
+
+from kernels.cell.gpu.functions import maximum, minimum, sigmoid, tanh, times
+'''
+# Where a value of this step lies: the row of sequence 0, and from one sequence to the next.
+Place = tuple[str, str]
+
+FORWARD_POINTERS = "p_projected, p_bias, p_on_h, p_diagonal, p_states, p_kept, p_lengths"
+BACKWARD_POINTERS = (
+    "p_on_h, p_diagonal, p_states, p_kept, p_lengths, p_outputs, p_grads, p_carried, p_partial"
+)
+SIZES = "batch, steps, t, side"
+CONSTANTS = (
+    "N: tl.constexpr, D: tl.constexpr, KEEP: tl.constexpr, LENGTHS: tl.constexpr, "
+    "OUTPUTS: tl.constexpr, SUM: tl.constexpr, "
+    "BLOCK_B: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_K: tl.constexpr"
+)
+
+
+def emit_triton(schedule: Schedule) -> str:
+    """The Python source of a module with all kernels of a cell."""
+    parts = [HEADER, _steps_forward(schedule), _steps_backward(schedule)]
+    parts += [_forward_level(schedule, level) for level in range(len(schedule.forward))]
+    parts += [_reverse_level(schedule, level) for level in range(len(schedule.reverse))]
+    return "\n\n".join(parts)
+
+
+def _steps_forward(schedule: Schedule) -> str:
+    """All steps of a head and a tile of sequences; previous states and matrices stay at hand."""
+    layout, cell = schedule.layout, schedule.cell
+    before = _matrices(schedule, transposed=True) + _weights(schedule, layout.diagonals)
+    before += [
+        f"b_bias{row} = {_read(f'p_bias + {row} * H + unit[None, :]', 'columns')}"
+        for row in range(len(layout.linears))
+    ]
+    before += [f"v{k + 1} = {_read_row(_state(k, '0'))}" for k in range(cell.states)]
+    body = []
+    for v in (v for level in schedule.forward for v in level):
+        if v in layout.linears:
+            row = layout.linears.index(v)
+            body.append(f"z{v} = {_started(schedule, row, f'b_bias{row}')}")
+            body += [
+                f"z{v} = times(v{source}, b_matrix{c}, z{v})"
+                for c, (source, to) in enumerate(layout.connections)
+                if to == row
+            ]
+        body.append(
+            f"v{v} = {f'z{v}' if v in layout.linears else _dialect(schedule.expression(v))}"
+        )
+    body += [_store_row(_kept(slot), f"v{v}") for slot, v in enumerate(schedule.kept)]
+    body += [f"new{k} = tl.where(live, v{v}, v{k + 1})" for k, v in enumerate(cell.outputs)]
+    body += [_store_row(_state(k, "t + 1"), f"new{k}") for k in range(cell.states)]
+    body += [f"v{k + 1} = new{k}" for k in range(cell.states)]
+    loop = ["for t in range(steps):", *_indented([*_live(), *body])]
+    return _kernel("steps_forward", FORWARD_POINTERS, "batch, steps", [*before, *loop])
+
+
+def _steps_backward(schedule: Schedule) -> str:
+    """The gradients of all steps, last to first; those of the states stay at hand."""
+    layout, cell = schedule.layout, schedule.cell
+    nodes = sorted((v for level in schedule.forward for v in level), reverse=True)
+    before = _matrices(schedule, transposed=False) + _weights(schedule, layout.diagonals)
+    before += [f"total{k} = {_read_row(_carried(schedule, k, '0'))}" for k in range(cell.states)]
+    expressions = [text for v in nodes for _, text in schedule.gradients(v)]
+    body = [f"v{v} = {_read_row(_value(schedule, v))}" for v in values_in(expressions)]
+    body += ["if OUTPUTS:", f"    total0 += {_read_row(OUTPUTS)}"]
+    body += [f"d{k + 1} = zero" for k in range(cell.states)]
+    body += [f"d{v} = {' + '.join(arriving(schedule, v)) or 'zero'}" for v in nodes]
+    for v in nodes:
+        if (row := schedule.gradient_row(v)) is not None:
+            body.append(_store_row(_gradient(schedule, row), f"d{v}"))
+        body += [
+            f"d{source} = times(d{v}, b_matrix{c}, d{source})"
+            for c, (source, row) in enumerate(layout.connections)
+            if v in layout.linears and row == layout.linears.index(v)
+        ]
+        body += [f"d{source} = d{source} + {text}" for source, text in schedule.gradients(v)]
+    body += [f"total{k} = d{k + 1} + tl.where(live, zero, total{k})" for k in range(cell.states)]
+    step = ["t = steps - 1 - step", *_live(), *(_dialect(line) for line in body)]
+    loop = ["for step in range(steps):", *_indented(step)]
+    after = [_store_row(_carried(schedule, k, "0"), f"total{k}") for k in range(cell.states)]
+    return _kernel("steps_backward", BACKWARD_POINTERS, "batch, steps", [*before, *loop, *after])
+
+
+def _forward_level(schedule: Schedule, number: int) -> str:
+    level, layout = forward_level(schedule, number), schedule.layout
+    body = _live()
+    for v, read in level.products.items():
+        row = layout.linears.index(v)
+        bias = _read(f"p_bias + {row} * H + unit[None, :]", "columns")
+        body.append(f"z{v} = {_started(schedule, row, bias)}")
+        for c, source in read:
+            body += _product(f"z{v}", _value(schedule, source), c, transposed=True)
+    body += _inputs(schedule, level)
+    for where, index, name in level.stores:
+        if where == "kept":
+            body.append(_store_row(_kept(index), name))
+        else:
+            old = _read_row(_state(index, "t"))
+            body.append(_store_row(_state(index, "t + 1"), f"tl.where(live, {name}, {old})"))
+    return _kernel(f"forward_{number}", FORWARD_POINTERS, SIZES, body)
+
+
+def _reverse_level(schedule: Schedule, number: int) -> str:
+    level = reverse_level(schedule, number)
+    places = {
+        "gradient": lambda row: _gradient(schedule, row),
+        "partial": lambda slot: (f"p_partial + {slot} * batch * H", "H"),
+        "carried": lambda k: _carried(schedule, k, "(1 - side)"),
+    }
+    body = _live()
+    for v, users in level.products.items():
+        body.append(f"z{v} = zero")
+        for c, row in users:
+            body += _product(f"z{v}", _gradient(schedule, row), c, transposed=False)
+    for k in level.numbered("total"):
+        body.append(f"total{k} = {_read_row(_carried(schedule, k, 'side'))}")
+        if k == 0:
+            body += ["if OUTPUTS:", f"    total0 += {_read_row(OUTPUTS)}"]
+    for v in level.numbered("s"):
+        body.append(f"s{v} = {_read_row(places['partial'](schedule.partial.index(v)))}")
+    body += _inputs(schedule, level)
+    body += [_store_row(places[where](index), name) for where, index, name in level.stores]
+    return _kernel(f"backward_{number}", BACKWARD_POINTERS, SIZES, body)
+
+
+def _kernel(name: str, pointers: str, sizes: str, body: Sequence[str]) -> str:
+    """A kernel whose program has a tile of sequences `i_b` and some units `i_d` of one head."""
+    integers = ", ".join(f'"{size}"' for size in sizes.split(", "))
+    lines = [
+        f"@triton.jit(do_not_specialize=[{integers}])",
+        f"def {name}({pointers}, {sizes}, {CONSTANTS}):",
+        "    H: tl.constexpr = N * D",
+        "    PANELS: tl.constexpr = (D + BLOCK_D - 1) // BLOCK_D",
+        "    i_b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)",
+        "    head = tl.program_id(1) // PANELS",
+        "    i_d = tl.program_id(1) % PANELS * BLOCK_D + tl.arange(0, BLOCK_D)",
+        "    unit = head * D + i_d",
+        "    rows = (i_b < batch)[:, None]",
+        "    columns = (i_d < D)[None, :]",
+        "    inside = rows & columns",
+        "    zero = tl.zeros((BLOCK_B, BLOCK_D), SUM)",
+        *_indented(body),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _matrices(schedule: Schedule, transposed: bool) -> list[str]:
+    """Load a head's recurrent matrices: [read, new units] transposed, [new, read] as they are."""
+    first, second = ("[:, None]", "[None, :]")
+    out, into = (second, first) if transposed else (first, second)
+    return [
+        f"b_matrix{c} = tl.load(p_on_h + (({c} * N + head) * D + i_d{out}) * D + i_d{into}, "
+        "mask=(i_d < D)[:, None] & columns, other=0)"
+        for c in range(len(schedule.layout.connections))
+    ]
+
+
+def _product(total: str, place: Place, connection: int, transposed: bool) -> list[str]:
+    """Add a value's row, read in blocks of all units of the head, times a matrix."""
+    at = "i_d[None, :]) * D + i_k[:, None]" if transposed else "i_k[:, None]) * D + i_d[None, :]"
+    base, row = place
+    return [
+        "for k in range(0, D, BLOCK_K):",
+        "    i_k = k + tl.arange(0, BLOCK_K)",
+        f"    b_read = tl.load({base} + i_b[:, None] * {row} + head * D + i_k[None, :], "
+        "mask=rows & (i_k < D)[None, :], other=0)",
+        f"    b_matrix = tl.load(p_on_h + (({connection} * N + head) * D + {at}, "
+        "mask=(i_k < D)[:, None] & columns, other=0)",
+        f"    {total} = times(b_read, b_matrix, {total})",
+    ]
+
+
+def _inputs(schedule: Schedule, level: Level) -> list[str]:
+    """Load what the lines of a level read, then the lines."""
+    return [
+        *(f"v{v} = {_read_row(_value(schedule, v))}" for v in level.values()),
+        *_weights(schedule, level.numbered("w")),
+        *(f"{name} = {_dialect(text)}" for name, text in level.lines),
+    ]
+
+
+def _weights(schedule: Schedule, nodes: Sequence[int]) -> list[str]:
+    rows = {v: schedule.layout.diagonals.index(v) for v in nodes}
+    return [
+        f"w{v} = {_read(f'p_diagonal + {row} * H + unit[None, :]', 'columns')}"
+        for v, row in rows.items()
+    ]
+
+
+def _started(schedule: Schedule, row: int, bias: str) -> str:
+    """What a linear node's sum begins with."""
+    if row >= schedule.layout.reading_x:
+        return f"zero + {bias}"
+    return f"{bias} + {_read_row(_projected(schedule, row))}"
+
+
+def _live() -> list[str]:
+    return [
+        "live = rows",
+        "if LENGTHS:",
+        "    live = (t < tl.load(p_lengths + i_b, mask=i_b < batch, other=0))[:, None]",
+    ]
+
+
+def _value(schedule: Schedule, value: int) -> Place:
+    if not schedule.is_node(value):
+        return _state(value - 1, "t")
+    if value in schedule.cell.outputs:
+        return _state(schedule.cell.outputs.index(value), "t + 1")
+    return _kept(schedule.kept.index(value))
+
+
+def _state(k: int, t: str) -> Place:
+    return f"p_states + ({k} * (steps + 1) + tl.cast({t}, tl.int64)) * batch * H", "H"
+
+
+def _kept(slot: int) -> Place:
+    at = f"({slot} * steps + tl.cast(t, tl.int64)) if KEEP else {slot}"
+    return f"p_kept + ({at}) * batch * H", "H"
+
+
+def _projected(schedule: Schedule, row: int) -> Place:
+    count = schedule.layout.reading_x
+    base = f"p_projected + tl.cast(t, tl.int64) * batch * {count} * H + {row} * H"
+    return base, f"({count} * H)"
+
+
+def _gradient(schedule: Schedule, row: int) -> Place:
+    count = len(schedule.layout.linears) + len(schedule.layout.diagonals)
+    base = f"p_grads + tl.cast(t, tl.int64) * batch * {count} * H + {row} * H"
+    return base, f"({count} * H)"
+
+
+def _carried(schedule: Schedule, k: int, side: str) -> Place:
+    return f"p_carried + ({side} * {schedule.cell.states} + {k}) * batch * H", "H"
+
+
+OUTPUTS: Place = ("p_outputs + tl.cast(t, tl.int64) * batch * H", "H")
+
+
+def _read(pointer: str, mask: str) -> str:
+    return f"tl.load({pointer}, mask={mask}, other=0).to(SUM)"
+
+
+def _read_row(place: Place) -> str:
+    return _read(f"{place[0]} + i_b[:, None] * {place[1]} + unit[None, :]", "inside")
+
+
+def _store_row(place: Place, value: str) -> str:
+    return f"tl.store({place[0]} + i_b[:, None] * {place[1]} + unit[None, :], {value}, mask=inside)"
+
+
+def _dialect(expression: str) -> str:
+    """An expression of `operations.py` in Triton."""
+    return re.sub(r"\bfull\(", "(zero + ", re.sub(r"(?<!\.)\bwhere\(", "tl.where(", expression))
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]

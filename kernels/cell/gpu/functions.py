@@ -1,0 +1,46 @@
+"""The functions that generated Triton kernels call."""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def sigmoid(x):
+    return 1 / (1 + tl.exp(-x))
+
+
+@triton.jit
+def tanh(x):
+    """By e^-2|x|; in float32 near 0 by the odd polynomial of Cephes (Moshier, tanhf)."""
+    e = tl.exp(-2 * tl.abs(x))
+    far = tl.where(x < 0, e - 1, 1 - e) / (1 + e)
+    if x.dtype == tl.float64:
+        return far
+    z = x * x
+    p = -5.70498872745e-3 * z + 2.06390887954e-2
+    p = p * z - 5.37397155531e-2
+    p = p * z + 1.33314422036e-1
+    p = p * z - 3.33332819422e-1
+    return tl.where(z < 0.390625, p * z * x + x, far)
+
+
+@triton.jit
+def maximum(x, y):
+    return tl.where(x > y, x, y)
+
+
+@triton.jit
+def minimum(x, y):
+    return tl.where(x < y, x, y)
+
+
+@triton.jit
+def times(factors, matrix, total):
+    """total + factors·matrix, summed in the type of `total`.
+
+    float32 in three products of TF32, as exact as float32 itself; TF32 alone rounds the factors
+    to 10 bits, and without the matrix units Triton 3.9 unrolls more than its compiler can take.
+    """
+    return tl.dot(
+        factors.to(matrix.dtype), matrix, total, input_precision="tf32x3", out_dtype=total.dtype
+    )

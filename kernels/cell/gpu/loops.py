@@ -1,0 +1,180 @@
+"""The generated Triton as Python functions over tensors."""
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+import time
+from pathlib import Path
+from types import ModuleType
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.cell.cpu.build import cache_folder
+from kernels.cell.gpu.emit import emit_triton
+from kernels.cell.schedule import Schedule
+from kernels.cell.weights import Weights
+
+RESIDENT_BYTES = 128 * 1024  # matrices of a head beside what else a multiprocessor must hold
+BLOCK_B = 16  # sequences of a program: the least that matrix units multiply
+BLOCK_D = 32  # units of a program that computes one level
+
+
+class TritonLoops:
+    """A cell's loops over time on a GPU; arguments and results as in `CompiledLoops`.
+
+    resident: whether one program computes all steps with the matrices at hand; None: where they
+        fit. With `TRITON_INTERPRET=1` set before triton is imported everything runs on a CPU.
+    """
+
+    def __init__(self, schedule: Schedule, resident: bool | None = None) -> None:
+        started = time.perf_counter()
+        self.schedule = schedule
+        self.resident = resident
+        self.source = emit_triton(schedule)
+        self._module = _module(self.source)
+        self.compile_seconds = time.perf_counter() - started
+
+    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
+        return a @ b.T
+
+    def project(self, x: Tensor, weights: Tensor) -> Tensor:
+        return x @ weights.T
+
+    def forward(
+        self,
+        projected: Tensor,
+        weights: Weights,
+        initial: Tensor,
+        lengths: Tensor | None,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor]:
+        steps, batch = projected.shape[:2]
+        heads, depth = weights.on_h.shape[1:3]
+        row = (batch, heads, depth)
+        states = projected.new_empty(len(initial), steps + 1, *row)
+        states[:, 0] = initial.unflatten(2, (heads, depth))
+        kept = projected.new_empty(len(self.schedule.kept), steps if keep else 1, *row)
+        arrays = (
+            *(projected, weights.bias, weights.on_h, weights.diagonal),
+            *(states, kept, states if lengths is None else lengths),
+        )
+        flags = {"KEEP": keep, "LENGTHS": lengths is not None, "OUTPUTS": False}
+        if self._stays(weights):
+            self._launch("steps_forward", arrays, (batch, steps), weights, flags)
+        else:
+            for t in range(steps):
+                for level in range(len(self.schedule.forward)):
+                    numbers = (batch, steps, t, 0)
+                    self._launch(f"forward_{level}", arrays, numbers, weights, flags)
+        return states, kept
+
+    def backward(
+        self,
+        weights: Weights,
+        states: Tensor,
+        kept: Tensor,
+        grad_outputs: Tensor | None,
+        grad_last: Tensor,
+        lengths: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        layout = self.schedule.layout
+        count, slots, batch = states.shape[:3]
+        steps, hidden = slots - 1, weights.bias.shape[1]
+        nodes = len(layout.linears) + len(layout.diagonals)
+        grads = states.new_empty(steps, batch, nodes, hidden)
+        sums = _sum_type(states.dtype)
+        carried = states.new_empty(2, count, batch, hidden, dtype=_TORCH[sums])
+        carried[0] = grad_last
+        partial = carried.new_empty(len(self.schedule.partial), batch, hidden)
+        arrays = (
+            *(weights.on_h, weights.diagonal, states, kept),
+            *(states if lengths is None else lengths,),
+            *(states if grad_outputs is None else grad_outputs, grads, carried, partial),
+        )
+        flags = {
+            "KEEP": True,
+            "LENGTHS": lengths is not None,
+            "OUTPUTS": grad_outputs is not None,
+        }
+        if self._stays(weights):
+            self._launch("steps_backward", arrays, (batch, steps), weights, flags)
+            return grads, carried[0].to(states.dtype)
+        for step in range(steps):
+            for level in range(len(self.schedule.reverse)):
+                numbers = (batch, steps, steps - 1 - step, step % 2)
+                self._launch(f"backward_{level}", arrays, numbers, weights, flags)
+        return grads, carried[steps % 2].to(states.dtype)
+
+    def _stays(self, weights: Weights) -> bool:
+        """Whether a head's matrices fit beside the loop over steps."""
+        return (
+            _resident_bytes(weights) <= RESIDENT_BYTES if self.resident is None else self.resident
+        )
+
+    def _launch(
+        self,
+        name: str,
+        arrays: tuple[Tensor, ...],
+        numbers: tuple[int, ...],
+        weights: Weights,
+        flags: dict[str, bool],
+    ) -> None:
+        """Start one program for each tile of sequences and panel of units."""
+        _, heads, depth, _ = weights.on_h.shape
+        padded = _padded(depth)
+        block = padded if name.startswith("steps") else min(BLOCK_D, padded)
+        kernel = getattr(self._module, name)
+        kernel[(triton.cdiv(numbers[0], BLOCK_B), heads * triton.cdiv(depth, block))](
+            *arrays,
+            *numbers,
+            N=heads,
+            D=depth,
+            SUM=_sum_type(weights.on_h.dtype),
+            BLOCK_B=BLOCK_B,
+            BLOCK_D=block,
+            BLOCK_K=min(64, padded),
+            num_warps=8 if name.startswith("steps") and _resident_bytes(weights) > 64 * 1024 else 4,
+            num_stages=1 if name.startswith("steps") else 2,
+            **flags,
+        )
+
+
+def _padded(depth: int) -> int:
+    """Units of a head in a block: a power of two that matrix units multiply."""
+    return max(16, triton.next_power_of_2(depth))
+
+
+def _resident_bytes(weights: Weights) -> int:
+    """What the matrices of a head take of shared memory; float32 is held in two parts (TF32)."""
+    connections, _, depth, _ = weights.on_h.shape
+    copies = 2 if weights.on_h.dtype == torch.float32 else 1
+    return connections * _padded(depth) ** 2 * weights.on_h.element_size() * copies
+
+
+_TORCH = {tl.float32: torch.float32, tl.float64: torch.float64}
+
+
+def _sum_type(dtype: torch.dtype) -> tl.dtype:
+    """What is summed in: float64 for float64, else float32."""
+    return tl.float64 if dtype == torch.float64 else tl.float32
+
+
+def _module(source: str) -> ModuleType:
+    """The source as a module; Triton reads it again from its file."""
+    key = hashlib.sha256(source.encode()).hexdigest()[:32]
+    path = cache_folder() / f"cell_{key}.py"
+    if not path.exists() or path.read_text() != source:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".py")
+        with os.fdopen(handle, "w") as file:
+            file.write(source)
+        Path(name).replace(path)
+    spec = importlib.util.spec_from_file_location(f"nas_cell_{key}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
