@@ -38,6 +38,7 @@ def search_job(config: SearchConfig) -> SearchJob:
             device=config.training.device,
         ),
         seed=config.seed,
+        kernels=config.execution.kernels,
     )
 
 

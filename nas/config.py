@@ -68,6 +68,7 @@ class Execution(Section):
     """Where candidates are evaluated. Nothing of this changes what a run is."""
 
     executor: Literal["ray", "serial"] = "ray"
+    kernels: Literal["auto", "reference", "cpu", "gpu"] = "auto"
     workers: int | None = Field(default=None, ge=1)
     ray_address: str | None = None
     gpus_per_survivor: float = Field(default=0.0, ge=0)

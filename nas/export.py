@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from kernels.cell.layer import on_reference
 from nas.errors import NasError
 from nas.files import write_atomically
 from nas.registry import create
@@ -52,7 +53,8 @@ def write_model(
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     write_atomically(folder / "model.safetensors", save(weights))
     write_atomically(folder / "architecture.json", describe(architecture, space, shape))
-    program = torch.export.export(_Answers(model), (inputs,), strict=False)
+    with on_reference(model):
+        program = torch.export.export(_Answers(model), (inputs,), strict=False)
     torch.export.save(program, folder / "model.pt2")
     with torch.no_grad():
         answers = {

@@ -1,7 +1,8 @@
 """A recurrent layer made of any cell."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -103,3 +104,23 @@ class CompiledRNN(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, states={self.cell.states}"
+
+
+def set_backend(model: nn.Module, backend: str) -> None:
+    """Choose the backend of all layers of a model."""
+    for layer in model.modules():
+        if isinstance(layer, CompiledRNN):
+            layer.backend = choose_backend(backend)
+
+
+@contextmanager
+def on_reference(model: nn.Module) -> Iterator[None]:
+    """Within, all layers run on the reference, into which tracers and counters can see."""
+    layers = [layer for layer in model.modules() if isinstance(layer, CompiledRNN)]
+    before = [layer.backend for layer in layers]
+    set_backend(model, "reference")
+    try:
+        yield
+    finally:
+        for layer, backend in zip(layers, before, strict=True):
+            layer.backend = backend

@@ -89,7 +89,8 @@ def reference_rnn(
     Returns the first state after every step, `[B, T, H]`, and the S last states, `[B, H]`.
     """
     current = tuple(state)
-    apart = Weights(*(tensor.unbind() for tensor in weights))  # type: ignore[arg-type]  # once
+    rows = (tensor.unbind() if len(tensor) else () for tensor in weights)  # once, not each step
+    apart = Weights(*rows)  # type: ignore[arg-type]
     outputs = []
     for t in range(x.shape[1]):
         new = reference_step(cell, x[:, t], current, apart)

@@ -41,6 +41,10 @@ def search(
     gpus_per_survivor: Annotated[
         float | None, Option(help="GPUs that a training asks Ray for; may be a fraction.")
     ] = None,
+    kernels: Annotated[
+        str | None,
+        Option(help="How cells are run: auto (the fastest), reference, cpu or gpu."),
+    ] = None,
     storage: Annotated[
         str | None, Option(help="Optuna storage URL; a journal in the run's folder if not given.")
     ] = None,
@@ -85,6 +89,7 @@ def search(
         "execution.gpus_per_survivor": gpus_per_survivor,
         "execution.deterministic": deterministic,
         "execution.grace": grace,
+        "execution.kernels": kernels,
         "storage": storage,
         "seed": seed,
     }

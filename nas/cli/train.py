@@ -17,6 +17,10 @@ def train(
         str | None, Option(help="What to train on: a name of `nas ls` or module:name.")
     ] = None,
     data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
+    kernels: Annotated[
+        str | None,
+        Option(help="How cells are run: auto (the fastest), reference, cpu or gpu."),
+    ] = None,
     to: Annotated[Path | None, Option(help="Folder for the trained model.")] = None,
     seed: Annotated[int | None, Option(help="Seed of weights and data order.")] = None,
     set_: Annotated[
@@ -34,6 +38,7 @@ def train(
         "task.name": task,
         "task.data": None if data is None else str(data),
         "seed": seed,
+        "execution.kernels": kernels,
     }
     settings = search_config(config, set_ or [], flags)
     facts = api.train(read_architecture(architecture), settings, to)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from kernels.cell.layer import set_backend
 from nas.execution.executor import CandidateFailed, attempt
 from nas.jobs.job import Screened
 from nas.scores.score import Score, ScoreFailed
@@ -24,6 +25,7 @@ class SearchJob:
 
     screen_size: of the models that are scored, which may be smaller than those trained.
     seed: of the study; a candidate's own numbers come from it and the candidate's number.
+    kernels: how recurrent cells are run: a backend of `kernels.cell.op`, or "auto".
     """
 
     space: SearchSpace
@@ -33,6 +35,7 @@ class SearchJob:
     train_size: ModelSize
     training: TrainingSettings
     seed: int
+    kernels: str = "auto"
 
     @property
     def higher_is_better(self) -> bool:
@@ -64,7 +67,9 @@ class SearchJob:
         """The untrained model of a size, with the weights that belong to a seed."""
         torch.manual_seed(seed)  # for spaces that leave their layers' own initialisation
         generator = torch.Generator().manual_seed(seed)
-        return self.space.build(architecture, ModelShape(self.task.shape, size), generator)
+        model = self.space.build(architecture, ModelShape(self.task.shape, size), generator)
+        set_backend(model, self.kernels)
+        return model
 
     def _screen(self, number: int, architecture: Architecture) -> Screened | CandidateFailed:
         started = time.perf_counter()

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kernels.cell.layer import CompiledRNN
+from kernels.cell.layer import on_reference
 from nas.tasks.task import Batch
 
 
@@ -17,19 +17,13 @@ def count_flops(model: nn.Module, batch: Batch) -> int:
     """Operations of one sequence of the batch, divided by its steps where it has steps.
 
     Multiplications and additions of matrix products only, two for each pair, as
-    `torch.utils.flop_counter` counts them; it does not see into compiled cells.
+    `torch.utils.flop_counter` counts them.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, CompiledRNN)]
-    backends = [layer.backend for layer in layers]
     one = batch.inputs[:1]
     lengths = None if batch.lengths is None else batch.lengths[:1]
     counter = FlopCounterMode(display=False)
-    for layer in layers:
-        layer.backend = "reference"
-    with torch.no_grad(), counter:
+    with torch.no_grad(), on_reference(model), counter:
         model(one, None, lengths)
-    for layer, backend in zip(layers, backends, strict=True):
-        layer.backend = backend
     return round(counter.get_total_flops() / (1 if one.ndim == 4 else one.shape[1]))
 
 
