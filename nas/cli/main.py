@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from nas.cli import doctor, export, ls, report, score, search, train
+from nas.cli import bench, doctor, export, ls, report, score, search, train
 from nas.cli.output import results_on_stdout
 from nas.errors import Interrupted, NasError
 
@@ -54,6 +54,11 @@ for verb in (
     doctor.doctor,
 ):
     app.command(verb.__name__)(_ended_well(verb))
+
+
+benches = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
+benches.command("kernels")(_ended_well(bench.kernels))
+app.add_typer(benches, name="bench")
 
 
 def main() -> None:

@@ -11,9 +11,13 @@ def survivors_table(summary: RunSummary) -> str:
         [f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
     ]
     table = [head, *([row[0], row[1][:8], *row[2:]] for row in rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
-    return "\n".join([headline(summary), "", *lines])
+    return "\n".join([headline(summary), "", *aligned(table)])
+
+
+def aligned(table: list[list[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
 
 
 def headline(summary: RunSummary) -> str:
