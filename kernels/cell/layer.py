@@ -50,7 +50,8 @@ class CompiledRNN(nn.Module):
         self.weight_drop = weight_drop
         choose_backend(backend)
         bound = 1 / math.sqrt(hidden_size)
-        for name, shape in layout_of(cell).shapes(input_size, hidden_size, num_heads).items():
+        self._shapes = layout_of(cell).shapes(input_size, hidden_size, num_heads)
+        for name, shape in self._shapes.items():
             values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
             self.register_parameter(name, nn.Parameter(values) if values.numel() else None)
 
@@ -90,17 +91,14 @@ class CompiledRNN(nn.Module):
 
     def weights(self) -> Weights:
         """All weights, empty ones included; in training some of the recurrent ones are dropped."""
-        shapes = layout_of(self.cell).shapes(self.input_size, self.hidden_size, self.num_heads)
+        some = next(self.parameters())
         tensors = {
-            name: self.get_parameter(name) if math.prod(shape) else self._any().new_empty(shape)
-            for name, shape in shapes.items()
+            name: some.new_empty(shape) if self._parameters[name] is None else getattr(self, name)
+            for name, shape in self._shapes.items()
         }
         if self.training and self.weight_drop:
             tensors["on_h"] = functional.dropout(tensors["on_h"], self.weight_drop)
         return Weights(**tensors)
-
-    def _any(self) -> Tensor:
-        return next(self.parameters())
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, states={self.cell.states}"

@@ -92,8 +92,8 @@ def reference_rnn(
     rows = (tensor.unbind() if len(tensor) else () for tensor in weights)  # once, not each step
     apart = Weights(*rows)  # type: ignore[arg-type]
     outputs = []
-    for t in range(x.shape[1]):
-        new = reference_step(cell, x[:, t], current, apart)
+    for t, step in enumerate(x.unbind(1)):
+        new = reference_step(cell, step, current, apart)
         if lengths is not None:
             running = (t < lengths).unsqueeze(1)  # [B, 1]
             new = tuple(torch.where(running, a, b) for a, b in zip(new, current, strict=True))

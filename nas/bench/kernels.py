@@ -149,17 +149,19 @@ def _step(model: nn.Module, x: Tensor) -> None:
 
 
 def _medians(steps: Sequence[Callable[[], object]], repeats: int, device: str) -> list[float]:
-    """Seconds of each, interleaved so that a change of the machine's load meets all alike.
+    """Seconds of each, in three rounds so that a change of the machine's load meets all alike.
 
+    A step is measured behind two of its own kind, as in training, with its memory at hand.
     On a CPU the process's own time: other programs on the machine are not counted.
     """
     times: list[list[float]] = [[] for _ in steps]
-    for repeat in range(repeats + 1):
+    for _ in range(3):
         for step, taken in zip(steps, times, strict=True):
-            started = _clock(device)
-            step()
-            if repeat:  # the first warms up
-                taken.append(_clock(device) - started)
+            for repeat in range(repeats + 2):
+                started = _clock(device)
+                step()
+                if repeat >= 2:
+                    taken.append(_clock(device) - started)
     return [statistics.median(taken) for taken in times]
 
 
@@ -176,7 +178,7 @@ def _peak_flops(device: str, dtype: torch.dtype) -> float:
     products: list[Callable[[], object]] = [lambda: a @ b.T]
     if device == "cpu" and dtype == torch.float32:
         products.append(lambda: torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], ""))
-    return 2 * 1400 * 600 * 1400 / min(_medians(products, 9, device))
+    return 2 * 1400 * 600 * 1400 / min(_medians(products, 5, device))
 
 
 def table(rows: list[Row]) -> str:

@@ -19,7 +19,9 @@ def kernels(
     ] = None,
     dtype: Annotated[str, Option(help="float32, float64, bfloat16 or float16.")] = "float32",
     threads: Annotated[int, Option(min=1, help="CPU threads.")] = 1,
-    repeats: Annotated[int, Option(min=1, help="Measurements of which the median counts.")] = 7,
+    repeats: Annotated[
+        int, Option(min=1, help="Measurements of which the median counts, three times.")
+    ] = 5,
     figure: Annotated[Path | None, Option(help="File for a bar chart, .png or .svg.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -21,6 +21,7 @@
 #define ROWS 6
 #endif
 #define LANES ((long)(VECTOR_BYTES / sizeof(real)))
+#define NOINLINE __attribute__((noinline)) /* twelve heights at each call take seconds to compile */
 #define PANEL (2 * LANES)
 #define PANEL_WIDTH (2 * VECTOR_BYTES / sizeof(real)) /* PANEL where C wants a constant */
 
@@ -33,7 +34,7 @@ static inline long least(long a, long b) { return a < b ? a : b; }
 
 /* sums[r][:] += sum over k of factors[r * row + k * step] * weights[k][:], for R rows. */
 #define PRODUCT(R)                                                                              \
-  static inline void product_##R(real (*sums)[PANEL_WIDTH], const real *factors, long row,      \
+  static NOINLINE void product_##R(real (*sums)[PANEL_WIDTH], const real *factors, long row,    \
                                  long step, const real *weights, long depth) {                  \
     vector left[R], right[R];                                                                   \
     for (int r = 0; r < R; r++) {                                                               \
@@ -69,7 +70,7 @@ PRODUCT(11)
 PRODUCT(12)
 #endif
 
-static inline void product(long rows, tile sums, const real *factors, long row, long step,
+static NOINLINE void product(long rows, tile sums, const real *factors, long row, long step,
                            const real *weights, long depth) {
   switch (rows) {
 #define CASE(R)                                          \
