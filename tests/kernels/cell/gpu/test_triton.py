@@ -1,0 +1,181 @@
+"""The generated Triton, in Triton's interpreter, computes what the reference computes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from kernels.cell.function import run_loops
+from kernels.cell.gpu.loops import TritonLoops
+from kernels.cell.op import compile_cell
+from kernels.cell.reference import reference_rnn
+from kernels.cell.schedule import schedule_of
+from kernels.cell.spec import CellSpec
+from kernels.cell.weights import Weights, layout_of
+from search_spaces.rnn_cell.zoo import ZOO
+
+# Every operation, three states, an unread one, a new state that is linear.
+MIXED = {
+    "z": {"op": "linear", "input": ["x"]},
+    "d": {"op": "diagonal", "input": ["h_prev_0"]},
+    "q": {"op": "linear", "input": ["h_prev_1", "z"]},
+    "k": {"op": "constant", "input": [], "value": 0.25},
+    "s": {"op": "elementwise_sum", "input": ["z", "d", "k"]},
+    "hs": {"op": "activation_hard_sigm", "input": ["q"]},
+    "om": {"op": "one_minus", "input": ["hs"]},
+    "mx": {"op": "elementwise_max", "input": ["om", "s"]},
+    "id": {"op": "identity", "input": ["mx"]},
+    "lr": {"op": "activation_leaky_relu", "input": ["id"]},
+    "h_new_0": {"op": "elementwise_prod", "input": ["lr", "hs", "k"]},
+    "h_new_1": {"op": "linear", "input": ["h_new_0", "h_prev_1"]},
+    "h_new_2": {"op": "activation_relu", "input": ["s"]},
+}
+CELLS = {"mixed": MIXED, **ZOO}
+SIZES = {"odd": (5, 19, 1, 3, 5), "heads and two tiles": (3, 32, 2, 17, 3)}  # C, H, N, B, T
+
+
+def results(run, tensors: list[Tensor], cotangents: list[Tensor]) -> list[Tensor]:
+    """Outputs, last states and all gradients."""
+    leaves = [t.clone().requires_grad_() for t in tensors]
+    outputs, last = run(leaves[0], leaves[1], Weights(*leaves[2:]))
+    (outputs * cotangents[0]).sum().add((last * cotangents[1]).sum()).backward()
+    grads = [torch.zeros_like(t) if t.grad is None else t.grad for t in leaves]
+    return [outputs.detach(), last.detach(), *grads]
+
+
+def drawn(cell: CellSpec, sizes: tuple[int, ...], dtype: torch.dtype, device: str = "cpu"):
+    """Inputs, states and weights; and what outputs and last states are multiplied with."""
+    features, hidden, heads, batch, steps = sizes
+    generator = torch.Generator().manual_seed(7)
+    shapes = [(batch, steps, features), (cell.states, batch, hidden)]
+    bound = hidden**-0.5
+    tensors = [torch.randn(s, generator=generator) for s in shapes]
+    tensors += [
+        torch.empty(s).uniform_(-bound, bound, generator=generator)
+        for s in layout_of(cell).shapes(features, hidden, heads).values()
+    ]
+    above = [(batch, steps, hidden), (cell.states, batch, hidden)]
+    cotangents = [torch.randn(s, generator=generator) for s in above]
+    return [[t.to(device, dtype) for t in group] for group in (tensors, cotangents)]
+
+
+def differences(
+    cell: CellSpec,
+    sizes: tuple[int, ...],
+    dtype: torch.dtype,
+    resident: bool | None,
+    lengths: Tensor | None = None,
+    device: str = "cpu",
+) -> tuple[float, float]:
+    """The largest relative error of ours and of the reference in the same type."""
+
+    def reference(x: Tensor, state: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+        outputs, last = reference_rnn(cell, x, state.unbind(), weights, lengths)
+        return outputs, torch.stack(last)
+
+    loops = TritonLoops(schedule_of(cell), resident)
+    tensors, cotangents = drawn(cell, sizes, dtype, device)
+    exact = results(reference, *([t.double() for t in g] for g in (tensors, cotangents)))
+    ours = results(lambda x, s, w: run_loops(loops, x, s, w, lengths), tensors, cotangents)
+    theirs = results(reference, tensors, cotangents)
+
+    def error(values: list[Tensor]) -> float:
+        return max(
+            float((v.double() - e).abs().max() / e.abs().max().clamp(min=1e-30))
+            for v, e in zip(values, exact, strict=True)
+            if e.numel()
+        )
+
+    return error(ours), error(theirs)
+
+
+@pytest.mark.parametrize("resident", [True, False], ids=["all steps", "level by level"])
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("name", CELLS)
+def test_triton_agrees_with_the_reference(
+    name: str, sizes: tuple[int, ...], resident: bool
+) -> None:
+    cell = CellSpec.from_recipe(CELLS[name])
+    lengths = torch.arange(sizes[3]) % (sizes[4] + 1)
+    ours, _ = differences(cell, sizes, torch.float64, resident, lengths)
+    assert ours < 1e-10
+    ours, theirs = differences(cell, sizes, torch.float32, resident)
+    assert ours <= 8 * max(theirs, 1e-7)
+
+
+def test_recipes_of_the_benchmark_run_in_triton(data_folder: Path) -> None:
+    import json
+
+    lines = (data_folder / "nas" / "nas_bench_nlp_wt2.jsonl").read_text().splitlines()
+    for line in lines[2:256:25]:
+        cell = CellSpec.from_recipe(json.loads(line)["recipe"])
+        for resident in (True, False):
+            ours, _ = differences(cell, (4, 9, 1, 2, 4), torch.float64, resident)
+            assert ours < 1e-10, line
+
+
+def test_nothing_is_kept_without_gradients() -> None:
+    cell = CellSpec.from_recipe(ZOO["gru"])
+    loops = TritonLoops(schedule_of(cell))
+    (x, state, *weights), _ = drawn(cell, SIZES["odd"], torch.float32)
+    for resident in (True, False):
+        loops.resident = resident
+        projected = (x.transpose(0, 1) @ weights[1].flatten(0, 1).T).unflatten(2, (-1, 19))
+        arguments = (projected.contiguous(), Weights(*weights), state, None)
+        kept_all, kept_none = loops.forward(*arguments, True), loops.forward(*arguments, False)
+        assert torch.equal(kept_all[0], kept_none[0])
+        assert kept_none[1].shape[1] == 1
+
+
+def test_the_door_leads_to_triton() -> None:
+    cell = CellSpec.from_recipe(ZOO["mgu"])
+    plan = compile_cell(cell, "cpu", torch.float32, "gpu")
+    assert plan.backend == "gpu"
+    assert "Triton" in plan.explain()
+
+
+COMPILE = """
+import sys, torch, triton, triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from kernels.cell.gpu.loops import TritonLoops
+from kernels.cell.schedule import schedule_of
+from kernels.cell.spec import CellSpec
+from search_spaces.rnn_cell.zoo import ZOO
+
+module = TritonLoops(schedule_of(CellSpec.from_recipe(ZOO["gru"])))._module
+for kind, depth in (("fp32", 37), ("bf16", 64)):
+    block = max(16, triton.next_power_of_2(depth))
+    for name in ("steps_forward", "steps_backward", "forward_1", "backward_1"):
+        kernel = getattr(module, name)
+        constants = dict(N=1, D=depth, KEEP=True, LENGTHS=True, OUTPUTS=True, SUM=tl.float32)
+        constants |= dict(BLOCK_B=16, BLOCK_D=block if "steps" in name else 32, BLOCK_K=32)
+        types = {}
+        for parameter in kernel.params:
+            types[parameter.name] = (
+                "constexpr" if parameter.name in constants
+                else "*i64" if parameter.name == "p_lengths"
+                else "*fp32" if parameter.name in ("p_carried", "p_partial")
+                else "*" + kind if parameter.name.startswith("p_") else "i32"
+            )
+        source = ASTSource(kernel, types, constants)
+        done = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_stages": 1})
+        print(done.metadata.shared)
+"""
+
+
+def test_the_kernels_compile_for_an_h200(tmp_path: Path) -> None:
+    """Not that they run there: that Triton and ptxas take them, and the memory that they ask."""
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    environment |= {"TRITON_CACHE_DIR": str(tmp_path), "NAS_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", COMPILE]
+    root = Path(__file__).parents[4]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    shared = [int(line) for line in done.stdout.split()]
+    assert len(shared) == 8
+    assert max(shared) <= 227 * 1024
