@@ -95,20 +95,23 @@ def choose_backend(wanted: str = "auto") -> str:
     return name
 
 
-@lru_cache(maxsize=1024)
 def compile_cell(
     cell: CellSpec,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     backend: str = "auto",
 ) -> Plan:
-    """Make a cell ready to run on tensors of a device ("cpu" or "cuda") and type.
+    """Make a cell ready to run on tensors of a device ("cpu" or "cuda") and type, once a process.
 
     Raises `ValueError` for a backend that cannot run there, `InvalidCell` for a cell that cannot
     be laid out. A backend that cannot be built is replaced by the next one, with a warning.
     """
+    return _plan(cell, device, dtype, choose_backend(backend))
+
+
+@lru_cache(maxsize=4096)
+def _plan(cell: CellSpec, device: str, dtype: torch.dtype, name: str) -> Plan:
     started = time.perf_counter()
-    name = choose_backend(backend)
     reason = "as asked"
     if name == "auto":
         name, reason = ("cpu" if device == "cpu" else "gpu"), f"the fastest on {device}"
@@ -157,5 +160,5 @@ def run_cell(
     backend: str = "auto",
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell over time; arguments and result as in `reference_rnn`."""
-    plan = compile_cell(cell, x.device.type, x.dtype, choose_backend(backend))
+    plan = compile_cell(cell, x.device.type, x.dtype, backend)
     return plan.run(x, state, weights, lengths)

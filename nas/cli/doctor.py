@@ -14,12 +14,12 @@ PACKAGES = ("torch", "triton", "optuna", "ray", "numpy", "networkx", "tensorboar
 def doctor(
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check versions, devices, Triton, C compiler, Ray's start and shared memory."""
+    """Check versions, devices, what cells run on, Ray's start and shared memory."""
     from nas.cli.output import say, say_json
 
     facts = {"python": platform.python_version()}
     facts |= {f"{name} version": _version(name) for name in PACKAGES}
-    facts |= _devices() | _compiler() | _shared_memory() | _ray()
+    facts |= _devices() | _kernels() | _shared_memory() | _ray()
     if json:
         say_json(facts)
     else:
@@ -43,9 +43,10 @@ def _devices() -> dict[str, str]:
     return {"cpu threads": str(torch.get_num_threads()), "gpus": ", ".join(gpus) or "none"}
 
 
-def _compiler() -> dict[str, str]:
-    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    return {"c compiler": found or "none: install gcc or clang"}
+def _kernels() -> dict[str, str]:
+    from kernels.cell.op import backends
+
+    return {f"kernels {name}": what for name, what in backends().items()}
 
 
 def _shared_memory() -> dict[str, str]:

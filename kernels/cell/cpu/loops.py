@@ -19,6 +19,7 @@ _ARRAYS = (
     *("lengths", "projected", "bias", "on_h", "diagonal", "initial", "packed", "states", "kept"),
     *("grad_outputs", "grad_last", "grad_nodes", "grad_initial", "carried", "partial"),
 )
+WORTH_THREADS = 1_000_000  # multiplications of a step; fewer are done before threads have met
 REALS = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -143,11 +144,12 @@ class CompiledLoops:
         **arrays: Tensor | None,
     ) -> None:
         arrays |= {name: getattr(weights, name) for name in ("bias", "on_h", "diagonal")}
+        large = numbers[0] * weights.on_h.numel() >= WORTH_THREADS
         function(
             ctypes.byref(
                 _Arguments(
                     *numbers,
-                    torch.get_num_threads(),
+                    torch.get_num_threads() if large else 1,
                     **{name: a.data_ptr() for name, a in arrays.items() if a is not None},
                 )
             )

@@ -17,6 +17,7 @@ from kernels.cell.cpu.emit import emit_products
 from kernels.cell.cpu.scratch import scratch
 
 DEPTH = 256  # as in products.c
+WORTH_THREADS = 10_000_000  # multiplications
 
 
 class _Arguments(ctypes.Structure):
@@ -45,12 +46,13 @@ def multiply(a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:
     out = a.new_empty(rows, columns) if into is None else into
     if depth == 0:
         return out.zero_()
+    large = rows * columns * depth >= WORTH_THREADS
     room = DEPTH * -(-columns // panel) * panel
     packed = scratch.empty("products", a.dtype, room)
     function(
         ctypes.byref(
             _Arguments(
-                *(rows, columns, depth, torch.get_num_threads()),
+                *(rows, columns, depth, torch.get_num_threads() if large else 1),
                 *(a.data_ptr(), *a.stride()),
                 *(b.data_ptr(), b.stride(1), b.stride(0)),
                 *(out.data_ptr(), packed.data_ptr()),
