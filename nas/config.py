@@ -81,8 +81,8 @@ class SearchConfig(Section):
     """A whole search."""
 
     space: Named = Named(name="rnn-cell")
-    controller: Named = Named(name="evolution")
-    scores: tuple[str, ...] = ("hidden-covariance",)
+    controller: Named = Named(name="random")
+    scores: tuple[str, ...] = ("gradient-norm", "hidden-covariance")
     task: Named = Named(name="python-text")
     screen: Size | None = None
     model: Size = Size()

@@ -23,6 +23,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "evolution": "nas.controllers:evolution",
     },
     "scores": {
+        "gradient-norm": "nas.scores.gradient_norm:GradientNorm",
         "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",
         "parameters": "nas.scores.size:ParameterCount",
         "flops": "nas.scores.size:FlopCount",

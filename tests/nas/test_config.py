@@ -31,7 +31,7 @@ def test_a_wrong_setting_is_named(setting: str, message: str) -> None:
 def test_options_may_be_set_without_repeating_the_default_name() -> None:
     config = search_config(None, ["space.budgets=[7]", "controller.population=9"], {})
     assert (config.space.name, config.space.options) == ("rnn-cell", {"budgets": [7]})
-    assert (config.controller.name, config.controller.options) == ("evolution", {"population": 9})
+    assert (config.controller.name, config.controller.options) == ("random", {"population": 9})
 
 
 def test_a_flag_names_the_thing_and_set_gives_its_options() -> None:

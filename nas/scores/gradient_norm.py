@@ -1,0 +1,33 @@
+"""Gradient norm: how strongly an untrained network's loss pulls at its weights."""
+
+import torch
+from torch import nn
+
+from nas.scores.score import ScoreFailed
+from nas.tasks.task import Batch, cross_entropy
+
+
+class GradientNorm:
+    """Euclidean norm of the loss's gradient with respect to all weights, at initialisation.
+
+    Abdelfattah et al. 2021, https://arxiv.org/abs/2101.08134, section 3.1 (grad_norm).
+
+    Cells whose states fade have hardly any gradient and learn nothing in few steps; hidden
+    covariance cannot see that, because it looks at correlations, which have no size.
+    """
+
+    name = "gradient-norm"
+    higher_is_better = True
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> dict[str, float]:
+        weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        answers = model(batch.inputs, None, batch.lengths).answers
+        gradients = torch.autograd.grad(
+            cross_entropy(answers, batch.targets), weights, allow_unused=True
+        )
+        norm = sum(float(g.double().pow(2).sum()) for g in gradients if g is not None) ** 0.5
+        if norm == 0:
+            raise ScoreFailed("the loss has no gradient: no weight changes the answers")
+        return {self.name: norm}

@@ -1,0 +1,45 @@
+"""The norm of the gradient, against a model whose gradient is known."""
+
+import pytest
+import torch
+from torch import nn
+
+from nas.scores.gradient_norm import GradientNorm
+from nas.scores.score import ScoreFailed
+from nas.tasks.task import Batch
+from search_spaces.rnn_cell.model import Output
+
+
+class Linear(nn.Module):
+    """Two classes, one weight matrix, zero at first: both classes are equally likely."""
+
+    def __init__(self, frozen: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2, 2))
+        self.frozen = frozen
+
+    def forward(self, inputs, state=None, lengths=None) -> Output:
+        weight = self.weight * 0 if self.frozen else self.weight
+        answers = inputs @ weight.T
+        return Output(answers, None, answers.new_zeros(()))
+
+
+BATCH = Batch(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))
+
+
+def test_it_is_the_norm_of_the_gradient_by_hand() -> None:
+    """dL/dW = (p - y) xᵀ with p = (½, ½), y = (1, 0): norm √½ · |x| = 5·√½."""
+    score = GradientNorm()(Linear(), BATCH, torch.Generator())
+    assert score == {"gradient-norm": pytest.approx(5 * 0.5**0.5)}
+
+
+def test_a_model_that_no_weight_changes_fails() -> None:
+    with pytest.raises(ScoreFailed, match="no gradient"):
+        GradientNorm()(Linear(frozen=True), BATCH, torch.Generator())
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = Linear()
+    GradientNorm()(model, BATCH, torch.Generator())
+    assert model.weight.grad is None
+    assert not model.weight.any()
