@@ -46,6 +46,7 @@ class Size(Section):
     weight_drop: float = Field(default=0.0, ge=0, lt=1)
     activation_penalty: float = Field(default=0.0, ge=0)
     slowness_penalty: float = Field(default=0.0, ge=0)
+    frozen_recurrent: bool = False
 
 
 class Training(Section):

@@ -39,6 +39,7 @@ class ModelSize:
         the last output, between layers, of the embedded input, of whole words, and of
         recurrent weights (Merity et al. 2018, https://arxiv.org/abs/1708.02182, section 4).
     activation_penalty, slowness_penalty: factors of AR and TAR (same paper, section 4.7).
+    frozen_recurrent: recurrent weights keep their first values: see `CompiledRNN`.
     """
 
     embedding: int = 64
@@ -51,6 +52,7 @@ class ModelSize:
     weight_drop: float = 0.0
     activation_penalty: float = 0.0
     slowness_penalty: float = 0.0
+    frozen_recurrent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,9 @@ class _RunLoops(torch.autograd.Function):
         if ctx.needs_input_grad[3]:
             grad_x = loops.multiply(on_x, weights.on_x.flatten(0, 1).T)
             grad_x = grad_x.view(slots - 1, batch, -1).transpose(0, 1)
+        grad_on_h = None  # the largest part; frozen weights have none
+        if ctx.needs_input_grad[7]:
+            grad_on_h = _grad_on_h(loops, weights, grads, states, kept)
         linears = len(weights.bias)
         return (
             *(None, None, None),
@@ -108,7 +111,7 @@ class _RunLoops(torch.autograd.Function):
             grad_state,
             grads[:, :linears].sum(0),
             loops.multiply(on_x.T, flat.T).view_as(weights.on_x),
-            _grad_on_h(loops, weights, grads, states, kept),
+            grad_on_h,
             _grad_diagonal(loops.schedule, weights, grads[:, linears:], states, kept),
         )
 

@@ -23,6 +23,8 @@ class CompiledRNN(nn.Module):
     weight_drop: share of the weights on previous states and inner nodes that is dropped at
         each call in training (DropConnect; Merity et al. 2018, section 3.1,
         https://arxiv.org/abs/1708.02182). NAS-Bench-NLP drops the same weights.
+    frozen_recurrent: whether those weights keep their first values, as they do by accident in
+        NAS-Bench-NLP's released trainer where weight drop is on: its tables are of such networks.
 
     The parameters are those of `Weights` that are not empty, the same for every backend, drawn
     from U(-1/√H, 1/√H).
@@ -37,6 +39,7 @@ class CompiledRNN(nn.Module):
         *,
         backend: str = "auto",
         weight_drop: float = 0.0,
+        frozen_recurrent: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -48,6 +51,7 @@ class CompiledRNN(nn.Module):
         self.num_heads = num_heads
         self.backend = backend
         self.weight_drop = weight_drop
+        self.frozen_recurrent = frozen_recurrent
         choose_backend(backend)
         bound = 1 / math.sqrt(hidden_size)
         self._shapes = layout_of(cell).shapes(input_size, hidden_size, num_heads)
@@ -96,6 +100,8 @@ class CompiledRNN(nn.Module):
             name: some.new_empty(shape) if self._parameters[name] is None else getattr(self, name)
             for name, shape in self._shapes.items()
         }
+        if self.frozen_recurrent:
+            tensors["on_h"] = tensors["on_h"].detach()
         if self.training and self.weight_drop:
             tensors["on_h"] = functional.dropout(tensors["on_h"], self.weight_drop)
         return Weights(**tensors)

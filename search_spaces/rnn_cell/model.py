@@ -137,7 +137,14 @@ def _layers(
 ) -> nn.ModuleList:
     inputs = [input_size, *widths[:-1]]
     return nn.ModuleList(
-        CompiledRNN(cell, i, width, weight_drop=size.weight_drop, generator=generator)
+        CompiledRNN(
+            cell,
+            i,
+            width,
+            weight_drop=size.weight_drop,
+            frozen_recurrent=size.frozen_recurrent,
+            generator=generator,
+        )
         for i, width in zip(inputs, widths, strict=True)
     )
 
