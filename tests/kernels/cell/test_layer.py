@@ -24,9 +24,9 @@ def test_the_lstm_of_the_zoo_is_torchs() -> None:
         theirs.bias_hh_l0.zero_()
         for ours_gate, gate in order.items():
             rows = slice(5 * gate, 5 * gate + 5)
-            theirs.weight_ih_l0[rows] = getattr(ours, f"weight_{ours_gate}_0")
-            theirs.weight_hh_l0[rows] = getattr(ours, f"weight_{ours_gate}_1")
-            theirs.bias_ih_l0[rows] = getattr(ours, f"bias_{ours_gate}")
+            theirs.weight_ih_l0[rows] = ours.on_x[ours_gate]
+            theirs.weight_hh_l0[rows] = ours.on_h[ours_gate, 0]
+            theirs.bias_ih_l0[rows] = ours.bias[ours_gate]
     x, h, c = (torch.randn(shape, dtype=torch.float64) for shape in ((2, 7, 3), (2, 5), (2, 5)))
     expected, (last_h, last_c) = theirs(x, (h[None], c[None]))
     outputs, state = ours(x, (h, c))
@@ -40,9 +40,9 @@ def test_the_elman_cells_are_torchs(activation: str) -> None:
     theirs = nn.RNN(3, 5, nonlinearity=activation, batch_first=True).double()
     with torch.no_grad():
         theirs.bias_hh_l0.zero_()
-        theirs.bias_ih_l0.copy_(ours.bias_0)
-        theirs.weight_ih_l0.copy_(ours.weight_0_0)
-        theirs.weight_hh_l0.copy_(ours.weight_0_1)
+        theirs.bias_ih_l0.copy_(ours.bias[0])
+        theirs.weight_ih_l0.copy_(ours.on_x[0])
+        theirs.weight_hh_l0.copy_(ours.on_h[0, 0])
     x = torch.randn(2, 7, 3, dtype=torch.float64)
     torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=0, atol=1e-12)
 
@@ -69,14 +69,13 @@ def test_a_sequence_in_two_pieces_is_the_sequence() -> None:
 
 def test_weight_drop_spares_the_weights_on_x_and_keeps_gradients() -> None:
     rnn = layer("lstm", weight_drop=0.5)
-    for weights in rnn._weights():
-        _, on_x, on_state = weights
-        assert (on_x != 0).all()
-        assert (on_state == 0).any()
+    weights = rnn.weights()
+    assert (weights.on_x != 0).all()
+    assert (weights.on_h == 0).any()
     rnn(torch.randn(2, 4, 3, dtype=torch.float64))[0].sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in rnn.parameters())
     rnn.eval()
-    assert all((w != 0).all() for weights in rnn._weights() for w in weights)
+    assert (rnn.weights().on_h != 0).all()
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -5,20 +5,30 @@ import math
 import pytest
 import torch
 
+from kernels.cell.operations import OPERATIONS
 from kernels.cell.reference import reference_rnn, reference_step
-from kernels.cell.spec import OPERATIONS, CellSpec, Node
+from kernels.cell.spec import CellSpec, Node
+from kernels.cell.weights import Weights
 
 A, B, C = 0.5, -2.0, 3.0
 
 
 def result(op: str, *read: float) -> float:
     """The operation on states of one unit, as one step of a cell that is nothing but it."""
-    cell = CellSpec((Node(op, tuple(range(1, len(read) + 1))),), (len(read) + 1,) * len(read))
-    state = [torch.tensor([[value]], dtype=torch.float64) for value in read]
-    weights = []
-    if op == "linear":  # bias 10, weights 2, 3, 4, …
-        weights = [[torch.tensor([10.0]).double()]]
-        weights[0] += [torch.tensor([[2.0 + j]]).double() for j in range(len(read))]
+    inputs = tuple(range(1, len(read) + 1))
+    states = max(1, len(read))
+    node = Node(op, inputs, 0.75 if op == "constant" else None)
+    cell = CellSpec((node,), (states + 1,) * states)
+    state = [torch.tensor([[value]], dtype=torch.float64) for value in read or (0.0,)]
+    on_h = [[[[2.0 + j]]] for j in range(len(read))]  # weights 2, 3, 4, …
+    shape = torch.zeros(0, 1, 1)
+    weights = Weights(
+        torch.tensor([[10.0]]),
+        shape,
+        torch.tensor(on_h).reshape(-1, 1, 1, 1),
+        torch.tensor([[5.0]]),
+    )
+    weights = Weights(*(w.double() for w in weights))
     return float(reference_step(cell, torch.zeros(1, 1).double(), state, weights)[0])
 
 
@@ -36,6 +46,14 @@ BY_HAND = [
     ("activation_leaky_relu", (B,), 0.01 * B),
     ("activation_relu", (A,), A),
     ("activation_relu", (B,), 0),
+    ("activation_hard_sigm", (A,), A / 6 + 0.5),
+    ("activation_hard_sigm", (-4.0,), 0),
+    ("activation_hard_sigm", (4.0,), 1),
+    ("elementwise_max", (A, B), A),
+    ("identity", (A,), A),
+    ("one_minus", (A,), 1 - A),
+    ("diagonal", (A,), 5 * A),
+    ("constant", (), 0.75),
 ]
 
 
@@ -56,7 +74,9 @@ def test_an_operation_without_a_rule_is_named() -> None:
 def test_states_move_together() -> None:
     """A Fibonacci cell: both new states are computed from both old ones."""
     cell = CellSpec((Node("elementwise_sum", (1, 2)), Node("linear", (1,))), (3, 4))
-    weights = [[torch.zeros(1), torch.ones(1, 1)]]
+    weights = Weights(
+        torch.zeros(1, 1), torch.zeros(0, 1, 1), torch.ones(1, 1, 1, 1), torch.zeros(0, 1)
+    )
     state = (torch.ones(1, 1), torch.zeros(1, 1))
     outputs, last = reference_rnn(cell, torch.zeros(1, 6, 1), state, weights)
     assert outputs.flatten().tolist() == [1, 2, 3, 5, 8, 13]

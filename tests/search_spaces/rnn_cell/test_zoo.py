@@ -8,6 +8,7 @@ from torch import Tensor, sigmoid, tanh
 
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
+from kernels.cell.weights import layout_of
 from search_spaces.rnn_cell.space import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 
@@ -50,10 +51,21 @@ def test_a_cell_of_the_zoo_computes_its_equations(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     rnn = CompiledRNN(CellSpec.from_recipe(ZOO[name]), 3, 4, generator=generator).double()
 
+    first = rnn.cell.states + 1
+    linears = {first + k: n.inputs for k, n in enumerate(rnn.cell.nodes) if n.op == "linear"}
+    weights, layout = rnn.weights(), layout_of(rnn.cell)
+
     def linear(number: int, *read: Tensor) -> Tensor:
-        total = getattr(rnn, f"bias_{number}")
-        for j, value in enumerate(read):
-            total = total + value @ getattr(rnn, f"weight_{number}_{j}").T
+        row = layout.linears.index([*linears][number])
+        matrices = [weights.on_x[row]] if 0 in linears[layout.linears[row]] else []
+        matrices += [
+            matrix[0]
+            for matrix, (_, to) in zip(weights.on_h, layout.connections, strict=True)
+            if to == row
+        ]
+        total = weights.bias[row]
+        for value, matrix in zip(read, matrices, strict=True):
+            total = total + value @ matrix.T
         return total
 
     x, *state = (
