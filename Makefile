@@ -2,13 +2,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-slow check bench clean
 
 demo: $(READY)
 	$(BIN)/nas search runs/recipes/demo.toml
 
 test: $(READY)
 	$(BIN)/python -m pytest -q
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -q -m slow
 
 check: $(READY)
 	$(BIN)/ruff format --check -q .
@@ -19,6 +22,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/scheduling.py
 	$(BIN)/python tests/benchmarks/search_quality.py
+	$(BIN)/nas bench kernels
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

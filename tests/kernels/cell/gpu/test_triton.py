@@ -1,5 +1,6 @@
 """The generated Triton, in Triton's interpreter, computes what the reference computes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,114 +8,42 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
-from kernels.cell.function import run_loops
 from kernels.cell.gpu.loops import TritonLoops
 from kernels.cell.op import compile_cell
-from kernels.cell.reference import reference_rnn
 from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec
-from kernels.cell.weights import Weights, layout_of
+from kernels.cell.weights import Weights
 from search_spaces.rnn_cell.zoo import ZOO
+from tests.kernels.cell.agreement import MIXED, Sizes, drawn, errors
 
-# Every operation, three states, an unread one, a new state that is linear.
-MIXED = {
-    "z": {"op": "linear", "input": ["x"]},
-    "d": {"op": "diagonal", "input": ["h_prev_0"]},
-    "q": {"op": "linear", "input": ["h_prev_1", "z"]},
-    "k": {"op": "constant", "input": [], "value": 0.25},
-    "s": {"op": "elementwise_sum", "input": ["z", "d", "k"]},
-    "hs": {"op": "activation_hard_sigm", "input": ["q"]},
-    "om": {"op": "one_minus", "input": ["hs"]},
-    "mx": {"op": "elementwise_max", "input": ["om", "s"]},
-    "id": {"op": "identity", "input": ["mx"]},
-    "lr": {"op": "activation_leaky_relu", "input": ["id"]},
-    "h_new_0": {"op": "elementwise_prod", "input": ["lr", "hs", "k"]},
-    "h_new_1": {"op": "linear", "input": ["h_new_0", "h_prev_1"]},
-    "h_new_2": {"op": "activation_relu", "input": ["s"]},
-}
 CELLS = {"mixed": MIXED, **ZOO}
-SIZES = {"odd": (5, 19, 1, 3, 5), "heads and two tiles": (3, 32, 2, 17, 3)}  # C, H, N, B, T
-
-
-def results(run, tensors: list[Tensor], cotangents: list[Tensor]) -> list[Tensor]:
-    """Outputs, last states and all gradients."""
-    leaves = [t.clone().requires_grad_() for t in tensors]
-    outputs, last = run(leaves[0], leaves[1], Weights(*leaves[2:]))
-    (outputs * cotangents[0]).sum().add((last * cotangents[1]).sum()).backward()
-    grads = [torch.zeros_like(t) if t.grad is None else t.grad for t in leaves]
-    return [outputs.detach(), last.detach(), *grads]
-
-
-def drawn(cell: CellSpec, sizes: tuple[int, ...], dtype: torch.dtype, device: str = "cpu"):
-    """Inputs, states and weights; and what outputs and last states are multiplied with."""
-    features, hidden, heads, batch, steps = sizes
-    generator = torch.Generator().manual_seed(7)
-    shapes = [(batch, steps, features), (cell.states, batch, hidden)]
-    bound = hidden**-0.5
-    tensors = [torch.randn(s, generator=generator) for s in shapes]
-    tensors += [
-        torch.empty(s).uniform_(-bound, bound, generator=generator)
-        for s in layout_of(cell).shapes(features, hidden, heads).values()
-    ]
-    above = [(batch, steps, hidden), (cell.states, batch, hidden)]
-    cotangents = [torch.randn(s, generator=generator) for s in above]
-    return [[t.to(device, dtype) for t in group] for group in (tensors, cotangents)]
-
-
-def differences(
-    cell: CellSpec,
-    sizes: tuple[int, ...],
-    dtype: torch.dtype,
-    resident: bool | None,
-    lengths: Tensor | None = None,
-    device: str = "cpu",
-) -> tuple[float, float]:
-    """The largest relative error of ours and of the reference in the same type."""
-
-    def reference(x: Tensor, state: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-        outputs, last = reference_rnn(cell, x, state.unbind(), weights, lengths)
-        return outputs, torch.stack(last)
-
-    loops = TritonLoops(schedule_of(cell), resident)
-    tensors, cotangents = drawn(cell, sizes, dtype, device)
-    exact = results(reference, *([t.double() for t in g] for g in (tensors, cotangents)))
-    ours = results(lambda x, s, w: run_loops(loops, x, s, w, lengths), tensors, cotangents)
-    theirs = results(reference, tensors, cotangents)
-
-    def error(values: list[Tensor]) -> float:
-        return max(
-            float((v.double() - e).abs().max() / e.abs().max().clamp(min=1e-30))
-            for v, e in zip(values, exact, strict=True)
-            if e.numel()
-        )
-
-    return error(ours), error(theirs)
+SIZES: dict[str, Sizes] = {
+    "odd": (5, 19, 1, 3, 5),
+    "heads and two tiles": (3, 32, 2, 17, 3),
+}  # C, H, N, B, T
 
 
 @pytest.mark.parametrize("resident", [True, False], ids=["all steps", "level by level"])
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("name", CELLS)
-def test_triton_agrees_with_the_reference(
-    name: str, sizes: tuple[int, ...], resident: bool
-) -> None:
+def test_triton_agrees_with_the_reference(name: str, sizes: Sizes, resident: bool) -> None:
     cell = CellSpec.from_recipe(CELLS[name])
     lengths = torch.arange(sizes[3]) % (sizes[4] + 1)
-    ours, _ = differences(cell, sizes, torch.float64, resident, lengths)
+    loops = TritonLoops(schedule_of(cell), resident)
+    ours, _ = errors(loops, sizes, torch.float64, lengths)
     assert ours < 1e-10
-    ours, theirs = differences(cell, sizes, torch.float32, resident)
+    ours, theirs = errors(loops, sizes, torch.float32)
     assert ours <= 8 * max(theirs, 1e-7)
 
 
 def test_recipes_of_the_benchmark_run_in_triton(data_folder: Path) -> None:
-    import json
-
     lines = (data_folder / "nas" / "nas_bench_nlp_wt2.jsonl").read_text().splitlines()
     for line in lines[2:256:25]:
         cell = CellSpec.from_recipe(json.loads(line)["recipe"])
         for resident in (True, False):
-            ours, _ = differences(cell, (4, 9, 1, 2, 4), torch.float64, resident)
+            loops = TritonLoops(schedule_of(cell), resident)
+            ours, _ = errors(loops, (4, 9, 1, 2, 4), torch.float64)
             assert ours < 1e-10, line
 
 

@@ -1,0 +1,64 @@
+"""Libraries are compiled once, whoever asks, and again when their file is broken."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kernels.cell.cpu.build import CannotCompile, build
+
+SOURCE = "int answer(void) { return 42; }"
+ASK = """
+import sys
+from kernels.cell.cpu.build import build
+print(build(sys.argv[1]).answer())
+"""
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path))
+    return tmp_path / "cells"
+
+
+def asked() -> subprocess.Popen:
+    command = [sys.executable, "-c", ASK, SOURCE]
+    root = Path(__file__).parents[4]
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_that_compile_the_same_do_not_collide(empty_cache: Path) -> None:
+    processes = [asked() for _ in range(3)]
+    assert [process.communicate()[0].strip() for process in processes] == ["42"] * 3
+    assert len(list(empty_cache.iterdir())) == 1
+
+
+def test_the_second_time_nothing_is_compiled(empty_cache: Path) -> None:
+    build(SOURCE)
+    (library,) = empty_cache.iterdir()
+    before = library.stat().st_mtime_ns
+    assert asked().communicate()[0].strip() == "42"
+    assert library.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("harm", ["cut", "altered", "empty"])
+def test_a_broken_file_is_compiled_again(harm: str, empty_cache: Path) -> None:
+    assert asked().communicate()[0].strip() == "42"
+    (library,) = empty_cache.iterdir()
+    content = library.read_bytes()
+    middle = len(content) // 2
+    library.write_bytes(
+        {
+            "cut": content[:middle],
+            "altered": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+            "empty": b"",
+        }[harm]
+    )
+    assert asked().communicate()[0].strip() == "42"
+    assert len(library.read_bytes()) == len(content)
+
+
+def test_what_the_compiler_refuses_is_said() -> None:
+    with pytest.raises(CannotCompile, match="failed"):
+        build("this is no C")

@@ -1,0 +1,75 @@
+"""Cells that nobody thought of: drawn by hypothesis, their gradients against finite differences."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels.cell.cpu.loops import CompiledLoops
+from kernels.cell.function import run_loops
+from kernels.cell.operations import OPERATIONS
+from kernels.cell.schedule import schedule_of
+from kernels.cell.spec import CellSpec, Node
+from kernels.cell.torch_loops import TorchLoops
+from kernels.cell.weights import Weights
+from tests.kernels.cell.agreement import Sizes, drawn, errors
+
+
+@st.composite
+def cells(draw) -> CellSpec:
+    """Any operation on any earlier values; states may stay unread, x may as well."""
+    states = draw(st.integers(1, 3))
+    nodes: list[Node] = []
+    for number in range(draw(st.integers(states, 7))):
+        name = draw(st.sampled_from(sorted(OPERATIONS)))
+        operation = OPERATIONS[name]
+        known = list(range(0 if name == "linear" else 1, states + 1 + number))
+        count = draw(st.integers(operation.fewest, min(operation.most, 3)))
+        unique = name == "linear"
+        inputs = draw(
+            st.lists(
+                st.sampled_from(known),
+                min_size=count,
+                max_size=min(count, len(known)) if unique else count,
+                unique=unique,
+            )
+            if not unique or count <= len(known)
+            else st.just(known)
+        )
+        nodes.append(Node(name, tuple(inputs), 0.5 if name == "constant" else None))
+    outputs = draw(
+        st.lists(st.integers(states + 1, states + len(nodes)), min_size=states, max_size=states)
+    )
+    return CellSpec(tuple(nodes), tuple(outputs))
+
+
+@st.composite
+def sizes(draw) -> Sizes:
+    heads = draw(st.integers(1, 3))
+    hidden = heads * draw(st.integers(1, 3))
+    return draw(st.integers(1, 3)), hidden, heads, draw(st.integers(1, 3)), draw(st.integers(1, 5))
+
+
+QUIET = {"derandomize": True, "deadline": None, "database": None}
+
+
+@settings(max_examples=60, **QUIET)
+@given(cells(), sizes(), st.integers(0, 5))
+def test_gradients_are_those_of_finite_differences(cell: CellSpec, size: Sizes, least: int) -> None:
+    loops = TorchLoops(schedule_of(cell))
+    tensors, _ = drawn(cell, size, torch.float64)
+    lengths = torch.arange(size[3]).add(least) % (size[4] + 1)
+    leaves = [tensor.requires_grad_() for tensor in tensors if tensor.numel()]
+
+    def run(*given: torch.Tensor):
+        every = iter(given)
+        x, state, *weights = (next(every) if t.numel() else t for t in tensors)
+        return run_loops(loops, x, state, Weights(*weights), lengths)
+
+    assert torch.autograd.gradcheck(run, tuple(leaves), atol=1e-4)
+
+
+@settings(max_examples=12, **QUIET)
+@given(cells(), sizes())
+def test_c_agrees_with_the_reference(cell: CellSpec, size: Sizes) -> None:
+    loops = CompiledLoops(schedule_of(cell), torch.float64)
+    assert errors(loops, size, torch.float64, torch.arange(size[3]) % (size[4] + 1))[0] < 1e-10
