@@ -1,6 +1,7 @@
 """The generated C computes what the reference computes, forward and backward."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -57,9 +58,13 @@ def check_all(cells: list[CellSpec]) -> None:
         single, double = (
             CompiledLoops(schedule_of(cell), dtype) for dtype in (torch.float32, torch.float64)
         )
-        ours, theirs = errors(single, (5, 33, 1, 13, 9), torch.float32)
+        for steps in (9, 3):  # products of products overflow within 9 steps
+            sizes = (5, 33, 1, 13, steps)
+            ours, theirs = errors(single, sizes, torch.float32)
+            if math.isfinite(theirs):
+                break
         assert ours <= 8 * max(theirs, 1e-7), cell
-        assert errors(double, (5, 33, 1, 13, 9), torch.float64)[0] < 1e-10, cell
+        assert errors(double, sizes, torch.float64)[0] < 1e-10, cell
 
 
 def test_threads_and_batches_change_no_bit() -> None:
