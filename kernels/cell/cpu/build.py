@@ -49,7 +49,11 @@ def build(source: str) -> ctypes.CDLL:
     key = "\0".join([source, *FLAGS, _version(compiler), _processor()])
     path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.so"
     if not _whole(path):
-        _compile(compiler, source, path)
+        try:
+            _compile(compiler, source, path)
+        except OSError:  # a home that cannot be written
+            path = Path(tempfile.mkdtemp(prefix="nas-cells-")) / path.name
+            _compile(compiler, source, path)
     return ctypes.CDLL(str(path))
 
 

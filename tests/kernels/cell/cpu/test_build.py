@@ -62,3 +62,11 @@ def test_a_broken_file_is_compiled_again(harm: str, empty_cache: Path) -> None:
 def test_what_the_compiler_refuses_is_said() -> None:
     with pytest.raises(CannotCompile, match="failed"):
         build("this is no C")
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "file"))
+    assert build(SOURCE).answer() == 42
