@@ -75,7 +75,7 @@ def _compile(compiler: str, source: str, path: Path) -> None:
 def _whole(path: Path) -> bool:
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return False
     body, digest = content[:-DIGEST_LENGTH], content[-DIGEST_LENGTH:]
     return hashlib.sha256(body).hexdigest().encode() == digest
