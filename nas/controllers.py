@@ -4,6 +4,7 @@ import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from policies.evolution import RegularisedEvolution
+from policies.local_search import LocalSearch
 from policies.path_sampler import PathSampler
 
 
@@ -21,6 +22,11 @@ def evolution(rng: np.random.Generator, population: int = 20, tournament: int = 
     """Regularised evolution (Real et al. 2019)."""
     policy = RegularisedEvolution(rng, population=population, tournament=tournament)
     return PathSampler(policy, seed=_seed(rng))
+
+
+def local_search(rng: np.random.Generator) -> BaseSampler:
+    """Every neighbour of the best until one is better, then a restart (White et al. 2021)."""
+    return PathSampler(LocalSearch(rng), seed=_seed(rng))
 
 
 def _seed(rng: np.random.Generator) -> int:

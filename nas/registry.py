@@ -21,6 +21,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "random": "nas.controllers:random",
         "tpe": "nas.controllers:tpe",
         "evolution": "nas.controllers:evolution",
+        "local-search": "nas.controllers:local_search",
     },
     "scores": {
         "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",
