@@ -5,6 +5,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from policies.evolution import RegularisedEvolution
 from policies.local_search import LocalSearch
+from policies.mcts import TreeSearch
 from policies.path_sampler import PathSampler
 
 
@@ -27,6 +28,20 @@ def evolution(rng: np.random.Generator, population: int = 20, tournament: int = 
 def local_search(rng: np.random.Generator) -> BaseSampler:
     """Every neighbour of the best until one is better, then a restart (White et al. 2021)."""
     return PathSampler(LocalSearch(rng), seed=_seed(rng))
+
+
+def mcts(
+    rng: np.random.Generator,
+    exploration: float = 0.5,
+    best_share: float = 0.25,
+    equivalence: float = 10.0,
+    widening: float = 2.0,
+    chance: float = 0.1,
+    floor: float = 0.5,
+) -> BaseSampler:
+    """Monte Carlo tree search over decisions: UCT with RAVE and progressive widening."""
+    policy = TreeSearch(rng, exploration, best_share, equivalence, widening, chance, floor)
+    return PathSampler(policy, seed=_seed(rng))
 
 
 def _seed(rng: np.random.Generator) -> int:

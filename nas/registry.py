@@ -22,6 +22,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "tpe": "nas.controllers:tpe",
         "evolution": "nas.controllers:evolution",
         "local-search": "nas.controllers:local_search",
+        "mcts": "nas.controllers:mcts",
     },
     "scores": {
         "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",
