@@ -23,6 +23,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "evolution": "nas.controllers:evolution",
         "local-search": "nas.controllers:local_search",
         "mcts": "nas.controllers:mcts",
+        "policy-gradient": "nas.controllers:policy_gradient",
     },
     "scores": {
         "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",

@@ -78,7 +78,7 @@ class TreeSearch:
         self,
         rng: np.random.Generator,
         exploration: float = 0.5,
-        best_share: float = 0.25,
+        best_share: float = 0.4,
         equivalence: float = 10.0,
         widening: float = 2.0,
         chance: float = 0.1,

@@ -106,9 +106,9 @@ def _proposals(
     if not name.startswith("warm-"):
         sampler = create_controller(name, rng, options)
         if isinstance(sampler, PathSampler):
-            return _of_policy(sampler.policy, table)
+            return of_policy(sampler.policy, table)
         if isinstance(sampler, RandomSampler):
-            return _of_policy(_Uniform(rng), table)
+            return of_policy(_Uniform(rng), table)
         return _of_optuna(Controller(sampler, maximise=True), table)
     inner = name.removeprefix("warm-")
     if inner == "evolution":
@@ -126,7 +126,7 @@ def _warm(policy: Policy, table: Table, first: Sequence[int]) -> Proposals:
         answers = replayed(table.rows[row].answers)
         table.decide(Decisions(partial(_noted, path, answers)))
         yield row, partial(policy.learn, tuple(path))
-    yield from _of_policy(policy, table)
+    yield from of_policy(policy, table)
 
 
 def _noted(path: list[Decision], known: Decisions, name: str, options: Sequence[Any]) -> Any:
@@ -135,7 +135,7 @@ def _noted(path: list[Decision], known: Decisions, name: str, options: Sequence[
     return answer
 
 
-def _of_policy(policy: Policy, table: Table) -> Proposals:
+def of_policy(policy: Policy, table: Table) -> Proposals:
     """What a `PathSampler` of the policy would propose, without the cost of a study."""
     while True:
         path: list[Decision] = []
