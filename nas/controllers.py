@@ -54,7 +54,7 @@ def policy_gradient(
     method: Method = "ppo",
     batch: int = 10,
     learning_rate: float = 0.04,
-    entropy: float = 0.05,
+    entropy: float = 0.1,
     epochs: int = 2,
     start: Path | None = None,
 ) -> BaseSampler:
@@ -62,7 +62,7 @@ def policy_gradient(
     from nas.saved_policy import load_policy
     from policies.policy_gradient import PolicyGradient  # imports torch
 
-    policy = PolicyGradient(rng, batch, method, "moving", learning_rate, entropy, epochs)
+    policy = PolicyGradient(rng, batch, method, "leave-one-out", learning_rate, entropy, epochs)
     if start:
         load_policy(policy, Path(start))
     return PathSampler(policy, seed=_seed(rng))

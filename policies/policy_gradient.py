@@ -50,7 +50,7 @@ class PolicyGradient:
         method: Method = "ppo",
         baseline: Baseline = "leave-one-out",
         learning_rate: float = 0.04,
-        entropy: float = 0.05,
+        entropy: float = 0.1,
         epochs: int = 2,
         clip: float = 0.2,
         network: DecisionLstm | None = None,

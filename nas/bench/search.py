@@ -109,7 +109,7 @@ def _proposals(
             return of_policy(sampler.policy, table)
         if isinstance(sampler, RandomSampler):
             return of_policy(_Uniform(rng), table)
-        return _of_optuna(Controller(sampler, maximise=True), table)
+        return of_optuna(Controller(sampler, maximise=True), table)
     inner = name.removeprefix("warm-")
     if inner == "evolution":
         options = {"population": warm.best, **options}
@@ -152,7 +152,7 @@ def _chosen(policy: Policy, path: list[Decision], name: str, options: Sequence[A
     return options[index]
 
 
-def _of_optuna(controller: Controller, table: Table) -> Proposals:
+def of_optuna(controller: Controller, table: Table) -> Proposals:
     for _ in count():
         proposal = controller.propose(cast(SearchSpace, table))
         yield cast(int, proposal.architecture), partial(controller.tell, proposal.token)

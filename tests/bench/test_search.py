@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from nas.bench.curves import as_json, figure, table
-from nas.bench.search import WarmStart, of_policy, replay
+from nas.bench.search import WarmStart, of_optuna, of_policy, replay
 from nas.bench.table_files import read_table
 from nas.bench.tables import Row, Table
+from nas.controller import Controller
 from nas.errors import BadInput
 from nas.registry import BUILT_IN, create_controller
 from policies.path_sampler import PathSampler
@@ -24,6 +25,9 @@ SMALL = Table(
         for b in range(4)
         for c in range(4)
     ],
+)
+POLICIES = pytest.mark.parametrize(
+    "name", [name for name in BUILT_IN["controllers"] if name not in ("random", "tpe")]
 )
 NEAR = WarmStart(("near",), pool=30, best=10)
 
@@ -108,7 +112,22 @@ def test_the_command_prints_one_object(tmp_path) -> None:
     assert f"{path} line 26" in failed.stderr
 
 
-@pytest.mark.parametrize("name", [n for n in BUILT_IN["controllers"] if n not in ("random", "tpe")])
+@POLICIES
+def test_without_a_study_a_policy_proposes_what_it_does_in_one(name: str) -> None:
+    rows = []
+    for of_sampler in (
+        lambda sampler: of_policy(sampler.policy, SMALL),
+        lambda sampler: of_optuna(Controller(sampler, maximise=True), SMALL),
+    ):
+        proposals = of_sampler(create_controller(name, np.random.default_rng(0), {}))
+        rows.append([])
+        for row, tell in islice(proposals, 60):
+            tell(SMALL.rows[row].reward)
+            rows[-1].append(row)
+    assert rows[0] == rows[1]
+
+
+@POLICIES
 def test_a_proposal_costs_at_most_2_ms_on_average_of_1000(name: str) -> None:
     rows = [Row({str(j): i // 5**j % 5 for j in range(6)}, i % 97) for i in range(5**6)]
     large = Table("large", rows)
