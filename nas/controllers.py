@@ -1,10 +1,17 @@
 """The controllers by name: each makes an Optuna sampler from a random generator."""
 
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from policies.evolution import RegularisedEvolution
+from policies.local_search import LocalSearch
+from policies.mcts import TreeSearch
 from policies.path_sampler import PathSampler
+
+Method = Literal["ppo", "reinforce"]
 
 
 def random(rng: np.random.Generator) -> BaseSampler:
@@ -20,6 +27,44 @@ def tpe(rng: np.random.Generator, startup: int = 10) -> BaseSampler:
 def evolution(rng: np.random.Generator, population: int = 20, tournament: int = 5) -> BaseSampler:
     """Regularised evolution (Real et al. 2019)."""
     policy = RegularisedEvolution(rng, population=population, tournament=tournament)
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def local_search(rng: np.random.Generator) -> BaseSampler:
+    """Every neighbour of the best until one is better, then a restart (White et al. 2021)."""
+    return PathSampler(LocalSearch(rng), seed=_seed(rng))
+
+
+def mcts(
+    rng: np.random.Generator,
+    exploration: float = 0.5,
+    best_share: float = 0.4,
+    equivalence: float = 10.0,
+    widening: float = 2.0,
+    chance: float = 0.1,
+    floor: float = 0.5,
+) -> BaseSampler:
+    """Monte Carlo tree search over decisions: UCT with RAVE and progressive widening."""
+    policy = TreeSearch(rng, exploration, best_share, equivalence, widening, chance, floor)
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def policy_gradient(
+    rng: np.random.Generator,
+    method: Method = "ppo",
+    batch: int = 10,
+    learning_rate: float = 0.04,
+    entropy: float = 0.1,
+    epochs: int = 2,
+    start: Path | None = None,
+) -> BaseSampler:
+    """REINFORCE or PPO on an LSTM; `start` is a file of a policy trained in an earlier search."""
+    from nas.saved_policy import load_policy
+    from policies.policy_gradient import PolicyGradient  # imports torch
+
+    policy = PolicyGradient(rng, batch, method, "leave-one-out", learning_rate, entropy, epochs)
+    if start:
+        load_policy(policy, Path(start))
     return PathSampler(policy, seed=_seed(rng))
 
 

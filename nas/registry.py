@@ -21,6 +21,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "random": "nas.controllers:random",
         "tpe": "nas.controllers:tpe",
         "evolution": "nas.controllers:evolution",
+        "local-search": "nas.controllers:local_search",
+        "mcts": "nas.controllers:mcts",
+        "policy-gradient": "nas.controllers:policy_gradient",
     },
     "scores": {
         "gradient-norm": "nas.scores.gradient_norm:GradientNorm",

@@ -13,6 +13,9 @@ from tests.toys import Perceptrons
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 EVERY_CONTROLLER = pytest.mark.parametrize("name", BUILT_IN["controllers"])
+EVERY_POLICY = pytest.mark.parametrize(
+    "name", [name for name in BUILT_IN["controllers"] if name not in ("random", "tpe")]
+)
 EVERY_SPACE = pytest.mark.parametrize(
     "space", [Perceptrons(), RnnCellSpace()], ids=lambda s: s.name
 )
@@ -79,6 +82,29 @@ def test_it_goes_on_with_the_record_of_another(name: str) -> None:
     states = [trial.state for trial in after._study.trials]
     assert states.count(TrialState.COMPLETE) >= 20 + 5
     assert states.count(TrialState.RUNNING) == 5
+
+
+@EVERY_SPACE
+@EVERY_POLICY
+def test_its_state_comes_back_from_the_record(name: str, space) -> None:
+    """With equal generators for what follows, the resumed one proposes what the first one does."""
+    first, second = sampler(name), sampler(name)
+    before, after = Controller(first, maximise=True), Controller(second, maximise=True)
+    for i in range(37):
+        proposal = before.propose(space)
+        before.tell(proposal.token, None if i % 6 == 4 else float(i * 7 % 20))
+    for trial in before._study.trials:
+        after.remember(trial, trial.value, evaluated=True)
+    proposed = []
+    for controller, its in ((before, first), (after, second)):
+        its.policy.rng = np.random.default_rng(5)  # pyright: ignore
+        drawn = []
+        for i in range(12):
+            proposal = controller.propose(space)
+            drawn.append(proposal.architecture)
+            controller.tell(proposal.token, float(i))
+        proposed.append(drawn)
+    assert proposed[0] == proposed[1]
 
 
 @EVERY_CONTROLLER

@@ -1,0 +1,173 @@
+"""Controllers replayed on a table of trained architectures: how soon do they find a good one?"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.samplers import RandomSampler
+from scipy.stats import rankdata
+
+from nas.bench.tables import Table
+from nas.controller import Controller
+from nas.driver import REDRAWS
+from nas.errors import BadInput
+from nas.registry import create_controller
+from policies.path_sampler import Decision, Path, PathSampler, Policy
+from search_spaces.decisions import Decisions, InvalidArchitecture, replayed
+from search_spaces.space import SearchSpace
+
+Tell = Callable[[float | None], None]
+Proposals = Iterator[tuple[int | None, Tell]]  # a row, None for what the table lacks
+MOST_REJECTIONS = 10_000  # in a row
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """Scores that need no training choose what is trained first.
+
+    Abdelfattah et al. 2021, section 4, https://arxiv.org/abs/2101.08134
+
+    scores: whose ranks are added; higher is better.
+    pool: how many random architectures are scored.
+    best: how many of them are trained before the controller proposes.
+    """
+
+    scores: tuple[str, ...] = ("synflow", "jacov", "nwot")
+    pool: int = 1000
+    best: int = 50
+
+    def choose(self, table: Table, rng: np.random.Generator) -> list[int]:
+        """Rows of the table in the order in which to train them."""
+        known = table.scored(self.scores)
+        pool = rng.choice(known, min(self.pool, len(known)), replace=False)
+        columns = [[table.rows[i].scores[name] for i in pool] for name in self.scores]
+        ranks = sum(rankdata(column) for column in columns)
+        return [int(row) for row in pool[np.argsort(-ranks, kind="stable")]]
+
+
+def replay(
+    name: str,
+    table: Table,
+    trained: int,
+    seed: int,
+    warm: WarmStart | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> NDArray[np.float64]:
+    """The regret after 1 to `trained` trained models: best of the table minus best so far.
+
+    name: a controller, `warm-` and a controller, or `ranked`: a pool in the order of its scores.
+
+    A proposal that was trained before is told its value again and costs nothing, up to 20 times
+    in a row, as a run's driver does it; an invalid one is told as failed.
+    """
+    rng = np.random.default_rng(seed)
+    regrets: list[float] = []
+    seen: set[int] = set()
+    best, repeats, rejections = -np.inf, 0, 0
+    for row, tell in _proposals(name, table, rng, warm or WarmStart(), options or {}):
+        if row is None:
+            tell(None)
+            rejections += 1
+            if rejections == MOST_REJECTIONS:
+                raise BadInput(f"{name}: {rejections} proposals in a row are not in {table.name}")
+            continue
+        rejections = 0
+        reward = table.rows[row].reward
+        tell(reward)
+        repeats = repeats + 1 if row in seen else 0
+        if 0 < repeats <= REDRAWS:
+            continue
+        repeats = 0
+        seen.add(row)
+        best = max(best, reward)
+        regrets.append(table.best - best)
+        if len(regrets) == trained:
+            break
+    return np.array(regrets + regrets[-1:] * (trained - len(regrets)))
+
+
+def _proposals(
+    name: str,
+    table: Table,
+    rng: np.random.Generator,
+    warm: WarmStart,
+    options: Mapping[str, Any],
+) -> Proposals:
+    if name == "ranked":
+        return ((row, _nobody) for row in warm.choose(table, rng))
+    if not table.has_decisions and name != "random":
+        raise BadInput(
+            f"{table.name} has rows without decisions: only random and ranked can choose there"
+        )
+    if not name.startswith("warm-"):
+        sampler = create_controller(name, rng, options)
+        if isinstance(sampler, PathSampler):
+            return of_policy(sampler.policy, table)
+        if isinstance(sampler, RandomSampler):
+            return of_policy(_Uniform(rng), table)
+        return of_optuna(Controller(sampler, maximise=True), table)
+    inner = name.removeprefix("warm-")
+    if inner == "evolution":
+        options = {"population": warm.best, **options}
+    first = warm.choose(table, rng)[: warm.best]
+    sampler = create_controller(inner, rng, options)
+    if not isinstance(sampler, PathSampler):
+        raise BadInput(f"{name}: {inner} learns nothing from what others proposed")
+    return _warm(sampler.policy, table, first)
+
+
+def _warm(policy: Policy, table: Table, first: Sequence[int]) -> Proposals:
+    for row in first:
+        path: list[Decision] = []
+        answers = replayed(table.rows[row].answers)
+        table.decide(Decisions(partial(_noted, path, answers)))
+        yield row, partial(policy.learn, tuple(path))
+    yield from of_policy(policy, table)
+
+
+def _noted(path: list[Decision], known: Decisions, name: str, options: Sequence[Any]) -> Any:
+    answer = known.choose(name, options)
+    path.append(Decision(name, options.index(answer), len(options)))
+    return answer
+
+
+def of_policy(policy: Policy, table: Table) -> Proposals:
+    """What a `PathSampler` of the policy would propose, without the cost of a study."""
+    while True:
+        path: list[Decision] = []
+        try:
+            row = table.decide(Decisions(partial(_chosen, policy, path)))
+        except InvalidArchitecture:
+            row = None
+        yield row, partial(policy.learn, tuple(path))
+
+
+def _chosen(policy: Policy, path: list[Decision], name: str, options: Sequence[Any]) -> Any:
+    index = policy.choose(tuple(path), name, len(options)) if len(options) > 1 else 0
+    path.append(Decision(name, index, len(options)))
+    return options[index]
+
+
+def of_optuna(controller: Controller, table: Table) -> Proposals:
+    for _ in count():
+        proposal = controller.propose(cast(SearchSpace, table))
+        yield cast(int, proposal.architecture), partial(controller.tell, proposal.token)
+
+
+class _Uniform:
+    """What Optuna's random sampler does, in distribution."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def choose(self, path: Path, name: str, options: int) -> int:
+        return int(self.rng.integers(options))
+
+    def learn(self, path: Path, reward: float | None) -> None: ...
+
+
+def _nobody(reward: float | None) -> None: ...

@@ -1,0 +1,159 @@
+"""Files of trained architectures: two published benchmarks, and JSON lines of one's own."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nas.bench.tables import Row, Table
+from nas.errors import BadInput
+from search_spaces.decisions import Answers
+
+NB201_ALL, NB201_DISTINCT = "nb201_val_accs_all15625.csv", "nb201_valid_nets.csv"
+NB201_SCORES = "nb201_zc_proxies.csv"
+NB201_EDGES = ("1<-0", "2<-0", "2<-1", "3<-0", "3<-1", "3<-2")
+NB201_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
+MACRO_BLOCKS = ("identity", "mb3_k3", "mb6_k5")
+
+
+def read_table(path: Path) -> Table:
+    """The table that a file or a folder holds.
+
+    - a folder with `nb201_val_accs_all15625.csv` and perhaps `nb201_zc_proxies.csv`: NAS-Bench-201
+      (Dong and Yang 2020, https://arxiv.org/abs/2001.00326), validation accuracy on CIFAR-10;
+      `nb201_valid_nets.csv` in it: the same without the isomorphic ones, which count as invalid
+    - `.json`: NAS-Bench-Macro (Su et al. 2021, https://arxiv.org/abs/2103.11922), test accuracy
+    - `.csv` with the columns `log name` and `loss`: recurrent cells of NAS-Bench-NLP with their
+      scores (Serianni and Kalita 2023, https://aclanthology.org/2023.acl-short.58), no decisions
+    - `.jsonl`: lines {"decisions": {name: option}, "value": number}; "recipe" instead of
+      "decisions" numbers the rows, "loss" instead of "value" is better when lower, and "scores":
+      {name: number} may stand beside them
+
+    Raises `BadInput` naming the line that cannot be used.
+    """
+    if path.is_dir():
+        path = path / NB201_ALL
+    if not path.is_file():
+        raise BadInput(f"no table {path}")
+    if path.name in (NB201_ALL, NB201_DISTINCT):
+        return _nas_bench_201(path)
+    if path.suffix == ".json":
+        return _nas_bench_macro(path)
+    if path.suffix == ".csv":
+        return _recurrent_cells(path)
+    return _own(path)
+
+
+def _nas_bench_201(path: Path) -> Table:
+    scores = path.parent / NB201_SCORES
+    known = {net: columns for _, net, columns in _nets(scores)} if scores.is_file() else {}
+    rows = []
+    for place, net, values in _nets(path):
+        try:
+            operations = json.loads(net.replace("(", "[").replace(")", "]"))
+            answers = {
+                edge: NB201_OPERATIONS[operation]
+                for edge, operation in zip(NB201_EDGES, operations, strict=True)
+            }
+        except (ValueError, IndexError, TypeError):
+            raise BadInput(f"{place}: {net} is not six operations of 0 to 4") from None
+        if "val_accs" not in values:
+            raise BadInput(f"{place}: no number val_accs")
+        rows.append(Row(answers, values["val_accs"], known.get(net, {}), place))
+    return Table("nas-bench-201", rows)
+
+
+def _nets(path: Path) -> Iterator[tuple[str, str, dict[str, float]]]:
+    for place, row in _csv(path):
+        yield place, row.get("net") or "", _numbers(row)
+
+
+def _nas_bench_macro(path: Path) -> Table:
+    try:
+        known = json.loads(path.read_text())
+        rows = [_macro_row(f"{path} {key}", key, entry) for key, entry in known.items()]
+    except (ValueError, AttributeError) as error:
+        raise BadInput(f"{path} is not NAS-Bench-Macro's JSON: {error}") from None
+    return Table("nas-bench-macro", rows)
+
+
+def _macro_row(place: str, key: str, entry: Any) -> Row:
+    try:
+        answers = {f"layer_{i}/block": MACRO_BLOCKS[int(c)] for i, c in enumerate(key)}
+        scores = {name: float(entry[name]) for name in ("params", "flops")}
+        return Row(dict(answers), float(entry["mean_acc"]), scores, place)
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise BadInput(
+            f"{place}: must be digits of 0 to 2 with mean_acc, params and flops"
+        ) from None
+
+
+def _recurrent_cells(path: Path) -> Table:
+    rows = []
+    for place, row in _csv(path):
+        numbers = _numbers(row)
+        if "loss" not in numbers:
+            raise BadInput(f"{place}: no number loss")
+        scores = {k: v for k, v in numbers.items() if k not in ("loss", "perplexity")}
+        scores.pop("bits per word", None)
+        rows.append(Row({"row": len(rows)}, -numbers["loss"], scores, place))
+    return Table(path.stem, rows, has_decisions=False)
+
+
+def _own(path: Path) -> Table:
+    rows: list[Row] = []
+    kinds: set[str] = set()
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        place = f"{path} line {number}"
+        try:
+            data = json.loads(line)
+            kinds.add("decisions" if "decisions" in data else "recipe")
+            rows.append(_own_row(data, len(rows), place))
+        except KeyError as error:
+            raise BadInput(f"{place}: no {error}") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise BadInput(f"{place}: {error}") from None
+        if len(kinds) > 1:
+            raise BadInput(f"{place}: some rows have decisions and others recipes")
+    return Table(path.stem, rows, has_decisions=kinds != {"recipe"})
+
+
+def _own_row(data: dict[str, Any], number: int, place: str) -> Row:
+    answers: Answers = {"row": number}
+    if "decisions" in data:
+        answers = data["decisions"]
+    elif not isinstance(data["recipe"], dict):
+        raise ValueError('"recipe" must be an object')
+    if not isinstance(answers, dict) or not all(map(_plain, answers.values())):
+        raise ValueError('"decisions" must be {name: word or number}')
+    reward = float(data["value"]) if "value" in data else -float(data["loss"])
+    scores = {name: float(score) for name, score in data.get("scores", {}).items()}
+    if not math.isfinite(reward) or not all(map(math.isfinite, scores.values())):
+        raise ValueError("a value or score is not finite")
+    return Row(answers, reward, scores, place)
+
+
+def _plain(answer: Any) -> bool:
+    return answer is None or isinstance(answer, bool | int | float | str)
+
+
+def _csv(path: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            yield f"{path} line {reader.line_num}", row
+
+
+def _numbers(row: dict[str, str | None]) -> dict[str, float]:
+    """The columns that hold finite numbers."""
+    numbers = {}
+    for name, text in row.items():
+        try:
+            number = float(text or "")
+        except (ValueError, TypeError):
+            continue
+        if math.isfinite(number):
+            numbers[name] = number
+    return numbers

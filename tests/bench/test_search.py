@@ -1,0 +1,159 @@
+"""Replays of controllers on tables."""
+
+import json
+import time
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from nas.bench.curves import as_json, figure, table
+from nas.bench.search import WarmStart, of_optuna, of_policy, replay
+from nas.bench.table_files import read_table
+from nas.bench.tables import Row, Table
+from nas.controller import Controller
+from nas.errors import BadInput
+from nas.registry import BUILT_IN, create_controller
+from policies.path_sampler import PathSampler
+from tests.jobs.command import nas
+
+SMALL = Table(
+    "small",
+    [
+        Row({"a": a, "b": b, "c": c}, a + 2 * b + 4 * c, {"near": a + b + c})
+        for a in range(4)
+        for b in range(4)
+        for c in range(4)
+    ],
+)
+POLICIES = pytest.mark.parametrize(
+    "name", [name for name in BUILT_IN["controllers"] if name not in ("random", "tpe")]
+)
+NEAR = WarmStart(("near",), pool=30, best=10)
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN["controllers"], "warm-evolution"])
+def test_a_curve_falls_from_seed_to_end_and_comes_again(name: str) -> None:
+    curve = replay(name, SMALL, 30, seed=1, warm=NEAR)
+    assert curve.shape == (30,)
+    assert (np.diff(curve) <= 0).all() and curve[-1] >= 0
+    assert (curve == replay(name, SMALL, 30, seed=1, warm=NEAR)).all()
+    assert any((curve != replay(name, SMALL, 30, seed, NEAR)).any() for seed in (2, 3, 4))
+
+
+def test_a_model_is_trained_once() -> None:
+    """All 64 are trained by 64 models unless 20 proposals in a row are known."""
+    assert all(replay("random", SMALL, 80, seed)[-1] == 0 for seed in range(5))
+
+
+def test_what_the_table_lacks_trains_nothing() -> None:
+    diagonal = Table("diagonal", [Row({"a": i, "b": i}, i) for i in range(8)])
+    assert replay("random", diagonal, 8, seed=0).shape == (8,)
+    with pytest.raises(BadInput, match="in a row are not in"):
+        hidden = Table("hidden", [Row({str(j): i for j in range(9)}, i) for i in range(9)])
+        replay("random", hidden, 9, seed=0)
+
+
+def test_ranked_trains_in_the_order_of_the_scores() -> None:
+    curve = replay("ranked", SMALL, 10, 0, WarmStart(("near",), pool=64))
+    assert curve[0] == 0
+
+
+def test_a_warm_start_trains_the_best_first_and_evolves_them() -> None:
+    warm, ranked = (replay(name, SMALL, 10, 0, NEAR) for name in ("warm-evolution", "ranked"))
+    assert (warm == ranked).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("warm-tpe", "tpe learns nothing"), ("warm-best", 'no controller "best"')],
+)
+def test_what_cannot_be_warmed_is_refused(name: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        replay(name, SMALL, 5, 0, NEAR)
+
+
+def test_rows_without_decisions_are_for_random_and_ranked() -> None:
+    rows = Table("rows", [Row({"row": i}, i, {"near": i}) for i in range(50)], has_decisions=False)
+    assert replay("ranked", rows, 5, 0, WarmStart(("near",), pool=50))[0] == 0
+    assert replay("random", rows, 5, 0)[-1] >= 0
+    with pytest.raises(BadInput, match="only random and ranked"):
+        replay("evolution", rows, 5, 0)
+
+
+def test_curves_as_numbers_text_and_figure(tmp_path) -> None:
+    curves = {
+        "random": np.array([[3.0, 1.0], [3.0, 2.0]]),
+        "good": np.array([[1.0, 0.0], [2.0, 0.0]]),
+    }
+    assert as_json(curves) == {
+        "curves": {"random": {"2": (1.5, 0.5)}, "good": {"2": (0.0, 0.0)}},
+        "models_to_equal_random_at_2": {"random": 2, "good": 1},
+    }
+    assert "0.000 ± 0.000" in table(curves).splitlines()[2]
+    figure(curves, "both", tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").stat().st_size > 1000
+
+
+def test_the_command_prints_one_object(tmp_path) -> None:
+    path = tmp_path / "own.jsonl"
+    lines = [{"decisions": {"a": a, "b": b}, "value": a * b} for a in range(5) for b in range(5)]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    command = ("bench", "search", "--table", path, "--seeds", 3, "--trained", 12)
+    done = nas(*command, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert set(told["curves"]) == {"random", "evolution"}
+    assert set(told["curves"]["random"]) == {"10", "12"}
+    assert told["models_to_equal_random_at_12"]["random"] <= 12
+    path.write_text(path.read_text() + '\n{"decisions": 3}')
+    failed = nas(*command)
+    assert failed.returncode == 2
+    assert f"{path} line 26" in failed.stderr
+
+
+@POLICIES
+def test_without_a_study_a_policy_proposes_what_it_does_in_one(name: str) -> None:
+    rows = []
+    for of_sampler in (
+        lambda sampler: of_policy(sampler.policy, SMALL),
+        lambda sampler: of_optuna(Controller(sampler, maximise=True), SMALL),
+    ):
+        proposals = of_sampler(create_controller(name, np.random.default_rng(0), {}))
+        rows.append([])
+        for row, tell in islice(proposals, 60):
+            tell(SMALL.rows[row].reward)
+            rows[-1].append(row)
+    assert rows[0] == rows[1]
+
+
+@POLICIES
+def test_a_proposal_costs_at_most_2_ms_on_average_of_1000(name: str) -> None:
+    rows = [Row({str(j): i // 5**j % 5 for j in range(6)}, i % 97) for i in range(5**6)]
+    large = Table("large", rows)
+    sampler = create_controller(name, np.random.default_rng(0), {})
+    assert isinstance(sampler, PathSampler)
+    started = time.process_time()
+    for row, tell in islice(of_policy(sampler.policy, large), 1000):
+        assert row is not None
+        tell(large.rows[row].reward)
+    assert time.process_time() - started < 2.0
+
+
+def mean_curve(name: str, known: Table, trained: int, seeds: int) -> np.ndarray:
+    return np.mean([replay(name, known, trained, seed) for seed in range(seeds)], axis=0)
+
+
+@pytest.mark.parametrize("name", ["evolution", "local-search", "mcts", "policy-gradient"])
+def test_controllers_beat_random_on_nas_bench_201(data_folder, name: str) -> None:
+    known = read_table(data_folder / "nas" / "nb201")
+    seeds = 4 if name == "policy-gradient" else 12
+    random, ours = mean_curve("random", known, 100, 40), mean_curve(name, known, 100, seeds)
+    assert ours[-1] < random[-1] - 0.1
+
+
+def test_a_warm_start_finds_with_12_models_what_random_finds_with_200(data_folder) -> None:
+    known = read_table(data_folder / "nas" / "nb201")
+    assert (
+        mean_curve("warm-evolution", known, 12, 60)[-1] <= mean_curve("random", known, 200, 60)[-1]
+    )

@@ -1,0 +1,148 @@
+"""Policy gradients as a sampler: they learn, the same from the record, and take it elsewhere."""
+
+import numpy as np
+import optuna
+import pytest
+import torch
+
+from nas.controllers import policy_gradient
+from nas.errors import BadInput
+from nas.saved_policy import load_policy, save_policy
+from policies.decision_lstm import DecisionLstm, answer_before, batch_of
+from policies.path_sampler import Decision, PathSampler, path_of
+from policies.policy_gradient import PolicyGradient
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def policy(seed: int = 0, **options) -> PolicyGradient:
+    return PolicyGradient(np.random.default_rng(seed), **options)
+
+
+def study(asked: PolicyGradient) -> optuna.Study:
+    return optuna.create_study(sampler=PathSampler(asked), direction="maximize")
+
+
+def objective(trial: optuna.Trial) -> float:
+    trial.suggest_int("settled", 2, 2)
+    layers = trial.suggest_int("layers", 1, 6)
+    return sum(trial.suggest_categorical(f"{i}", (0, 1, 2, 3)) for i in range(layers)) / 18
+
+
+def mean_reward(asked: PolicyGradient, trials: int) -> float:
+    """Of the last third of the trials."""
+    started = study(asked)
+    started.optimize(objective, n_trials=trials)
+    return float(np.mean([trial.value for trial in started.trials[-trials // 3 :]]))
+
+
+@pytest.mark.parametrize("method", ["ppo", "reinforce"])
+@pytest.mark.parametrize("baseline", ["leave-one-out", "moving"])
+def test_its_proposals_become_better(method, baseline) -> None:
+    ours = np.mean(
+        [mean_reward(policy(s, method=method, baseline=baseline), 150) for s in range(3)]
+    )
+    assert ours > 0.29 + 0.15  # 3.5 layers of 1.5 on average
+
+
+def test_reward_for_what_the_first_decision_implies_is_learnt() -> None:
+    """The second answer must equal the first, of which there are two equally good ones."""
+    asked = study(policy(entropy=0.02))
+
+    def equal(trial: optuna.Trial) -> float:
+        return float(trial.suggest_int("a", 0, 1) == trial.suggest_int("b", 0, 1))
+
+    asked.optimize(equal, n_trials=400)
+    assert np.mean([trial.value for trial in asked.trials[-50:]]) > 0.8
+
+
+def test_the_same_record_gives_the_same_weights() -> None:
+    first = study(policy())
+    first.optimize(objective, n_trials=34)
+    again = policy()
+    resumed = optuna.create_study(sampler=PathSampler(again), direction="maximize")
+    resumed.add_trials(first.trials)
+    resumed.ask()
+    weights = first.sampler.policy.network.state_dict()
+    assert all(torch.equal(weights[n], w) for n, w in again.network.state_dict().items())
+    assert (again.batch, again.rewards) == (
+        first.sampler.policy.batch,
+        first.sampler.policy.rewards,
+    )
+
+
+def paths(count: int = 5):
+    started = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    started.optimize(objective, n_trials=count)
+    return [tuple(d for d in path_of(t) if d.options > 1) for t in started.trials]
+
+
+def test_stepping_agrees_with_the_network_on_whole_paths() -> None:
+    network = DecisionLstm(torch.Generator().manual_seed(0))
+    log_p, entropies = network(batch_of(paths()))
+    for b, path in enumerate(paths()):
+        state = network.start()
+        for t, decision in enumerate(path):
+            before = answer_before(path, t)
+            p, state = network.step(state, before, decision.name, decision.options)
+            assert np.log(p[decision.index]) == pytest.approx(log_p[b, t].item(), abs=1e-5)
+            entropy = -(p * np.log(p)).sum() / np.log(decision.options)
+            assert entropy == pytest.approx(entropies[b, t].item(), abs=1e-5)
+        assert not log_p[b, len(path) :].any() and not entropies[b, len(path) :].any()
+
+
+def test_a_forced_decision_has_no_part_in_the_loss() -> None:
+    network = DecisionLstm(torch.Generator().manual_seed(0))
+    chosen, entropies = network(batch_of([(Decision("one", 0, 1), Decision("two", 1, 2))]))
+    assert chosen[0, 0] == 0 and entropies[0, 0] == 0
+    assert chosen[0, 1] < 0
+
+
+def test_a_failure_makes_its_answers_less_likely() -> None:
+    asked = policy(batch=4, entropy=0.0)
+    paths = [(Decision("n", i % 2, 2),) for i in range(4)]
+    before = asked.network(batch_of(paths))[0].detach()
+    for path in paths:
+        asked.learn(path, None if path[0].index else 1.0)
+    after = asked.network(batch_of(paths))[0].detach()
+    assert (after[::2] > before[::2]).all() and (after[1::2] < before[1::2]).all()
+
+
+def test_a_saved_policy_knows_another_space_with_the_same_names(tmp_path) -> None:
+    taught = policy()
+    study(taught).optimize(objective, n_trials=200)
+    save_policy(taught, tmp_path / "policy.safetensors")
+    fresh = policy(1)
+    load_policy(fresh, tmp_path / "policy.safetensors")
+
+    def other(trial: optuna.Trial) -> float:
+        """More layers, and something of its own."""
+        trial.suggest_categorical("width", (16, 32))
+        layers = trial.suggest_int("layers", 1, 6)
+        return sum(trial.suggest_categorical(f"{i}", (0, 1, 2, 3)) for i in range(layers)) / 18
+
+    def first_ten(asked: PolicyGradient) -> float:
+        started = study(asked)
+        started.optimize(other, n_trials=10)
+        return float(np.mean([trial.value for trial in started.trials]))
+
+    assert first_ten(fresh) > np.mean([first_ten(policy(seed)) for seed in range(5)]) + 0.1
+    started = policy_gradient(np.random.default_rng(0), start=tmp_path / "policy.safetensors")
+    weights = started.policy.network.state_dict()
+    assert torch.equal(weights["bias"], taught.network.state_dict()["bias"])
+
+
+def test_a_file_without_a_policy_is_refused(tmp_path) -> None:
+    (tmp_path / "text").write_text("no weights")
+    for name in ("text", "none"):
+        with pytest.raises(BadInput, match=f"{name} holds no policy"):
+            load_policy(policy(), tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"method": "dqn"}, "no dqn with leave-one-out"), ({"batch": 1}, "at least 2 results")],
+)
+def test_options_that_make_no_sense_are_refused(options, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        policy(**options)
