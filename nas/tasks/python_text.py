@@ -3,6 +3,7 @@
 import sysconfig
 from pathlib import Path
 
+from nas.tasks.options import at_least
 from nas.tasks.task import BadData
 from nas.tasks.text import LanguageModelling, language_modelling
 
@@ -17,24 +18,29 @@ def load_python_text(
 ) -> LanguageModelling:
     """Byte-level language modelling on the library's top-level modules in alphabetical order.
 
-    Of every twenty files one is validation and one test text.
+    Of every twenty files one is validation and one test text; `score_batch` and `score_window`
+    are as in `load_language_model`, `batch` and `window` too.
     limit_bytes: modules are taken until they are that long together.
-    Raises `BadData` when this Python has no source files.
+    Raises `BadData` when this Python has no source files, or the limit leaves a part empty.
     """
+    at_least(1, limit_bytes=limit_bytes)
     folder = Path(sysconfig.get_path("stdlib"))
-    parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    parts: dict[str, list[bytes]] = {"train": [], "valid": [], "test": []}
     taken = 0
     for i, path in enumerate(sorted(folder.glob("*.py"))):
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
         parts[{9: "valid", 19: "test"}.get(i % 20, "train")].append(text)
         taken += len(text)
         if taken >= limit_bytes:
             break
     if not all(parts.values()):
-        raise BadData(f"{folder} holds too few .py files: use --task language-model --data PATH")
+        raise BadData(
+            f"{folder}: {taken} bytes of .py files are too few: raise limit_bytes, "
+            "or use --task language-model --data PATH"
+        )
     return language_modelling(
         "python-text",
-        {part: "\n".join(texts) for part, texts in parts.items()},
+        {part: b"\n".join(texts) for part, texts in parts.items()},
         where=str(folder),
         level="byte",
         batch=batch,

@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from torch import Tensor
@@ -22,6 +22,8 @@ PARTS = {
 }
 HELD_OUT = 0.05  # share of the text that becomes a part which no file gives
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
+SHORTEST = 16  # tokens: two steps of the eight columns that scores and validation look at
+SUFFIXES = (".txt", ".text", ".md", ".tokens", ".raw")
 EVALUATED = 50  # sequences side by side in validation and test
 
 
@@ -109,15 +111,17 @@ def load_language_model(
     """A text file, or a folder of text files.
 
     In a folder, files are parts by their names (`train.txt`, `wiki.valid.tokens`, `dev.txt`,
-    `ptb.test.txt`); without such names all `.txt` files together are the text. A part that no file
-    gives is cut from the end of the training text; without a training part the validation text
-    is the training text.
+    `ptb.test.txt`); without such names all text files but READMEs are the text, in the order of
+    their names. A part that no file gives is a twentieth of the training text, cut from its end
+    (test last); without a training part the validation text is the training text.
 
-    level: "word" splits at white space and ends lines with <eos>, "byte" has 256 tokens, "auto"
-        takes words where the text is tokenised already.
-    Raises `BadData` for a text that is missing, empty, too short or not UTF-8.
+    level: "word" splits at white space and ends lines with <eos>, "byte" has 256 tokens and takes
+        any bytes, "auto" takes words where the text is tokenised already.
+    batch, window: sequences side by side and steps a training batch, on average.
+    score_batch, score_window: the same of the batch that scores look at.
+    Raises `BadData` for a text that is missing, empty, too short or (but as bytes) not UTF-8.
     """
-    parts = {name: _read(paths) for name, paths in _find_parts(data).items()}
+    parts = {name: _read(paths, level) for name, paths in _find_parts(data).items()}
     if "train" not in parts:
         parts["train"] = parts.pop("valid", None) or parts.pop("test")
     return language_modelling(
@@ -134,7 +138,7 @@ def load_language_model(
 
 def language_modelling(
     name: str,
-    parts: dict[str, str],
+    parts: dict[str, bytes],
     *,
     where: str,
     level: Level,
@@ -143,15 +147,18 @@ def language_modelling(
     score_batch: int,
     score_window: int,
 ) -> LanguageModelling:
-    """The task of a text in parts; "train" must be there."""
+    """The task of a text in parts; "train" must be there.
+
+    Raises `BadData` for options that are no counts, an unknown level, and a text too short.
+    """
     at_least(1, batch=batch, window=window, score_batch=score_batch, score_window=score_window)
     if level not in get_args(Level):
         raise BadData(f'level is "{level}", must be one of {", ".join(get_args(Level))}')
     if level == "auto":
         level = "word" if _is_tokenised(parts["train"]) else "byte"
-    tokens, vocabulary = _numbered(_split_off(parts), level)
-    for part, width in (("train", max(batch, 8)), ("valid", 8), ("test", 8)):
-        needed = 2 * width
+    tokens, vocabulary = _numbered(parts, level)
+    for part in PARTS:
+        needed = max(2 * batch, SHORTEST) if part == "train" else SHORTEST
         if len(tokens[part]) < needed:
             raise BadData(
                 f"{where}: the {part} part has {len(tokens[part])} tokens, {needed} are needed: "
@@ -175,7 +182,7 @@ def _find_parts(data: Path) -> dict[str, list[Path]]:
         raise BadData(f"{data} does not exist: name a text file or a folder")
     if data.is_file():
         return {"train": [data]}
-    files = sorted(path for path in data.rglob("*") if path.is_file())
+    files = sorted(path for path in data.rglob("*") if _may_be_text(path.relative_to(data), path))
     named = {
         part: [path for path in files if pattern.search(path.name.lower())]
         for part, pattern in PARTS.items()
@@ -183,55 +190,69 @@ def _find_parts(data: Path) -> dict[str, list[Path]]:
     named = {part: paths for part, paths in named.items() if paths}
     if named:
         return named
-    texts = [path for path in files if path.suffix in (".txt", ".text", ".md", ".tokens")]
+    texts = [path for path in files if path.suffix and path.stem.lower() != "readme"]
     if not texts:
         raise BadData(f"{data} holds no text: expected train, valid and test files, or .txt files")
     return {"train": texts}
 
 
-def _read(paths: list[Path]) -> str:
+def _may_be_text(name: Path, path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in name.parts)
+    return not hidden and path.suffix.lower() in (*SUFFIXES, "") and path.is_file()
+
+
+def _read(paths: list[Path], level: Level) -> bytes:
     texts = []
     for path in paths:
         try:
-            texts.append(path.read_text(encoding="utf-8"))
+            texts.append(path.read_bytes())
+            if level != "byte":
+                texts[-1].decode()
+        except OSError as error:
+            raise BadData(f"{path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
-            raise BadData(f"{path} is not UTF-8 at byte {error.start}: convert it") from None
+            raise BadData(
+                f"{path} is not UTF-8 at byte {error.start}: convert it, or set level to byte"
+            ) from None
         if not texts[-1].strip():
             raise BadData(f"{path} is empty: give a file with text")
-    return "\n".join(texts)
+    return b"\n".join(texts)
 
 
-def _is_tokenised(text: str) -> bool:
+def _is_tokenised(text: bytes) -> bool:
     """Whether punctuation stands apart from words, as in prepared corpora."""
-    sample = text[:100_000]
+    sample = text[:100_000].decode(errors="ignore")
     return UNKNOWN in sample or " @-@ " in sample or sample.count(" , ") > sample.count(", ") * 0.9
 
 
-def _split_off(parts: dict[str, str]) -> dict[str, str]:
-    """All three parts; those that are missing come from the end of the training text."""
+def _split_off(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """All three parts, as bytes or words; missing ones come from the end of the training part."""
     parts = dict(parts)
+    held = int(len(parts["train"]) * HELD_OUT)
     for part in ("test", "valid"):
         if part not in parts:
-            text = parts["train"]
-            cut = text.rfind("\n", 0, int(len(text) * (1 - HELD_OUT))) + 1
-            cut = cut or int(len(text) * (1 - HELD_OUT))
-            parts["train"], parts[part] = text[:cut], text[cut:]
+            cut = len(parts["train"]) - held
+            parts["train"], parts[part] = parts["train"][:cut], parts["train"][cut:]
     return parts
 
 
-def _numbered(parts: dict[str, str], level: Level) -> tuple[dict[str, np.ndarray], int]:
-    """Token numbers of each part; words are numbered as they come in the training text."""
+def _numbered(parts: dict[str, bytes], level: Level) -> tuple[dict[str, np.ndarray], int]:
+    """Token numbers of all parts; words are numbered as they come in the training text."""
     if level == "byte":
         return {
-            part: np.frombuffer(text.encode(), np.uint8).astype(np.int64)
-            for part, text in parts.items()
+            part: np.frombuffer(text, np.uint8).astype(np.int64)
+            for part, text in _split_off(parts).items()
         }, 256
-    words = {part: text.replace("\n", f" {END_OF_LINE} ").split() for part, text in parts.items()}
+    words = _split_off({part: _words(text.decode()) for part, text in parts.items()})
     numbers = {word: i for i, word in enumerate(dict.fromkeys([UNKNOWN, *words["train"]]))}
     return {
         part: np.array([numbers.get(word, 0) for word in these], np.int64)
         for part, these in words.items()
     }, len(numbers)
+
+
+def _words(text: str) -> list[str]:
+    return text.replace("\n", f" {END_OF_LINE} ").split()
 
 
 def _columns(tokens: np.ndarray, batch: int) -> np.ndarray:

@@ -1,0 +1,35 @@
+"""The text every Python brings along."""
+
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from nas.errors import BadInput
+from nas.registry import create
+from nas.tasks.python_text import load_python_text
+from nas.tasks.task import BadData
+
+LIBRARY = Path(sysconfig.get_path("stdlib"))
+
+
+def test_the_parts_are_whole_files_of_the_library() -> None:
+    task = load_python_text(limit_bytes=700_000)
+    text = bytes(task.train.tolist())
+    assert text.startswith((LIBRARY / "__future__.py").read_bytes())
+    assert len(task.train) + len(task.valid) + len(task.test) >= 700_000
+    assert task.vocabulary == 256
+    for part in (task.valid, task.test):
+        assert bytes(part[:2000].tolist()) not in text
+
+
+def test_a_limit_that_leaves_a_part_empty_is_named() -> None:
+    with pytest.raises(BadData, match=r"bytes of \.py files are too few: raise limit_bytes"):
+        load_python_text(limit_bytes=1000)
+    with pytest.raises(BadData, match="limit_bytes is 0"):
+        load_python_text(limit_bytes=0)
+
+
+def test_it_takes_no_data() -> None:
+    with pytest.raises(BadInput, match="takes no data"):
+        create("tasks", "python-text", {"data": "somewhere"})
