@@ -23,6 +23,18 @@ def test_the_parts_are_whole_files_of_the_library() -> None:
         assert bytes(part[:2000].tolist()) not in text
 
 
+def test_modules_that_differ_between_machines_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(20):
+        (tmp_path / f"m{i:02}.py").write_text(f"x = {i}\n" * 20)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    before = load_python_text(batch=2).train.tolist()
+    (tmp_path / "_sysconfigdata_linux.py").write_text("secret = 1\n")
+    (tmp_path / "sitecustomize.py").write_text("secret = 1\n")
+    assert load_python_text(batch=2).train.tolist() == before
+
+
 def test_a_limit_that_leaves_a_part_empty_is_named() -> None:
     with pytest.raises(BadData, match=r"bytes of \.py files are too few: raise limit_bytes"):
         load_python_text(limit_bytes=1000)
