@@ -26,7 +26,7 @@ def read_table(path: Path) -> Table:
       `nb201_valid_nets.csv` in it: the same without the isomorphic ones, which count as invalid
     - `.json`: NAS-Bench-Macro (Su et al. 2021, https://arxiv.org/abs/2103.11922), test accuracy
     - `.csv` with the columns `log name` and `loss`: recurrent cells of NAS-Bench-NLP with their
-      scores (Serianni and Kalita 2023, https://aclanthology.org/2023.acl-short.58), no decisions
+      scores (Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142), no decisions
     - `.jsonl`: lines {"decisions": {name: option}, "value": number}; "recipe" instead of
       "decisions" numbers the rows, "loss" instead of "value" is better when lower, and "scores":
       {name: number} may stand beside them
