@@ -47,13 +47,19 @@ def build(source: str) -> ctypes.CDLL:
     if compiler is None:
         raise CannotCompile("no C compiler: neither $CC nor cc, gcc or clang is on the path")
     key = "\0".join([source, *FLAGS, _version(compiler), _processor()])
-    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.so"
-    if not _whole(path):
+    name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.so"
+    try:
+        return _loaded(compiler, source, cache_folder() / name)
+    except OSError:  # a home that cannot be written, or from which nothing may run
         try:
-            _compile(compiler, source, path)
-        except OSError:  # a home that cannot be written
-            path = Path(tempfile.mkdtemp(prefix="nas-cells-")) / path.name
-            _compile(compiler, source, path)
+            return _loaded(compiler, source, Path(tempfile.mkdtemp(prefix="nas-cells-")) / name)
+        except OSError as error:
+            raise CannotCompile(f"no place for libraries: {error}; set NAS_CACHE") from error
+
+
+def _loaded(compiler: str, source: str, path: Path) -> ctypes.CDLL:
+    if not _whole(path):
+        _compile(compiler, source, path)
     return ctypes.CDLL(str(path))
 
 
