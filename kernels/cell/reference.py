@@ -1,6 +1,6 @@
 """The cell computed step by step in plain PyTorch: slow, readable, right in every dtype."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,6 +19,14 @@ def reference_step(
     state: S tensors `[B, H]`
     Returns the S new states, `[B, H]`.
     """
+    values = reference_values(cell, x, state, weights)
+    return tuple(values[i] for i in cell.outputs)
+
+
+def reference_values(
+    cell: CellSpec, x: Tensor, state: Sequence[Tensor], weights: Weights
+) -> list[Tensor]:
+    """All values of one step, numbered as in `CellSpec`; arguments as in `reference_step`."""
     layout = layout_of(cell)
     values: list[Tensor] = [x, *state]
     for number, node in enumerate(cell.nodes, start=cell.states + 1):
@@ -63,7 +71,7 @@ def reference_step(
             case _:
                 raise ValueError(f"no rule for operation {node.op}")
         values.append(result)
-    return tuple(values[i] for i in cell.outputs)
+    return values
 
 
 def _by_heads(value: Tensor, matrix: Tensor) -> Tensor:
@@ -80,12 +88,14 @@ def reference_rnn(
     state: Sequence[Tensor],
     weights: Weights,
     lengths: Tensor | None = None,
+    watch: Callable[[list[Tensor]], None] | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The cell run over time.
 
     x: `[B, T, C]`
     state: S tensors `[B, H]`
     lengths: `[B]`; a sequence's state no longer changes after its length
+    watch: gets all values of each step, as of `reference_values`
     Returns the first state after every step, `[B, T, H]`, and the S last states, `[B, H]`.
     """
     current = tuple(state)
@@ -93,7 +103,10 @@ def reference_rnn(
     apart = Weights(*rows)  # type: ignore[arg-type]
     outputs = []
     for t, step in enumerate(x.unbind(1)):
-        new = reference_step(cell, step, current, apart)
+        values = reference_values(cell, step, current, apart)
+        if watch is not None:
+            watch(values)
+        new = tuple(values[i] for i in cell.outputs)
         if lengths is not None:
             running = (t < lengths).unsqueeze(1)  # [B, 1]
             new = tuple(torch.where(running, a, b) for a, b in zip(new, current, strict=True))

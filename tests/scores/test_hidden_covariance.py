@@ -13,9 +13,9 @@ from nas.assembly import load_task
 from nas.scores.hidden_covariance import (
     HiddenCovariance,
     covariance_score,
-    layer_outputs,
     states_entering,
 )
+from nas.scores.recurrent import layer_outputs
 from nas.scores.score import ScoreFailed
 from nas.tasks.task import Batch
 from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
@@ -58,7 +58,7 @@ def test_a_unit_that_never_changes_is_named() -> None:
 
 def test_states_that_are_not_finite_are_named() -> None:
     states = torch.full((2, 3, 4), float("inf"))
-    with pytest.raises(ScoreFailed, match="layer 1 has states that are not finite"):
+    with pytest.raises(ScoreFailed, match="layer 1 has values that are not finite"):
         covariance_score(states, layer=1)
 
 

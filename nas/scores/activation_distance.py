@@ -1,0 +1,62 @@
+"""Activation distance: how differently an untrained RNN's activations fire for the sequences."""
+
+import torch
+from torch import Tensor, nn
+
+from kernels.cell.layer import CompiledRNN
+from nas.scores.recurrent import finite, layer_outputs, watched_cells
+from nas.scores.score import ScoreFailed
+from nas.tasks.task import Batch
+
+
+class ActivationDistance:
+    """log |det K|, K[i, j] the number of activations that fire alike for sequences i and j.
+
+    Counted are the outputs of all activation nodes within the cells of all layers at all steps;
+    one above zero fires. Sigmoids always do and add the same to every entry of K, as in the
+    published values.
+
+    Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2, after
+    Mellor et al. 2021, https://arxiv.org/abs/2006.04647, eq. 2. The authors' notebook adds up K
+    over two passes, which adds B·log 2; their published values are those of one pass, as here.
+    """
+
+    name = "activation-distance"
+    higher_is_better = True
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> dict[str, float]:
+        fired: list[Tensor] = []  # [B, H] each
+
+        def watch(layer: CompiledRNN, values: list[Tensor]) -> None:
+            for node, value in zip(layer.cell.nodes, values[layer.cell.states + 1 :], strict=True):
+                if node.op.startswith("activation_"):
+                    fired.append(value > 0)
+                    if not torch.isfinite(value.sum()):
+                        raise ScoreFailed("an activation within the cell is not finite")
+
+        with watched_cells(model, watch), torch.no_grad():
+            layer_outputs(model, batch)
+        if not fired:
+            raise ScoreFailed("the cell has no activation nodes")
+        return finite(self.name, log_determinant(agreements(fired)))
+
+
+def agreements(fired: list[Tensor]) -> Tensor:
+    """K `[B, B]` in double precision from truth values, `[B, H]` each."""
+    batch = len(fired[0])
+    agree = torch.zeros(batch, batch, dtype=torch.float64)
+    for first in range(0, len(fired), 64):
+        codes = torch.cat(fired[first : first + 64], dim=1).float()  # whole numbers: exact
+        agree += (codes @ codes.T + (1 - codes) @ (1 - codes).T).double().to(agree.device)
+    return agree
+
+
+def log_determinant(agree: Tensor) -> float:
+    """log |det K|; raises `ScoreFailed` when K is singular to working precision."""
+    eigenvalues = torch.linalg.eigvalsh(agree)
+    smallest = float(eigenvalues[0])
+    if smallest <= float(eigenvalues[-1]) * len(agree) * torch.finfo(torch.float64).eps:
+        raise ScoreFailed("activations do not tell the sequences apart: the determinant is zero")
+    return float(eigenvalues.log().sum())

@@ -1,0 +1,34 @@
+"""How far rows of numbers are from independent: the eigenvalues of their correlations."""
+
+import torch
+from torch import Tensor
+
+from nas.scores.score import ScoreFailed
+
+K = 1e-5  # keeps the logarithm and the quotient of an eigenvalue of zero finite
+
+
+def correlation_score(rows: Tensor, what: str, rows_are: str) -> float:
+    """-Σ(log(λ + k) + 1 / (λ + k)) over the eigenvalues λ of the rows' correlations, k = 1e-5.
+
+    rows: `[N, numbers]`; -N is the best that can be reached, by rows without any correlation.
+    what, rows_are: for the message, such as "layer 1" and "units never change their state".
+    In float64: in single precision the smallest eigenvalues are noise larger than k.
+    Raises `ScoreFailed` when a number is not finite or a row is constant.
+
+    Mellor et al. 2021, https://arxiv.org/abs/2006.04647v1, section 3. The code of Serianni and
+    Kalita calls the general `eig`, whose eigenvalues of a symmetric matrix may come out complex.
+    """
+    rows = rows.double()
+    if not torch.isfinite(rows).all():
+        raise ScoreFailed(f"{what} has values that are not finite")
+    centred = rows - rows.mean(dim=1, keepdim=True)
+    covariance = centred @ centred.T  # [N, N]
+    deviation = covariance.diagonal().sqrt()
+    constant = int((deviation == 0).sum())
+    if constant:
+        raise ScoreFailed(f"{what}: {constant} of {len(deviation)} {rows_are}")
+    shifted = torch.linalg.eigvalsh(covariance / deviation / deviation[:, None]) + K
+    if not (shifted > 0).all():
+        raise ScoreFailed(f"{what}: the correlation matrix has a negative eigenvalue")
+    return -float((shifted.log() + 1 / shifted).sum())

@@ -1,0 +1,33 @@
+"""Fisher: what the loss of an untrained model would lose with each of its hidden units."""
+
+import torch
+from torch import nn
+
+from nas.scores.hidden_saliency import state_gradients
+from nas.scores.recurrent import finite
+from nas.scores.saliency import batch_loss
+from nas.tasks.task import Batch
+
+
+class Fisher:
+    """Σ over layers and units of Σ_n (Σ_t h · ∂L_n/∂h)² / 2B, L_n the loss of one sequence.
+
+    The units of a recurrent layer are its channels, its steps what pixels are to an image. L_n is
+    B times what the sequence adds to the batch's mean cross-entropy.
+
+    Theis et al. 2018, https://arxiv.org/abs/1801.05787, eq. 8; as a score Turner et al. 2020,
+    https://arxiv.org/abs/1906.04113, eq. 4.
+    """
+
+    name = "fisher"
+    higher_is_better = True
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> dict[str, float]:
+        sequences = len(batch.inputs)
+        total = 0.0
+        for states, gradients in state_gradients(model, lambda: batch_loss(model, batch)):
+            by_unit = (states * gradients * sequences).sum(dim=0)  # [B, H]
+            total += float(by_unit.square().sum()) / (2 * sequences)
+        return finite(self.name, total)

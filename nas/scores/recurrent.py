@@ -1,0 +1,151 @@
+"""Running an untrained model for a score: its recurrent layers' inputs, outputs and insides."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from kernels.cell.layer import CompiledRNN
+from kernels.cell.reference import reference_rnn
+from nas.scores.score import ScoreFailed
+from nas.tasks.task import Batch
+
+Watch = Callable[[CompiledRNN, list[Tensor]], None]  # gets a layer and its cell's values of a step
+
+
+class _AllLayersSeen(Exception):
+    """Ends a forward pass before the decoder, whose answers no hidden state needs."""
+
+
+def recurrent_layers(model: nn.Module) -> Sequence[nn.Module]:
+    """The recurrent layers in the order in which the model holds them; at least one.
+
+    Raises `ScoreFailed` when there is none.
+    """
+    layers = [m for m in model.modules() if isinstance(m, CompiledRNN | nn.RNNBase)]
+    if not layers:
+        raise ScoreFailed("the model has no recurrent layers")
+    return layers
+
+
+def cells_of(model: nn.Module) -> list[CompiledRNN]:
+    """The recurrent layers; raises `ScoreFailed` when nobody can look inside one of them."""
+    cells = []
+    for layer in recurrent_layers(model):
+        if not isinstance(layer, CompiledRNN):
+            raise ScoreFailed(f"nothing is known of the steps within a {type(layer).__name__}")
+        cells.append(layer)
+    return cells
+
+
+def layer_outputs(
+    model: nn.Module, batch: Batch, change_input: Callable[[Tensor], Tensor] | None = None
+) -> list[Tensor]:
+    """The first state of every recurrent layer after each step, L tensors `[B, T, H]`.
+
+    change_input: what the first layer reads instead of its embedded input `[B, T, C]`.
+    """
+    layers = recurrent_layers(model)
+    outputs: list[Tensor] = []
+
+    def record(layer: nn.Module, _: object, result: tuple[Tensor, object]) -> None:
+        outputs.append(result[0].transpose(0, 1) if _time_first(layer) else result[0])
+        if len(outputs) == len(layers):
+            raise _AllLayersSeen
+
+    hooks = [layer.register_forward_hook(record) for layer in layers]
+    if change_input is not None:
+        changed = lambda _, read: (change_input(read[0]), *read[1:])  # noqa: E731
+        hooks.append(layers[0].register_forward_pre_hook(changed))
+    try:
+        with suppress(_AllLayersSeen):
+            model(batch.inputs, None, batch.lengths)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return outputs
+
+
+def input_gradient(
+    model: nn.Module, batch: Batch, noise: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """d(sum of the last layer's outputs) / d(embedded input), `[B, T, C]`.
+
+    noise: what is read instead of the embedded input.
+    """
+    leaves: list[Tensor] = []
+
+    def as_leaf(x: Tensor) -> Tensor:
+        leaf = (x if noise is None else noise(x)).detach().requires_grad_()
+        leaves.append(leaf)
+        return leaf
+
+    with without_parameter_gradients(model), torch.enable_grad():
+        outputs = layer_outputs(model, batch, as_leaf)
+        (gradient,) = torch.autograd.grad(outputs[-1].sum(), leaves)
+    return gradient.transpose(0, 1) if _time_first(recurrent_layers(model)[0]) else gradient
+
+
+@contextmanager
+def watched_cells(model: nn.Module, watch: Watch) -> Iterator[None]:
+    """Within, the cells run on the reference and `watch` is called after every step of a layer."""
+    layers = cells_of(model)
+    for layer in layers:
+        layer.__dict__["forward"] = partial(_watched_forward, layer, watch)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.__dict__["forward"]
+
+
+def _watched_forward(
+    layer: CompiledRNN,
+    watch: Watch,
+    x: Tensor,
+    state: tuple[Tensor, ...] | None = None,
+    lengths: Tensor | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    state = layer.initial_state(x.shape[0], x) if state is None else state
+    return reference_rnn(
+        layer.cell, x, state, layer.weights(), lengths, watch=partial(watch, layer)
+    )
+
+
+@contextmanager
+def without_parameter_gradients(model: nn.Module) -> Iterator[None]:
+    """Within, no gradient of a parameter is computed."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_()
+
+
+def weights_of(model: nn.Module) -> list[nn.Parameter]:
+    """Connections: all parameters but biases; a shared weight counts once."""
+    return [p for name, p in model.named_parameters() if not name.endswith("bias")]
+
+
+def first_sequences(batch: Batch, count: int) -> Batch:
+    """The batch's first sequences only."""
+    lengths = None if batch.lengths is None else batch.lengths[:count]
+    return Batch(batch.inputs[:count], batch.targets[:count], lengths)
+
+
+def finite(name: str, value: Tensor | float) -> dict[str, float]:
+    """The value by its name; raises `ScoreFailed` when it is not finite."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ScoreFailed(f"{name} is {number}")
+    return {name: number}
+
+
+def _time_first(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.RNNBase) and not layer.batch_first

@@ -1,0 +1,102 @@
+"""Saliency of connections: what taking each of them away would change."""
+
+import torch
+from torch import Tensor, nn
+
+from kernels.cell.layer import on_reference
+from nas.scores.recurrent import finite, first_sequences, layer_outputs, weights_of
+from nas.scores.score import ScoreFailed
+from nas.tasks.task import Batch, cross_entropy
+
+
+class SynapticSaliency:
+    """Σ |w · ∂L/∂w| over all weights that the last layer's outputs depend on, L their sum.
+
+    Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2, after Tanaka
+    et al. 2020, https://arxiv.org/abs/2006.05467, eq. 1. The authors' code leaves out the
+    first matrix of every linear node, which is in most cells the one on x; we do not. Their
+    notebook differentiates Σ y² / 2, their published values are those of Σ y, as here.
+    """
+
+    name = "synaptic-saliency"
+    higher_is_better = False
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> dict[str, float]:
+        weights = weights_of(model)
+        with torch.enable_grad():
+            total = layer_outputs(model, batch)[-1].sum()
+            gradients = torch.autograd.grad(total, weights, allow_unused=True)
+        return finite(self.name, saliency(weights, gradients))
+
+
+class Snip:
+    """Σ |w · ∂L/∂w| over all weights, L the cross-entropy with the batch's targets.
+
+    Lee et al. 2019, https://arxiv.org/abs/1810.02340, eq. 6 without its normalisation, as
+    Abdelfattah et al. 2021, https://arxiv.org/abs/2101.08134, section 3.2, sum it.
+    """
+
+    name = "snip"
+    higher_is_better = True
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> dict[str, float]:
+        weights = weights_of(model)
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(batch_loss(model, batch), weights, allow_unused=True)
+        return finite(self.name, saliency(weights, gradients))
+
+
+class Grasp:
+    """-Σ w · (H g)_w over all weights, g the gradient of the cross-entropy and H its Hessian.
+
+    Positive where the weights hold the gradient's flow up (Wang et al. 2020,
+    https://arxiv.org/abs/2002.07376, eq. 8), summed as by Abdelfattah et al. 2021. Second
+    derivatives run on the reference; the first sequences of the batch have to be enough.
+    """
+
+    name = "grasp"
+    higher_is_better = True
+
+    def __init__(self, sequences: int = 4) -> None:
+        if sequences < 1:
+            raise ValueError(f"sequences is {sequences}, must be at least 1")
+        self.sequences = sequences
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> dict[str, float]:
+        few = first_sequences(batch, self.sequences)
+        weights = weights_of(model)
+        with on_reference(model), torch.enable_grad():
+            loss = batch_loss(model, few)
+            gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+            moved = [g for g in gradients if g is not None]
+            product = sum((g * g.detach()).sum() for g in moved)  # its gradient is H g
+            if not isinstance(product, Tensor) or not product.requires_grad:
+                raise ScoreFailed("the loss has no second derivative by the weights")
+            curved = torch.autograd.grad(product, weights, allow_unused=True)
+        with torch.no_grad():
+            terms = [
+                -(w * h).sum().double()
+                for w, h in zip(weights, curved, strict=True)
+                if h is not None
+            ]
+        return finite(self.name, torch.stack(terms).sum())
+
+
+def batch_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """The mean cross-entropy of the batch's answers."""
+    return cross_entropy(model(batch.inputs, None, batch.lengths)[0], batch.targets)
+
+
+def saliency(weights: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> float:
+    """Σ |w · g|, the sum of sums in double precision."""
+    return sum(
+        float((weight.detach() * gradient).abs().sum().double())
+        for weight, gradient in zip(weights, gradients, strict=True)
+        if gradient is not None
+    )

@@ -1,0 +1,73 @@
+"""SynFlow: how much flows through the weights of an untrained RNN, whatever the data."""
+
+import copy
+import math
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from kernels.cell.layer import CompiledRNN
+from kernels.cell.spec import CellSpec, Node
+from nas.scores.recurrent import cells_of, first_sequences, layer_outputs
+from nas.scores.score import ScoreFailed
+from nas.tasks.task import Batch
+
+
+class SynapticFlow:
+    """log Σ |w · ∂R/∂w| over the weights of the recurrent layers, R the sum of the outputs.
+
+    R is computed with |w| for w, input and states of ones and activations that pass everything:
+    the network of Tanaka et al. 2020, https://arxiv.org/abs/2006.05467, eq. 2. One step is taken:
+    over many, cells that multiply states grow doubly exponentially. The logarithm, because
+    sums of products over layers span orders of magnitude; it changes no rank. Tanaka's proof
+    needs activations that are their own multiples; code that leaves tanh in place and feeds it
+    ones sees saturated units without any gradient.
+    """
+
+    name = "synflow"
+    higher_is_better = True
+
+    def __call__(
+        self, model: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> dict[str, float]:
+        cells_of(model)  # or nothing need be copied
+        linear = copy.deepcopy(model).double()
+        layers = cells_of(linear)
+        for layer in layers:
+            layer.cell, layer.backend = _linear(layer.cell), "reference"
+            layer.register_forward_pre_hook(partial(_from_ones, layer is layers[0]))
+        weights = [w for layer in layers for w in layer.parameters()]
+        with torch.no_grad():
+            for weight in weights:
+                weight.abs_()
+        with torch.enable_grad():
+            flow = layer_outputs(linear, first_sequences(batch, 1))[-1].sum()
+            gradients = torch.autograd.grad(flow, weights, allow_unused=True)
+        total = sum(
+            float((w.detach() * g).abs().sum())
+            for w, g in zip(weights, gradients, strict=True)
+            if g is not None
+        )
+        if not 0 < total < math.inf:
+            raise ScoreFailed(f"{self.name}: the flow is {total}")
+        return {self.name: math.log(total)}
+
+
+def _from_ones(first: bool, layer: nn.Module, read: tuple) -> tuple:
+    """What a layer reads instead: one step, for the first layer of ones, and states of ones."""
+    x: Tensor = read[0][:, :1].double()
+    assert isinstance(layer, CompiledRNN)
+    states = tuple(torch.ones_like(s) for s in layer.initial_state(len(x), x))
+    return (torch.ones_like(x) if first else x, states, None)
+
+
+def _linear(cell: CellSpec) -> CellSpec:
+    """The cell with activations that pass everything."""
+    return CellSpec(
+        tuple(
+            Node("identity", node.inputs) if node.op.startswith("activation_") else node
+            for node in cell.nodes
+        ),
+        cell.outputs,
+    )

@@ -1,0 +1,131 @@
+"""What every training-free score owes its users; a score joins by its name in the registry."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from nas.registry import BUILT_IN, create
+from nas.scores.score import Score, ScoreFailed
+from nas.tasks.task import Batch
+from search_spaces.rnn_cell.model import Output
+from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.zoo import ZOO
+from search_spaces.space import DataShape, ModelShape, ModelSize
+
+SCORES = [create("scores", name) for name in BUILT_IN["scores"]]
+MEASURED = {"latency"}  # seconds differ from call to call
+ANY_MODEL = {"parameters", "flops", "latency", "snip", "grasp"}
+EVERY_SCORE = pytest.mark.parametrize("score", SCORES, ids=lambda score: score.name)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def language_model(cell: str = "lstm") -> tuple[nn.Module, Batch]:
+    shape = ModelShape(DataShape("tokens", 40, 40, True), ModelSize(12, 16, 2))
+    model = RnnCellSpace().build(read_recipe(ZOO[cell]), shape, generator()).eval()
+    tokens = torch.randint(40, (8, 31), generator=generator(1))
+    return model, Batch(tokens[:, :-1], tokens[:, 1:])
+
+
+def classifier() -> tuple[nn.Module, Batch]:
+    shape = ModelShape(DataShape("features", 3, 4, False), ModelSize(12, 16, 2))
+    model = RnnCellSpace().build(read_recipe(ZOO["gru"]), shape, generator()).eval()
+    inputs = torch.randn(8, 20, 3, generator=generator(1))
+    lengths = torch.tensor([20, 3, 20, 20, 20, 7, 20, 20])
+    return model, Batch(inputs, torch.arange(8) % 4, lengths)
+
+
+class Averaged(nn.Module):
+    """A model without recurrent layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 8), nn.Linear(8, 4)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.5, 0.5, generator=generator())
+
+    def forward(self, inputs, state=None, lengths=None) -> Output:
+        answers = self.second(torch.tanh(self.first(inputs.mean(dim=1))))
+        return Output(answers, None, answers.new_zeros(()))
+
+
+@EVERY_SCORE
+def test_it_is_a_score_by_its_registered_name(score) -> None:
+    assert isinstance(score, Score)
+    assert type(create("scores", score.name)) is type(score)
+
+
+@EVERY_SCORE
+@pytest.mark.parametrize("made", [language_model, classifier])
+def test_its_values_are_finite_and_bear_its_name(score, made) -> None:
+    model, batch = made()
+    values = score(model, batch, generator())
+    assert values
+    assert all(
+        math.isfinite(value) and name.startswith(score.name) for name, value in values.items()
+    )
+
+
+@EVERY_SCORE
+def test_the_same_generator_gives_the_same_values(score) -> None:
+    if score.name in MEASURED:
+        pytest.skip("measured")
+    first, second = (score(*language_model(), generator(3)) for _ in range(2))
+    assert first == second
+
+
+@EVERY_SCORE
+def test_the_model_is_left_as_it_was(score) -> None:
+    model, batch = language_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    attributes = [set(module.__dict__) for module in model.modules()]
+    score(model, batch, generator())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not any(module.training for module in model.modules())
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert attributes == [set(module.__dict__) for module in model.modules()]
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert all(layer.backend == "auto" for layer in model.layers)  # type: ignore[union-attr]
+
+
+@EVERY_SCORE
+def test_global_randomness_is_not_touched(score) -> None:
+    model, batch = language_model()
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    score(model, batch, generator())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@EVERY_SCORE
+def test_under_no_grad_it_says_the_same(score) -> None:
+    if score.name in MEASURED:
+        pytest.skip("measured")
+    expected = score(*language_model(), generator())
+    with torch.no_grad():
+        assert score(*language_model(), generator()) == expected
+
+
+@EVERY_SCORE
+def test_a_model_without_recurrent_layers_is_scored_or_refused_in_words(score) -> None:
+    inputs = torch.randn(8, 20, 3, generator=generator(1))
+    batch = Batch(inputs, torch.arange(8) % 4)
+    if score.name in ANY_MODEL:
+        assert all(map(math.isfinite, score(Averaged().eval(), batch, generator()).values()))
+    else:
+        with pytest.raises(ScoreFailed, match="no recurrent layers"):
+            score(Averaged().eval(), batch, generator())
+
+
+@EVERY_SCORE
+def test_weights_that_are_not_finite_never_become_a_number(score) -> None:
+    if score.name in ("parameters", "flops", "latency"):
+        pytest.skip("looks at no value")
+    model, batch = language_model()
+    nn.init.constant_(next(model.layers.parameters()), float("nan"))  # type: ignore[union-attr]
+    with pytest.raises(ScoreFailed):
+        score(model, batch, generator())
