@@ -3,8 +3,10 @@
 import torch
 from torch import nn
 
+from nas.scores.recurrent import finite
+from nas.scores.saliency import batch_loss
 from nas.scores.score import ScoreFailed
-from nas.tasks.task import Batch, cross_entropy
+from nas.tasks.task import Batch
 
 
 class GradientNorm:
@@ -23,11 +25,9 @@ class GradientNorm:
         self, model: nn.Module, batch: Batch, generator: torch.Generator
     ) -> dict[str, float]:
         weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        answers = model(batch.inputs, None, batch.lengths).answers
-        gradients = torch.autograd.grad(
-            cross_entropy(answers, batch.targets), weights, allow_unused=True
-        )
-        norm = sum(float(g.double().pow(2).sum()) for g in gradients if g is not None) ** 0.5
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(batch_loss(model, batch), weights, allow_unused=True)
+        norm = sum(float(g.double().square().sum()) for g in gradients if g is not None) ** 0.5
         if norm == 0:
             raise ScoreFailed("the loss has no gradient: no weight changes the answers")
-        return {self.name: norm}
+        return finite(self.name, norm)

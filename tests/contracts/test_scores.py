@@ -16,7 +16,7 @@ from search_spaces.space import DataShape, ModelShape, ModelSize
 
 SCORES = [create("scores", name) for name in BUILT_IN["scores"]]
 MEASURED = {"latency"}  # seconds differ from call to call
-ANY_MODEL = {"parameters", "flops", "latency", "snip", "grasp"}
+ANY_MODEL = {"gradient-norm", "parameters", "flops", "latency", "snip", "grasp"}
 EVERY_SCORE = pytest.mark.parametrize("score", SCORES, ids=lambda score: score.name)
 
 
