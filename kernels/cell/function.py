@@ -77,7 +77,8 @@ class _RunLoops(torch.autograd.Function):
             ctx.save_for_backward(flat, states, kept, *weights)
         ctx.set_materialize_grads(False)
         outputs = states[0, 1:, ..., :depth].flatten(2).transpose(0, 1)
-        return outputs, states[:, -1, ..., :depth].flatten(2)
+        last = states[:, -1, ..., :depth].flatten(2)
+        return outputs, last.clone()  # else it would change with the outputs, and hold them all
 
     @staticmethod
     @once_differentiable

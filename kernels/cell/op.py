@@ -62,6 +62,9 @@ class Plan:
         """Run the cell over time; arguments and result as in `reference_rnn`."""
         if self.loops is None:
             return reference_rnn(self.cell, x, state, weights, lengths)
+        for name, tensor in weights._asdict().items():
+            if tensor.dtype not in (x.dtype, self.compute):
+                raise ValueError(f"x is {x.dtype} and {name} {tensor.dtype}: convert one of them")
         if lengths is not None:
             lengths = lengths.to(device=x.device, dtype=torch.int64).contiguous()
         dtype = x.dtype

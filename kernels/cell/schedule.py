@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from kernels.cell.operations import OPERATIONS
-from kernels.cell.spec import CellSpec, Node
+from kernels.cell.spec import CellSpec, InvalidCell, Node
 from kernels.cell.weights import Layout, layout_of
 
 
@@ -80,7 +80,11 @@ def values_in(expressions: Sequence[str]) -> list[int]:
 
 @lru_cache(maxsize=4096)
 def schedule_of(cell: CellSpec) -> Schedule:
-    """The schedule of a cell. Raises `InvalidCell` as `layout_of` does."""
+    """The schedule of a cell. Raises `InvalidCell` if it cannot be compiled."""
+    for i, value in enumerate(cell.outputs):
+        if value <= cell.states:
+            name = f"h_prev_{value - 1}" if value else "x"
+            raise InvalidCell(f'"h_new_{i}" is "{name}" itself: put an identity node between')
     forward, reverse = _forward_levels(cell), _reverse_levels(cell)
     first = Schedule(cell, layout_of(cell), _grouped(forward), _grouped(reverse), (), ())
     kept, partial = set(), set()

@@ -1,5 +1,6 @@
 """The description of a recurrent cell: a small graph of operations, checked and comparable."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -188,7 +189,9 @@ def _check_node(name: str, node: Any, recipe: Mapping[str, Any], states: int) ->
     if not fewest <= len(node["input"]) <= most:
         wanted = str(fewest) if fewest == most else f"{fewest} or more"
         raise InvalidCell(f'node "{name}": {op} takes {wanted} inputs, not {len(node["input"])}')
-    if (op == "constant") != isinstance(node.get("value"), int | float):
+    number = node.get("value")
+    numeric = isinstance(number, int | float) and math.isfinite(number)
+    if numeric != (op == "constant") or (number is not None and not numeric):
         raise InvalidCell(f'node "{name}": a constant has a number as "value", nothing else has')
     for source in node["input"]:
         state = _index(str(source), "h_prev_")

@@ -12,8 +12,8 @@ _FUNCTIONS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "where": torch.where,
-    "maximum": lambda x, y: torch.where(x > y, x, y),
-    "minimum": lambda x, y: torch.where(x < y, x, y),
+    "maximum": lambda x, y: torch.where((x > y) | (x != x), x, y),  # NaN stays
+    "minimum": lambda x, y: torch.where((x < y) | (x != x), x, y),
 }
 
 

@@ -30,7 +30,7 @@ static inline long stride(const arguments *a) { return a->heads * panels(a) * PA
 /* How many rows are computed at a time: blocks of nearly equal height. */
 static inline long block_rows(long batch) {
   const long blocks = (batch + ROWS - 1) / ROWS;
-  return (batch + blocks - 1) / blocks;
+  return blocks ? (batch + blocks - 1) / blocks : 1;
 }
 
 static inline real *state_at(const arguments *a, long state, long t, long b) {
@@ -90,8 +90,9 @@ static inline float unit_sigmoid(float x) { return 1.f / (1.f + unit_exp(-x)); }
 static inline double unit_tanh(double x) { return tanh(x); }
 static inline double unit_sigmoid(double x) { return 1. / (1. + exp(-x)); }
 #endif
-static inline real unit_max(real x, real y) { return x > y ? x : y; }
-static inline real unit_min(real x, real y) { return x < y ? x : y; }
+/* As in PyTorch the result is no number where either is none: x != x only for NaN. */
+static inline real unit_max(real x, real y) { return x > y || x != x ? x : y; }
+static inline real unit_min(real x, real y) { return x < y || x != x ? x : y; }
 #define tanh(x) unit_tanh(x)
 #define sigmoid(x) unit_sigmoid(x)
 #define maximum(x, y) unit_max(x, y)

@@ -26,12 +26,12 @@ def tanh(x):
 
 @triton.jit
 def maximum(x, y):
-    return tl.where(x > y, x, y)
+    return tl.where((x > y) | (x != x), x, y)  # NaN stays
 
 
 @triton.jit
 def minimum(x, y):
-    return tl.where(x < y, x, y)
+    return tl.where((x < y) | (x != x), x, y)
 
 
 @triton.jit

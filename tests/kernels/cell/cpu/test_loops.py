@@ -141,3 +141,18 @@ def test_without_a_compiler_the_same_is_computed_and_said_once(tmp_path: Path) -
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize("op", ["elementwise_max", "activation_hard_sigm", "activation_relu"])
+def test_what_is_no_number_stays_none(op: str) -> None:
+    inputs = ["a", "b"] if op == "elementwise_max" else ["a"]
+    recipe = {
+        "a": {"op": "linear", "input": ["x"]},
+        "b": {"op": "linear", "input": ["h_prev_0"]},
+        "m": {"op": op, "input": inputs},
+        "h_new_0": {"op": "elementwise_sum", "input": ["m", "b"]},
+    }
+    layer = CompiledRNN(CellSpec.from_recipe(recipe), 2, 3)
+    outputs, _ = layer(torch.tensor([[[1.0, 2.0], [float("nan"), 0.0]]]))
+    assert outputs[0, 0].isfinite().all()
+    assert outputs[0, 1].isnan().all()
