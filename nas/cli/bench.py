@@ -1,7 +1,7 @@
 """`nas bench`: what this machine gains, measured beside its baseline."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -103,3 +103,52 @@ def search(
     else:
         say(f"{known.name}: {len(known.rows)} architectures, best {known.best:g}, {seeds} seeds\n")
         say(bench.table(curves))
+
+
+def scores(
+    table: Annotated[
+        Path,
+        Option(help="File of recipes and results, one object with id, recipe, last_test a line."),
+    ],
+    data: Annotated[
+        Path | None, Option(help="Text that the models read; Python's own sources if not given.")
+    ] = None,
+    score: Annotated[list[str] | None, Option(help="Score to compare; all if not given.")] = None,
+    proxy: Annotated[
+        bool, Option("--proxy", help="Hidden size 96, embedding 64 instead of 600 and 400.")
+    ] = False,
+    seed: Annotated[int, Option(help="Seed of the untrained weights.")] = 0,
+    figure: Annotated[Path | None, Option(help="File for a chart, .png or .svg.")] = None,
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare training-free scores with the losses that a table's recipes reached."""
+    from dataclasses import asdict
+
+    import torch
+
+    from nas.assembly import load_task
+    from nas.bench import ranks
+    from nas.bench import scores as bench
+    from nas.cli.output import say, say_json
+    from nas.registry import available, create
+
+    names = [*(score or available("scores")), *bench.BASELINES]
+    chosen = [create("scores", name) for name in dict.fromkeys(names)]
+    recipes = bench.read_table(table)
+    task = load_task("language-model", {"data": data}) if data else load_task("python-text", {})
+    torch.set_num_threads(1)
+    size = bench.PROXY if proxy else bench.PUBLISHED
+    rows = bench.measure(chosen, recipes, task, size, seed)
+    if figure:
+        ranks.figure(rows, figure)
+    if json:
+        setting = {"hidden": size.hidden, "embedding": size.embedding, "recipes": len(recipes)}
+        say_json({**setting, "scores": [asdict(row) for row in rows]})
+    else:
+        say(f"{len(recipes)} recipes, hidden {size.hidden}, embedding {size.embedding}")
+        say("below zero: high values go with low losses, as they should of all scores but")
+        say("\n".join([_lower_is_better(chosen), "", ranks.table(rows)]))
+
+
+def _lower_is_better(scores: list[Any]) -> str:
+    return ", ".join(score.name for score in scores if not score.higher_is_better) or "none"

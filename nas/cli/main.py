@@ -59,6 +59,7 @@ for verb in (
 benches = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
 benches.command("kernels")(_ended_well(bench.kernels))
 benches.command("search")(_ended_well(bench.search))
+benches.command("scores")(_ended_well(bench.scores))
 app.add_typer(benches, name="bench")
 
 

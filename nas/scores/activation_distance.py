@@ -58,5 +58,7 @@ def log_determinant(agree: Tensor) -> float:
     eigenvalues = torch.linalg.eigvalsh(agree)
     smallest = float(eigenvalues[0])
     if smallest <= float(eigenvalues[-1]) * len(agree) * torch.finfo(torch.float64).eps:
-        raise ScoreFailed("activations do not tell the sequences apart: the determinant is zero")
+        raise ScoreFailed(
+            "the activations fire alike for some sequences, as sigmoids always do: no determinant"
+        )
     return float(eigenvalues.log().sum())

@@ -1,8 +1,8 @@
-"""Rank correlation of hidden covariance with the authors' published values.
+"""Rank correlation of scores with the authors' published values.
 
 Run as `nas score --recipes FILE.jsonl --score hidden-covariance … --json > scores.jsonl`, then
 `python tests/benchmarks/published_scores.py FILE.jsonl scores.jsonl`, where FILE.jsonl carries the
-values as `ref_metrics.hcov1` to `hcov3`. Recipes with several ids count once.
+values as `ref_metrics`. Recipes with several ids count once.
 """
 
 import json
@@ -12,24 +12,38 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
+COLUMNS = {
+    "hidden-covariance-1": "hcov1",
+    "hidden-covariance-2": "hcov2",
+    "hidden-covariance-3": "hcov3",
+    "jacobian-cosine": "jac_cos",
+    "noised-jacobian-cosine-more": "mn_jac_cos",
+    "activation-distance": "act_dist",
+    "hidden-saliency": "hid_sal",
+    "synaptic-saliency": "syn_sal",
+}
+
 
 def main(published: str, scored: str) -> None:
     rows = {row["id"]: row for row in map(json.loads, Path(published).read_text().splitlines())}
     ours = [json.loads(line) for line in Path(scored).read_text().splitlines()]
     print(f"{len(ours)} recipes, {sum(line['failed'] is not None for line in ours)} failed")
     distinct = {line["digest"]: line for line in reversed(ours) if line["failed"] is None}
-    for layer in (1, 2, 3):
-        name = f"hidden-covariance-{layer}"
+    for name, column in COLUMNS.items():
         pairs = [
-            (line["scores"][name], metrics[f"hcov{layer}"])
+            (line["scores"][name], metrics[column])
             for line in distinct.values()
-            if (metrics := rows[line["id"]].get("ref_metrics")) and metrics[f"hcov{layer}"]
+            if name in line["scores"]
+            and (metrics := rows[line["id"]].get("ref_metrics"))
+            and metrics.get(column)
         ]
+        if not pairs:
+            continue
         a, b = np.array(pairs).T
         print(
             f"{name}: Kendall tau-b {kendalltau(a, b).statistic:.3f}, "
             f"Spearman rho {spearmanr(a, b).statistic:.3f}, "
-            f"median relative difference {np.median(np.abs(a / b - 1)):.1%} (n = {len(a)})"
+            f"median relative difference {np.median(np.abs(a / b - 1)):.2%} (n = {len(a)})"
         )
 
 

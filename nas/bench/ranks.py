@@ -1,0 +1,135 @@
+"""Rank correlation of scores with losses, with its uncertainty: rows, table and figure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import kendalltau, spearmanr
+
+from nas.report.table import aligned
+
+RESAMPLES = 500
+FEWEST = 3  # candidates for which a rank correlation says anything
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One value of a score against the loss; intervals are of 95 %, None where nothing varies.
+
+    tau, rho: Kendall's tau-b and Spearman's rho, below zero where high values go with low losses.
+    tau_good_half: tau-b among the candidates of the lower losses.
+    seconds_per_candidate: processor time of the whole score; building the model is not counted.
+    """
+
+    name: str
+    tau: float | None
+    tau_low: float | None
+    tau_high: float | None
+    rho: float | None
+    rho_low: float | None
+    rho_high: float | None
+    tau_good_half: float | None
+    seconds_per_candidate: float
+    candidates: int
+    failed: int
+
+
+def rank_row(
+    name: str,
+    values: np.ndarray,
+    losses: np.ndarray,
+    seconds: float,
+    failed: int,
+    rng: np.random.Generator,
+) -> Row:
+    """The row of a score's values, one a candidate; the intervals resample the candidates."""
+    good = losses <= np.median(losses) if len(losses) else np.zeros(0, bool)
+    tau, tau_low, tau_high = _with_interval(_tau, values, losses, rng)
+    rho, rho_low, rho_high = _with_interval(_rho, values, losses, rng)
+    return Row(
+        name=name,
+        tau=tau,
+        tau_low=tau_low,
+        tau_high=tau_high,
+        rho=rho,
+        rho_low=rho_low,
+        rho_high=rho_high,
+        tau_good_half=_tau(values[good], losses[good]),
+        seconds_per_candidate=seconds,
+        candidates=len(values),
+        failed=failed,
+    )
+
+
+def _tau(a: np.ndarray, b: np.ndarray) -> float | None:
+    return _known(kendalltau(a, b)[0]) if len(a) >= FEWEST else None
+
+
+def _rho(a: np.ndarray, b: np.ndarray) -> float | None:
+    varies = len(a) >= FEWEST and np.ptp(a) > 0 and np.ptp(b) > 0
+    return _known(spearmanr(a, b)[0]) if varies else None
+
+
+def _known(statistic: Any) -> float | None:
+    return None if np.isnan(statistic) else float(statistic)
+
+
+def _with_interval(
+    statistic: Callable[[np.ndarray, np.ndarray], float | None],
+    a: np.ndarray,
+    b: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[float | None, float | None, float | None]:
+    """The statistic and the 2.5 and 97.5 % points of its percentile bootstrap.
+
+    Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
+    """
+    value = statistic(a, b)
+    if value is None:
+        return None, None, None
+    drawn = (rng.integers(len(a), size=len(a)) for _ in range(RESAMPLES))
+    again = [found for i in drawn if (found := statistic(a[i], b[i])) is not None]
+    low, high = np.quantile(again, [0.025, 0.975])
+    return value, float(low), float(high)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows for people."""
+    head = ["score", "tau-b", "95 %", "rho", "95 %", "good half", "ms each", "n", "failed"]
+    lines = [
+        [
+            row.name,
+            _text(row.tau),
+            f"{_text(row.tau_low)} to {_text(row.tau_high)}",
+            _text(row.rho),
+            f"{_text(row.rho_low)} to {_text(row.rho_high)}",
+            _text(row.tau_good_half),
+            f"{1e3 * row.seconds_per_candidate:.1f}",
+            str(row.candidates),
+            str(row.failed),
+        ]
+        for row in rows
+    ]
+    return "\n".join(aligned([head, *lines]))
+
+
+def _text(value: float | None) -> str:
+    return "none" if value is None else f"{value:+.3f}"
+
+
+def figure(rows: Sequence[Row], path: Path) -> None:
+    """Kendall's tau-b of every row with its interval."""
+    known = [row for row in rows if row.tau is not None]
+    drawn = Figure(figsize=(6.4, 0.8 + 0.28 * len(known)), layout="constrained")
+    axes = drawn.subplots()
+    for place, row in enumerate(known):
+        axes.plot([row.tau_low, row.tau_high], [place, place], color="#999999")  # type: ignore[list-item]
+        axes.plot(row.tau, place, "o", color="#0072b2")  # type: ignore[arg-type]
+    axes.set_yticks(range(len(known)), [row.name for row in known])
+    axes.invert_yaxis()
+    axes.axvline(0, color="#999999", linewidth=1)
+    axes.set_xlabel("Kendall's tau-b with the loss; left: high values, low losses")
+    drawn.savefig(path, dpi=150)
