@@ -28,6 +28,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "scores": {
         "gradient-norm": "nas.scores.gradient_norm:GradientNorm",
         "fading-memory": "nas.scores.fading_memory:FadingMemory",
+        "predicted-loss": "nas.scores.predicted_loss:PredictedLoss",
         "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",
         "jacobian-covariance": "nas.scores.jacobian:JacobianCovariance",
         "jacobian-cosine": "nas.scores.jacobian:JacobianCosine",

@@ -1,128 +1,83 @@
 """Training-free scores against the losses that recipes of a table reached when trained."""
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from nas.bench.ranks import FEWEST, Row, rank_row
-from nas.errors import BadInput
+from nas.bench.ranks import Row, rank_row
+from nas.bench.recipes import Trained
 from nas.execution.executor import CandidateFailed, attempt
+from nas.scores.forest import Forest
+from nas.scores.predicted_loss import PredictedLoss, fit
 from nas.scores.score import Score, ScoreFailed
 from nas.tasks.task import Task
 from search_spaces.architecture import Architecture
-from search_spaces.decisions import InvalidArchitecture
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.space import ModelShape, ModelSize
 
 BASELINES = ("parameters", "flops")
 PUBLISHED, PROXY = ModelSize(400, 600, 3), ModelSize(64, 96, 3)
+FOLDS = 5
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A recipe and the mean of its runs' last test losses.
+class Features:
+    """What a predicted loss is predicted from, computed like a score."""
 
-    published: what others computed of it, by name.
-    """
-
-    architecture: Architecture
-    loss: float
-    published: dict[str, float]
-
-
-def read_table(path: Path) -> list[Trained]:
-    """The distinct recipes of a table; runs of the same one are merged.
-
-    Lines: `id`, `recipe`, `last_test`, and, where known, `same_recipe_as` and `ref_metrics`. A
-    loss of null is of a run that failed and is left out.
-    Raises `BadInput` naming the line.
-    """
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
-    losses: dict[str, list[float]] = {}
-    first: dict[str, tuple[Architecture, dict[str, float]]] = {}
-    ids: dict[Any, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        row = _row_of(line, where)
-        key = json.dumps(row["id"])
-        if key in ids:
-            raise BadInput(f"{where}: id {key} is already on line {ids[key]}")
-        ids[key] = number
-        try:
-            architecture = read_recipe(row["recipe"])
-        except (InvalidArchitecture, AttributeError, TypeError) as error:
-            raise BadInput(f"{where}: {error}") from None
-        metrics = _numbers(row.get("ref_metrics") or {}, where)
-        digest = architecture.digest()
-        first.setdefault(digest, (architecture, metrics))
-        if row["last_test"] is not None:
-            losses.setdefault(digest, []).append(_number(row["last_test"], "last_test", where))
-    if len(losses) < FEWEST:
-        raise BadInput(
-            f"{path} has {len(losses)} distinct recipes with a loss, {FEWEST} are needed"
-        )
-    return [Trained(first[d][0], float(np.mean(losses[d])), first[d][1]) for d in losses]
-
-
-def _row_of(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{where}: no JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise BadInput(f'{where}: expected {{"id": …, "recipe": {{node: …}}, "last_test": …}}')
-    missing = [key for key in ("id", "recipe", "last_test") if key not in row]
-    if missing:
-        raise BadInput(f'{where}: "{missing[0]}" is missing')
-    return row
-
-
-def _numbers(metrics: Any, where: str) -> dict[str, float]:
-    if not isinstance(metrics, dict):
-        raise BadInput(f"{where}: ref_metrics is {metrics!r}, must be numbers by name")
-    return {k: _number(v, f"ref_metrics.{k}", where) for k, v in metrics.items() if v is not None}
-
-
-def _number(value: Any, name: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadInput(f"{where}: {name} is {value!r}, must be a number")
-    return float(value)
+    name = PredictedLoss.name
+    higher_is_better = False
+    __call__ = staticmethod(PredictedLoss.features)
 
 
 def measure(
     scores: Sequence[Score], recipes: Sequence[Trained], task: Task, size: ModelSize, seed: int = 0
 ) -> list[Row]:
-    """A row for each value of each score; every recipe gets the same seed."""
-    values: dict[str, dict[str, list[tuple[float, float]]]] = {s.name: {} for s in scores}
-    failed = dict.fromkeys(values, 0)
-    seconds = dict.fromkeys(values, 0.0)
+    """A row for each value of each score; every recipe gets the same seed.
+
+    A predicted loss is predicted in five folds, of recipes that its forest has not seen.
+    """
+    scores = [Features() if isinstance(score, PredictedLoss) else score for score in scores]
+    found: dict[str, list[tuple[dict[str, float], float]]] = {s.name: [] for s in scores}
+    seconds = dict.fromkeys(found, 0.0)
     for recipe in recipes:
-        for name, found, taken in values_of(scores, recipe.architecture, task, size, seed):
+        for name, values, taken in values_of(scores, recipe.architecture, task, size, seed):
             seconds[name] += taken / len(recipes)
-            if isinstance(found, CandidateFailed):
-                failed[name] += 1
-                continue
-            for value, number in found.items():
-                values[name].setdefault(value, []).append((number, recipe.loss))
+            if not isinstance(values, CandidateFailed):
+                found[name].append((values, recipe.loss))
     rng = np.random.default_rng(seed)
     rows = []
-    for name, by_value in values.items():
-        for value, pairs in (by_value or {name: []}).items():
-            numbers, losses = np.array(pairs, float).reshape(-1, 2).T
-            rows.append(rank_row(value, numbers, losses, seconds[name], failed[name], rng))
+    for score in scores:
+        losses = np.array([loss for _, loss in found[score.name]])
+        for name, values in _columns(score, found[score.name], rng).items():
+            failed = len(recipes) - len(losses)
+            rows.append(rank_row(name, values, losses, seconds[score.name], failed, rng))
     return rows
+
+
+def known_rows(recipes: Sequence[Trained], seed: int = 0) -> list[Row]:
+    """A row for everything that the table itself has of its recipes."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for name in dict.fromkeys(name for recipe in recipes for name in recipe.known):
+        pairs = [(recipe.known[name], recipe.loss) for recipe in recipes if name in recipe.known]
+        values, losses = np.array(pairs).T
+        rows.append(rank_row(name, values, losses, None, len(recipes) - len(pairs), rng))
+    return rows
+
+
+def fitted(
+    recipes: Sequence[Trained], task: Task, size: ModelSize, seed: int = 0
+) -> tuple[Forest, int]:
+    """The forest of a predicted loss, and how many recipes it was fitted to."""
+    rows, losses = [], []
+    for recipe in recipes:
+        ((_, features, _),) = values_of([Features()], recipe.architecture, task, size, seed)
+        if not isinstance(features, CandidateFailed):
+            rows.append(features)
+            losses.append(recipe.loss)
+    return fit(rows, losses), len(rows)
 
 
 def values_of(
@@ -146,3 +101,26 @@ def _finite(values: dict[str, float]) -> dict[str, float]:
         if not math.isfinite(value):
             raise ScoreFailed(f"{name} is {value}")
     return values
+
+
+def _columns(
+    score: Score, found: Sequence[tuple[dict[str, float], float]], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The values of each candidate, a column for each value of the score."""
+    if not found:
+        return {score.name: np.zeros(0)}
+    if isinstance(score, Features):
+        return {score.name: cross_validated(found, rng)}
+    return {name: np.array([values[name] for values, _ in found]) for name in found[0][0]}
+
+
+def cross_validated(
+    found: Sequence[tuple[dict[str, float], float]], rng: np.random.Generator
+) -> np.ndarray:
+    """The loss predicted of every candidate by a forest that was fitted without its fold."""
+    predicted = np.zeros(len(found))
+    for fold in np.array_split(rng.permutation(len(found)), min(FOLDS, len(found))):
+        others = np.setdiff1d(np.arange(len(found)), fold)
+        forest = fit([found[i][0] for i in others], [found[i][1] for i in others])
+        predicted[fold] = [math.exp(forest.predict(found[i][0])) for i in fold]
+    return predicted

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from nas.bench.ranks import rank_row
-from nas.bench.scores import read_table
+from nas.bench.recipes import read_table
+from nas.bench.scores import cross_validated, known_rows
 from nas.errors import BadInput
+from nas.scores.predicted_loss import fit
 from search_spaces.rnn_cell.zoo import ZOO
 from tests.jobs.command import nas
 
@@ -54,6 +57,27 @@ def test_a_run_without_a_loss_is_left_out(tmp_path: Path) -> None:
 def test_a_bad_line_is_named(tmp_path: Path, row, words: str) -> None:
     with pytest.raises(BadInput, match=words.replace("(", r"\(")):
         read_table(write(tmp_path, [*ROWS, row]))
+
+
+def test_what_the_table_knows_besides_becomes_rows(tmp_path: Path) -> None:
+    rows = [
+        {**row, "val_losses": [row["last_test"] + 1, 9], "ref_metrics": {"mine": -row["last_test"]}}
+        for row in ROWS[:3]
+    ]
+    found = {row.name: row for row in known_rows(read_table(write(tmp_path, rows)))}
+    assert list(found) == ["loss after epoch 1", "published mine"]
+    assert (found["loss after epoch 1"].tau, found["published mine"].tau) == (1, -1)
+
+
+def test_a_predicted_loss_is_never_fitted_to_what_it_predicts() -> None:
+    """Losses without any relation to the features: a forest that had seen them would rank them."""
+    rng = np.random.default_rng(1)
+    losses = rng.uniform(4, 8, size=80)
+    features = [{name: float(rng.normal()) for name in "abc"} for _ in losses]
+    seen = fit(features, losses.tolist())
+    assert kendalltau([seen.predict(row) for row in features], losses)[0] > 0.5
+    predicted = cross_validated(list(zip(features, losses.tolist(), strict=True)), rng)
+    assert abs(kendalltau(predicted, losses)[0]) < 0.2
 
 
 def test_too_few_recipes_are_named(tmp_path: Path) -> None:
