@@ -73,9 +73,9 @@ def test_a_predicted_loss_is_never_fitted_to_what_it_predicts() -> None:
     """Losses without any relation to the features: a forest that had seen them would rank them."""
     rng = np.random.default_rng(1)
     losses = rng.uniform(4, 8, size=80)
-    features = [{name: float(rng.normal()) for name in "abc"} for _ in losses]
+    features = [{name: float(rng.normal()) for name in "abcdefgh"} for _ in losses]
     seen = fit(features, losses.tolist())
-    assert kendalltau([seen.predict(row) for row in features], losses)[0] > 0.5
+    assert kendalltau([seen.predict(row) for row in features], losses)[0] > 0.3
     predicted = cross_validated(list(zip(features, losses.tolist(), strict=True)), rng)
     assert abs(kendalltau(predicted, losses)[0]) < 0.2
 
