@@ -1,8 +1,11 @@
 """Training-free scores against the losses that recipes of a table reached when trained."""
 
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +18,7 @@ from nas.scores.predicted_loss import PredictedLoss, fit
 from nas.scores.score import Score, ScoreFailed
 from nas.tasks.task import Task
 from search_spaces.architecture import Architecture
-from search_spaces.rnn_cell.space import RnnCellSpace
+from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
 from search_spaces.space import ModelShape, ModelSize
 
 BASELINES = ("parameters", "flops")
@@ -31,40 +34,80 @@ class Features:
     __call__ = staticmethod(PredictedLoss.features)
 
 
+@dataclass(frozen=True)
+class Column:
+    """One value of a score.
+
+    values: of every recipe, NaN where it has none.
+    seconds: processor time a recipe; None for what was not computed here.
+    """
+
+    name: str
+    values: np.ndarray
+    higher_is_better: bool = True
+    seconds: float | None = None
+
+
 def measure(
     scores: Sequence[Score], recipes: Sequence[Trained], task: Task, size: ModelSize, seed: int = 0
-) -> list[Row]:
-    """A row for each value of each score; every recipe gets the same seed.
+) -> list[Column]:
+    """A column for each value of each score; every recipe gets the same seed.
 
     A predicted loss is predicted in five folds, of recipes that its forest has not seen.
     """
     scores = [Features() if isinstance(score, PredictedLoss) else score for score in scores]
-    found: dict[str, list[tuple[dict[str, float], float]]] = {s.name: [] for s in scores}
+    found: dict[str, list[dict[str, float]]] = {score.name: [] for score in scores}
     seconds = dict.fromkeys(found, 0.0)
     for recipe in recipes:
         for name, values, taken in values_of(scores, recipe.architecture, task, size, seed):
             seconds[name] += taken / len(recipes)
-            if not isinstance(values, CandidateFailed):
-                found[name].append((values, recipe.loss))
-    rng = np.random.default_rng(seed)
-    rows = []
+            found[name].append({} if isinstance(values, CandidateFailed) else values)
+    columns = []
     for score in scores:
-        losses = np.array([loss for _, loss in found[score.name]])
-        for name, values in _columns(score, found[score.name], rng).items():
-            failed = len(recipes) - len(losses)
-            rows.append(rank_row(name, values, losses, seconds[score.name], failed, rng))
-    return rows
+        rows = found[score.name]
+        if isinstance(score, Features):
+            rows = cross_validated(rows, [recipe.loss for recipe in recipes], seed)
+        for name in next(filter(None, rows), {score.name: 0.0}):
+            values = np.array([row.get(name, np.nan) for row in rows])
+            columns.append(Column(name, values, score.higher_is_better, seconds[score.name]))
+    return columns
 
 
-def known_rows(recipes: Sequence[Trained], seed: int = 0) -> list[Row]:
-    """A row for everything that the table itself has of its recipes."""
+def known_columns(recipes: Sequence[Trained]) -> list[Column]:
+    """A column for everything that the table itself has of its recipes."""
+    names = dict.fromkeys(name for recipe in recipes for name in recipe.known)
+    return [
+        Column(name, np.array([recipe.known.get(name, np.nan) for recipe in recipes]))
+        for name in names
+    ]
+
+
+def rows_of(columns: Sequence[Column], recipes: Sequence[Trained], seed: int = 0) -> list[Row]:
+    """How each column ranks the recipes that it has a value of."""
     rng = np.random.default_rng(seed)
+    losses = np.array([recipe.loss for recipe in recipes])
     rows = []
-    for name in dict.fromkeys(name for recipe in recipes for name in recipe.known):
-        pairs = [(recipe.known[name], recipe.loss) for recipe in recipes if name in recipe.known]
-        values, losses = np.array(pairs).T
-        rows.append(rank_row(name, values, losses, None, len(recipes) - len(pairs), rng))
+    for column in columns:
+        known = np.isfinite(column.values)
+        failed = int((~known).sum())
+        values = column.values[known]
+        rows.append(rank_row(column.name, values, losses[known], column.seconds, failed, rng))
     return rows
+
+
+def write_table(columns: Sequence[Column], recipes: Sequence[Trained], path: Path) -> None:
+    """The recipes with their losses and scores as `nas bench search` reads them: in scores there,
+    higher is better."""
+    lines = []
+    for i, recipe in enumerate(recipes):
+        scores = {c.name: c.values[i] * (1 if c.higher_is_better else -1) for c in columns}
+        row = {
+            "recipe": cell_of(recipe.architecture).to_recipe(),
+            "loss": recipe.loss,
+            "scores": {name: value for name, value in scores.items() if np.isfinite(value)},
+        }
+        lines.append(json.dumps(row) + "\n")
+    path.write_text("".join(lines))
 
 
 def fitted(
@@ -103,24 +146,17 @@ def _finite(values: dict[str, float]) -> dict[str, float]:
     return values
 
 
-def _columns(
-    score: Score, found: Sequence[tuple[dict[str, float], float]], rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """The values of each candidate, a column for each value of the score."""
-    if not found:
-        return {score.name: np.zeros(0)}
-    if isinstance(score, Features):
-        return {score.name: cross_validated(found, rng)}
-    return {name: np.array([values[name] for values, _ in found]) for name in found[0][0]}
-
-
 def cross_validated(
-    found: Sequence[tuple[dict[str, float], float]], rng: np.random.Generator
-) -> np.ndarray:
-    """The loss predicted of every candidate by a forest that was fitted without its fold."""
-    predicted = np.zeros(len(found))
-    for fold in np.array_split(rng.permutation(len(found)), min(FOLDS, len(found))):
-        others = np.setdiff1d(np.arange(len(found)), fold)
-        forest = fit([found[i][0] for i in others], [found[i][1] for i in others])
-        predicted[fold] = [math.exp(forest.predict(found[i][0])) for i in fold]
+    rows: Sequence[dict[str, float]], losses: Sequence[float], seed: int
+) -> list[dict[str, float]]:
+    """The loss predicted of every row of features by a forest that was fitted without its fold;
+    nothing of a row without features."""
+    known = [i for i, row in enumerate(rows) if row]
+    order = np.random.default_rng(seed).permutation(known)
+    predicted: list[dict[str, float]] = [{} for _ in rows]
+    for fold in np.array_split(order, min(FOLDS, len(known))):
+        others = [i for i in known if i not in fold]
+        forest = fit([rows[i] for i in others], [losses[i] for i in others])
+        for i in fold:
+            predicted[i] = {PredictedLoss.name: math.exp(forest.predict(rows[i]))}
     return predicted

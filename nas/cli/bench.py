@@ -120,6 +120,9 @@ def scores(
     fit: Annotated[
         Path | None, Option(help="File for a fit of predicted-loss to the whole table.")
     ] = None,
+    values: Annotated[
+        Path | None, Option(help="File for the values, a table for nas bench search.")
+    ] = None,
     seed: Annotated[int, Option(help="Seed of the untrained weights.")] = 0,
     figure: Annotated[Path | None, Option(help="File for a chart, .png or .svg.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
@@ -142,7 +145,10 @@ def scores(
     task = load_task("language-model", {"data": data}) if data else load_task("python-text", {})
     torch.set_num_threads(1)
     size = bench.PROXY if proxy else bench.PUBLISHED
-    rows = bench.measure(chosen, recipes, task, size, seed) + bench.known_rows(recipes, seed)
+    columns = bench.measure(chosen, recipes, task, size, seed)
+    rows = bench.rows_of(columns + bench.known_columns(recipes), recipes, seed)
+    if values:
+        bench.write_table(columns, recipes, values)
     if fit:
         forest, count = bench.fitted(recipes, task, size, seed)
         setting = {"task": task.name, "hidden": size.hidden, "embedding": size.embedding}

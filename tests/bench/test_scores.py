@@ -9,7 +9,8 @@ from scipy.stats import kendalltau
 
 from nas.bench.ranks import rank_row
 from nas.bench.recipes import read_table
-from nas.bench.scores import cross_validated, known_rows
+from nas.bench.scores import cross_validated, known_columns, rows_of
+from nas.bench.table_files import read_table as read_search_table
 from nas.errors import BadInput
 from nas.scores.predicted_loss import fit
 from search_spaces.rnn_cell.zoo import ZOO
@@ -64,7 +65,8 @@ def test_what_the_table_knows_besides_becomes_rows(tmp_path: Path) -> None:
         {**row, "val_losses": [row["last_test"] + 1, 9], "ref_metrics": {"mine": -row["last_test"]}}
         for row in ROWS[:3]
     ]
-    found = {row.name: row for row in known_rows(read_table(write(tmp_path, rows)))}
+    recipes = read_table(write(tmp_path, rows))
+    found = {row.name: row for row in rows_of(known_columns(recipes), recipes)}
     assert list(found) == ["loss after epoch 1", "published mine"]
     assert (found["loss after epoch 1"].tau, found["published mine"].tau) == (1, -1)
 
@@ -76,7 +78,9 @@ def test_a_predicted_loss_is_never_fitted_to_what_it_predicts() -> None:
     features = [{name: float(rng.normal()) for name in "abcdefgh"} for _ in losses]
     seen = fit(features, losses.tolist())
     assert kendalltau([seen.predict(row) for row in features], losses)[0] > 0.3
-    predicted = cross_validated(list(zip(features, losses.tolist(), strict=True)), rng)
+    rows = cross_validated([*features, {}], [*losses.tolist(), 5.0], seed=0)
+    predicted = [row["predicted-loss"] for row in rows[:-1]]
+    assert rows[-1] == {}
     assert abs(kendalltau(predicted, losses)[0]) < 0.2
 
 
@@ -112,10 +116,11 @@ def test_the_interval_holds_the_true_correlation_of_normal_pairs() -> None:
 def test_the_command_prints_one_object_and_draws(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("a small text , of which bytes are read . " * 300)
-    table, chart = write(tmp_path, ROWS), tmp_path / "chart.png"
+    table, chart, values = write(tmp_path, ROWS), tmp_path / "chart.png", tmp_path / "v.jsonl"
     ended = nas(
         *("bench", "scores", "--table", table, "--data", text, "--proxy", "--json"),
         *("--score", "hidden-covariance", "--score", "activation-distance", "--figure", chart),
+        *("--values", values),
     )
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
@@ -127,6 +132,9 @@ def test_the_command_prints_one_object_and_draws(tmp_path: Path) -> None:
     assert answer["recipes"] == 3 and answer["hidden"] == 96
     assert all(row["candidates"] + row["failed"] == 3 for row in rows.values())
     assert chart.stat().st_size > 1000
+    known = read_search_table(values)
+    assert [row.reward for row in known.rows] == [-6.5, -6, -7]
+    assert known.scored(["hidden-covariance-1", "parameters"]) == [0, 1, 2]
 
 
 def test_a_bad_table_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
