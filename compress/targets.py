@@ -81,10 +81,11 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Kind, int]]:
     """Name, kind and gates of the module's own tensors."""
     match module:
         case CompiledRNN():  # a row of blocks for each linear node: see `kernels.cell.weights`
-            if module.on_x is not None:
-                yield "on_x", "i2h", len(module.on_x)
-            if module.on_h is not None:
-                yield "on_h", "h2h", len(module.on_h)
+            own = dict(module.named_parameters())
+            if "on_x" in own:
+                yield "on_x", "i2h", len(own["on_x"])
+            if "on_h" in own:
+                yield "on_h", "h2h", len(own["on_h"])
         case nn.RNNBase():
             gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
             for name, _ in module.named_parameters():

@@ -51,7 +51,7 @@ class Subject:
 
 
 def find_subject(
-    name: str, weights: Path | None, task: Named | None, size: ModelSize
+    name: str, weights: Path | None, task: Named, size: ModelSize
 ) -> tuple[Subject, Task]:
     """The network that a name stands for, and the task that it is for.
 
@@ -86,7 +86,7 @@ def _from_folder(folder: Path) -> Subject:
     return Subject(folder.name, described["found_as"], architecture, shape, content)
 
 
-def _from_name(name: str, task: Named | None, size: ModelSize) -> tuple[Subject, Task]:
+def _from_name(name: str, task: Named, size: ModelSize) -> tuple[Subject, Task]:
     tasks = [known for known in available("tasks") if name.startswith(f"{known}-")]
     cell = name.removeprefix(f"{tasks[0]}-") if tasks else name
     cell = SHORT.get(cell, cell)
@@ -95,13 +95,15 @@ def _from_name(name: str, task: Named | None, size: ModelSize) -> tuple[Subject,
             f'no model "{name}": there are TASK-CELL, as in reber-lstm, with a cell of '
             f"{', '.join([*SHORT, *ZOO])}, and folders that `nas export` wrote"
         )
-    found = _named_task(name, task or (Named(name=tasks[0]) if tasks else None))
+    if tasks and not task.name:
+        task = Named(name=tasks[0], **task.options)
+    found = _named_task(name, task)
     architecture = read_recipe(ZOO[cell])
     return Subject(name, "rnn-cell", architecture, ModelShape(found.shape, size)), found
 
 
-def _named_task(name: str, task: Named | None) -> Task:
-    if task is None:
+def _named_task(name: str, task: Named) -> Task:
+    if not task.name:
         raise BadInput(f"{name} is measured on data: give it with --task, and --data where needed")
     return load_task(task.name, task.options)
 

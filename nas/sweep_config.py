@@ -26,6 +26,7 @@ class SweepConfig(Section):
 
     model: TASK-CELL such as "reber-lstm", or a checkpoint's folder: see `find_subject`.
     weights: a file of trained weights.
+    task: without a name the one that the model's name begins with.
     levels: shares of the weights that are removed.
     what: which weights; those that the model has of "both" and "weights" if not given.
     ap: shares of the weights of which activating-while-pruning removes so many; 0 for none.
@@ -37,7 +38,7 @@ class SweepConfig(Section):
 
     model: str
     weights: Path | None = None
-    task: Named | None = None
+    task: Named = Named(name="")
     size: Size = Size(embedding=50, hidden=50, layers=3)
     levels: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95)
     methods: tuple[str, ...] = ("magnitude",)

@@ -75,10 +75,9 @@ def row_of(candidate: Candidate, tolerance: float, higher_is_better: bool) -> Ro
     before = measured.get("metric_before")
     if before is not None and cost(measured["metric_dense"], before, higher_is_better) <= tolerance:
         epochs = 0
-    found = {field.name: measured.get(field.name) for field in fields(Row)}
-    pruning = Pruning(*candidate.architecture.spec)._asdict()  # type: ignore[misc]
+    found: dict[str, Any] = {field.name: measured.get(field.name) for field in fields(Row)}
     found |= {
-        **pruning,
+        **Pruning(*candidate.architecture.spec)._asdict(),  # type: ignore[misc]
         "number": candidate.number,
         "recovery_epochs": None if epochs is None else int(epochs),
         "failed": candidate.failed,
@@ -179,10 +178,7 @@ def figure(summary: SweepSummary) -> Figure:
     drawn = Figure(figsize=(13, 4), layout="constrained")
     quality, recovery, speed = drawn.subplots(1, 3)
     for i, (curve, levels) in enumerate(curves(summary).items()):
-        colour, label = (
-            COLOURS[i % len(COLOURS)],
-            " ".join(f"{part:g}" if isinstance(part, float) else part for part in curve),
-        )
+        colour, label = COLOURS[i % len(COLOURS)], "{} {} ap {:g}".format(*curve)
         _band(quality, levels, "metric_after", colour, "-", label)
         _band(quality, levels, "metric_before", colour, ":", None)
         _band(recovery, levels, "recovery_epochs", colour, "-", label)
