@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -35,13 +35,17 @@ class Diverged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a rung yields: the mean training loss, the validation, the checkpoint, the time."""
+    """What a rung yields: the mean training loss, the validation, the checkpoint, the time.
+
+    measures: whatever else a job measures of the trained model, by name.
+    """
 
     step: int
     train_loss: float
     validation: Measured
     checkpoint: bytes
     seconds: float
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def train_rung(
