@@ -186,7 +186,8 @@ def _bases(
 def _base_to_bytes(base: Base) -> bytes:
     parts = {"weights": base.weights, **({"start": base.start} if base.start else {})}
     tensors = {f"{part}.{k}": v for part, data in parts.items() for k, v in load(data).items()}
-    return save({**tensors, "validation": torch.tensor(base.validation, dtype=torch.double)})
+    measured = torch.tensor([base.validation, base.test], dtype=torch.double)
+    return save({**tensors, "measured": measured})
 
 
 def _base_from_bytes(content: bytes) -> Base:
@@ -198,7 +199,8 @@ def _base_from_bytes(content: bytes) -> Base:
 
     weights = part("weights.")
     assert weights is not None
-    return Base(weights, part("start."), Measured(*tensors["validation"].tolist()))
+    validation, test = (Measured(*pair) for pair in tensors["measured"].tolist())
+    return Base(weights, part("start."), validation, test)
 
 
 def _write_pruned(run: Run, job: SweepJob, candidate: Candidate) -> None:

@@ -14,7 +14,7 @@ OURS = ("kernels", "search_spaces", "policies", "compress", "nas")
 ALLOWED = {
     "kernels": {"kernels", "torch", "triton", "numpy"},
     "search_spaces": {"search_spaces", "kernels", "torch", "numpy", "networkx"},
-    "compress": {"compress", "torch", "numpy", "search_spaces", "kernels"},
+    "compress": {"compress", "search_spaces", "kernels", "torch", "numpy"},
     "policies": {"policies", "optuna", "numpy", "torch", "search_spaces.decisions"},
 }
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple, cast
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from compress.cycle import prune
@@ -22,7 +22,7 @@ from nas.jobs.job import Screened
 from nas.scores.size import count_flops, count_parameters
 from nas.seeds import candidate_seed
 from nas.speed import milliseconds
-from nas.subject import Subject
+from nas.subject import Subject, weights_of
 from nas.tasks.task import Batch, Measured, Task
 from nas.training import Trained, TrainingSettings, evaluate, train_rung
 from search_spaces.architecture import Architecture
@@ -75,11 +75,16 @@ class PruningGrid:
 
 @dataclass(frozen=True)
 class Base:
-    """What is pruned for a seed: trained weights, those before training, how good they are."""
+    """What is pruned for a seed.
+
+    start: the weights before training, None where they are not known.
+    validation, test: of the trained network.
+    """
 
     weights: bytes
     start: bytes | None
     validation: Measured
+    test: Measured
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,12 @@ class SweepJob:
         return replace(
             trained,
             train_loss=sum(losses) / len(losses),
-            measures={"metric_after": trained.validation.metric, **recovery_epochs},
+            measures={
+                "metric_after": trained.validation.metric,
+                "test_dense": self.bases[row.seed].test.metric,
+                "test_after": evaluate(model, self.task, self.task.test_batches()).metric,
+                **recovery_epochs,
+            },
             seconds=time.perf_counter() - started,
         )
 
@@ -243,11 +253,7 @@ def base_of(
         model = subject.build(seed)
         start = weights_of(model) if steps else None
         trained = train_rung(model, task, training, seed, steps)
-        return Base(weights_of(model), start, trained.validation)
+        test = evaluate(model, task, task.test_batches())
+        return Base(weights_of(model), start, trained.validation, test)
 
     return attempt("train", made)
-
-
-def weights_of(model: nn.Module) -> bytes:
-    """The state dictionary as safetensors."""
-    return save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
