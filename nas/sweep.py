@@ -70,6 +70,7 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> SweepSum
             epoch_steps=epoch_steps,
             tolerance=config.tolerance,
             scope=config.scope,
+            ap_relative=config.ap_relative,
             noise=config.training.noise,
             seed=config.seed,
         )

@@ -105,6 +105,7 @@ class SweepJob:
     epoch_steps: int
     tolerance: float
     scope: Scope
+    ap_relative: bool
     noise: float
     seed: int
 
@@ -136,6 +137,7 @@ class SweepJob:
             row.level,
             self._evidence(row),
             activating=row.ap,
+            relative=self.ap_relative,
             scope=self.scope,
         )
         refuse_empty_layers(
