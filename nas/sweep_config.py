@@ -19,6 +19,9 @@ class Recovery(Section):
     clip: float = Field(default=5.0, ge=0)
     device: str = "auto"
     noise: float = Field(default=0.0, ge=0, description="η of the gradient noise in recovery")
+    density: float | None = Field(
+        default=None, gt=0, le=1, description="AR-Net's share of weights left, in recovery"
+    )
 
 
 class SweepConfig(Section):

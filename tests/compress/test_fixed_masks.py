@@ -37,11 +37,18 @@ def test_removed_weights_stay_zero_and_the_others_learn(options: dict) -> None:
     assert (after.weight != before.weight)[masks["weight"]].all()
 
 
-def test_the_density_knob_makes_weights_smaller() -> None:
-    plain, _ = trained(200)
-    sparse, masks = trained(200, density=0.001, steps=100)
-    kept = masks["weight"]
-    assert sparse.weight[kept].abs().sum() < 0.7 * plain.weight[kept].abs().sum()
+def test_the_density_knob_pulls_small_weights_to_zero_and_leaves_large_ones() -> None:
+    model = nn.Linear(4, 1, bias=False)
+    wanted = torch.tensor([[0.05, 0.05, 2.0, 2.0]])
+    nn.init.ones_(model.weight)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    update = FixedMasks({"weight": torch.ones(1, 4)}, density=0.05, steps=100)
+    for step in range(400):
+        optimizer.zero_grad()
+        (model.weight - wanted).square().sum().backward()
+        update(model, optimizer, 0.0, step)
+    reached = (model.weight.detach() / wanted).abs().flatten()
+    assert (reached[:2] < 0.5).all() and (reached[2:] > 0.95).all()
 
 
 def test_noise_has_the_papers_variance_and_none_on_removed_weights() -> None:

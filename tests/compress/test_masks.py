@@ -15,7 +15,7 @@ from compress.masks import (
     sparsity,
     tiled,
 )
-from compress.targets import parameters_of, targets_of
+from compress.targets import Target, parameters_of, targets_of
 
 
 @pytest.fixture
@@ -109,6 +109,9 @@ def test_whole_blocks_go() -> None:
     assert whole == {True} and (~odd).any()
 
 
-def test_a_layer_without_weights_is_named() -> None:
+def test_a_layer_without_weights_is_named_unless_it_is_recurrent() -> None:
+    targets = (Target("rnn.weight_hh", "h2h", 3), Target("conv", "weight"))
+    masks = {"rnn.weight_hh": torch.zeros(2), "conv": torch.ones(2)}
+    refuse_empty_layers(targets, masks)
     with pytest.raises(PrunedAway, match="layer conv is pruned away whole"):
-        refuse_empty_layers({"fc": torch.ones(2), "conv": torch.zeros(2)})
+        refuse_empty_layers(targets, {**masks, "conv": torch.zeros(2)})
