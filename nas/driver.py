@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from nas.controller import Controller, Proposal
+from nas.controller import Proposal, Proposer
 from nas.errors import Interrupted
 from nas.execution.executor import (
     CandidateFailed,
@@ -75,7 +75,7 @@ class Driver:
     def __init__(
         self,
         run: Run,
-        controller: Controller,
+        controller: Proposer,
         job: Job,
         executor: Executor,
         plan: Plan,
@@ -301,6 +301,7 @@ class Driver:
                 parameters=result.parameters,
                 flops=result.flops,
                 scores=result.scores,
+                measures=result.measures,
                 seconds=result.seconds,
             )
         )
@@ -320,6 +321,7 @@ class Driver:
             replace(
                 candidate,
                 rungs=(*candidate.rungs, rung),
+                measures={**candidate.measures, **result.measures},
                 seconds=candidate.seconds + result.seconds,
             )
         )
@@ -337,6 +339,7 @@ class Driver:
                 parameters=known.parameters,
                 flops=known.flops,
                 scores=known.scores,
+                measures=known.measures,
                 failed=known.failed,
                 rungs=() if self.plan.scored else known.rungs[:1],
                 duplicate_of=original,

@@ -34,6 +34,7 @@ class Candidate:
     number: its number in the run.
     parameters, flops: of the model that is trained; flops of one step of one sequence.
     scores: training-free scores by name.
+    measures: what a job measured beside scores and losses, by name; training adds to screening.
     failed: "stage: reason", None while nothing went wrong.
     duplicate_of: the number of an earlier candidate with the same digest.
     rungs: its training so far; empty when it was only screened.
@@ -45,6 +46,7 @@ class Candidate:
     parameters: int | None = None
     flops: int | None = None
     scores: dict[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
     failed: str | None = None
     duplicate_of: int | None = None
     rungs: tuple[Rung, ...] = ()
@@ -63,6 +65,7 @@ class Candidate:
             "parameters": self.parameters,
             "flops": self.flops,
             "scores": self.scores,
+            "measures": dict(self.measures),
             "failed": self.failed,
             "duplicate_of": self.duplicate_of,
             "rungs": [asdict(rung) for rung in self.rungs],

@@ -1,4 +1,4 @@
-"""What can be named on the command line: spaces, controllers, scores and tasks."""
+"""What can be named on the command line: spaces, controllers, scores, tasks and models."""
 
 import importlib
 import inspect
@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler
 
 from nas.errors import BadInput
 
-Kind = Literal["spaces", "controllers", "scores", "tasks"]
+Kind = Literal["spaces", "controllers", "scores", "tasks", "models"]
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "spaces": {"rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace"},
@@ -53,6 +53,23 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "digits": "nas.tasks.images:load_digits",
         "images": "nas.tasks.images:load_images",
     },
+    "models": {
+        "resnet8": "nas.models.cifar_resnet:resnet8",
+        "resnet14": "nas.models.cifar_resnet:resnet14",
+        "resnet20": "nas.models.cifar_resnet:resnet20",
+        "resnet32": "nas.models.cifar_resnet:resnet32",
+        "resnet44": "nas.models.cifar_resnet:resnet44",
+        "resnet56": "nas.models.cifar_resnet:resnet56",
+        "resnet110": "nas.models.cifar_resnet:resnet110",
+        "resnet18": "nas.models.resnet:resnet18",
+        "resnet34": "nas.models.resnet:resnet34",
+        "vgg11": "nas.models.vgg:vgg11",
+        "vgg13": "nas.models.vgg:vgg13",
+        "vgg16": "nas.models.vgg:vgg16",
+        "vgg19": "nas.models.vgg:vgg19",
+        "lstm-classifier": "nas.models.recurrent_classifier:lstm_classifier",
+        "gru-classifier": "nas.models.recurrent_classifier:gru_classifier",
+    },
 }
 
 # What each must have, in words and as attributes.
@@ -72,12 +89,13 @@ CONTRACTS: dict[Kind, tuple[str, ...]] = {
         "loss",
         "measure",
     ),
+    "models": ("forward", "state_dict", "named_modules"),
 }
 
 
 def available(kind: Kind) -> dict[str, str]:
     """Name → `module:attribute` of what is built in and of what installed packages register
-    under the entry-point group `nas.spaces`, `nas.controllers`, `nas.scores` or `nas.tasks`."""
+    under the entry-point group of the kind, `nas.spaces` for instance."""
     registered = {entry.name: entry.value for entry in entry_points(group=f"nas.{kind}")}
     return {**registered, **BUILT_IN[kind]}
 

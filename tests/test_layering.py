@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OURS = ("kernels", "search_spaces", "policies", "nas")
+OURS = ("kernels", "search_spaces", "policies", "compress", "nas")
 ALLOWED = {
     "kernels": {"kernels", "torch", "triton", "numpy"},
     "search_spaces": {"search_spaces", "kernels", "torch", "numpy", "networkx"},
+    "compress": {"compress", "search_spaces", "kernels", "torch", "numpy"},
     "policies": {"policies", "optuna", "numpy", "torch", "search_spaces.decisions"},
 }
 

@@ -1,6 +1,7 @@
 """What a job gives the driver: the space it searches and how a candidate is measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from nas.execution.executor import CandidateFailed
@@ -15,12 +16,14 @@ class Screened:
 
     parameters, flops: of the model that would be trained.
     scores: by name, the one to search by first; all finite.
+    measures: whatever else a job measures, by name.
     """
 
     parameters: int
     flops: int
     scores: dict[str, float]
     seconds: float
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 class Job(Protocol):

@@ -5,7 +5,9 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +16,8 @@ from nas.tasks.options import at_least
 from nas.tasks.task import BadData
 from search_spaces.space import DataShape
 
+IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of pixels from 0 to 255: red, green, blue
+IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
 TEST = re.compile(r"(^|[._-])test")
 UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
@@ -37,7 +41,13 @@ def load_digits(*, batch: int = 64) -> Classification:
     )
 
 
-def load_images(data: Path, *, batch: int = 64, validation: float = 0.1) -> Classification:
+def load_images(
+    data: Path,
+    *,
+    batch: int = 64,
+    validation: float = 0.1,
+    normalisation: Literal["images", "imagenet"] = "images",
+) -> Classification:
     """An `.npz` file, a folder of them, or the beginning of their names, as in `vision/cifar10`.
 
     Files with a part "test" in their names (`mnist_test.npz`) are the test part.
@@ -45,6 +55,8 @@ def load_images(data: Path, *, batch: int = 64, validation: float = 0.1) -> Clas
     class numbers as `y` or `labels`; or CIFAR-10 as compressed planes (`xz`, `labels`).
     validation: share of the training images that is validation, drawn once. Without a test part
     as many are test images.
+    normalisation: whose mean and deviation are taken out of the pixels: those of these training
+    images, or of ImageNet, as many trained networks expect.
     Raises `BadData` naming the file.
     """
     at_least(1, batch=batch)
@@ -62,13 +74,21 @@ def load_images(data: Path, *, batch: int = 64, validation: float = 0.1) -> Clas
     if held == 0:
         raise BadData(f"{data} has {len(examples)} images: too few to hold {validation:.0%} out")
     used = held if test else 2 * held
-    return _classification(
+    task = _classification(
         "images",
         examples.take(slice(used, None)),
         examples.take(slice(0, held)),
         _together(test) if test else examples.take(slice(held, used)),
         batch,
     )
+    if normalisation == "images":
+        return task
+    if normalisation != "imagenet" or task.shape.inputs != 3:
+        raise BadData(
+            f"normalisation is {normalisation!r} for {task.shape.inputs} channels: "
+            'write "images", or "imagenet" for 3 channels'
+        )
+    return replace(task, mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
 
 
 def _classification(

@@ -1,6 +1,7 @@
 """The driver keeps a result before anybody hears of it."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -94,3 +95,23 @@ def test_a_finished_run_evaluates_nothing_again(tmp_path: Path, monkeypatch) -> 
     with Run.open(tmp_path / "run", {}) as run:
         monkeypatch.setattr(nas.driver.Driver, "_submit", None)
         assert search(run).candidates == before
+
+
+class Measuring(SearchJob):
+    """Measures something of a candidate before and after training."""
+
+    def screen(self, candidates):
+        return [replace(found, measures={"before": 1.0}) for found in super().screen(candidates)]
+
+    def train(self, number, architecture, until, checkpoint):
+        trained = super().train(number, architecture, until, checkpoint)
+        return replace(trained, measures={"after": 2.0})
+
+
+def test_what_a_job_measures_is_in_the_record(tmp_path: Path) -> None:
+    job = Measuring(**{name: getattr(JOB, name) for name in SearchJob.__dataclass_fields__})
+    with Run.open(tmp_path / "run", {}) as run:
+        Driver(run, Witness(run), job, SerialExecutor(), PLAN).search(Stop(60, True))
+        measures = [dict(c.measures) for c in kept(run) if c and c.duplicate_of is None]
+    assert measures.count({"before": 1.0, "after": 2.0}) == 2
+    assert all(found["before"] == 1.0 for found in measures)

@@ -1,0 +1,70 @@
+"""Trained weights of a model, read from safetensors or PyTorch files."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from nas.errors import BadInput
+
+WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which weights are often put
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Put the weights of a `.safetensors`, `.th`, `.pt` or `.pth` file into the model.
+
+    PyTorch files are read with `weights_only=True`; a leading `module.`, which
+    `nn.DataParallel` puts before every name, is left out.
+    Raises `BadInput` naming the file, and the first key and shape that do not fit.
+    """
+    weights = read_weights(path)
+    wanted = model.state_dict()
+    optional = {name for name in wanted if name.endswith("num_batches_tracked")}
+    for name, value in wanted.items():
+        if name not in weights and name not in optional:
+            raise BadInput(
+                f'{path} has no "{name}" {_shape(value)}: it holds weights of another model'
+            )
+        if name in weights and weights[name].shape != value.shape:
+            given = _shape(weights[name])
+            raise BadInput(f'{path}: "{name}" is {given} there and {_shape(value)} in the model')
+    for name, value in weights.items():
+        if name not in wanted:
+            raise BadInput(f'{path}: the model has no "{name}" {_shape(value)}')
+    model.load_state_dict(weights, strict=False)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name; raises `BadInput` when it holds no weights."""
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: name a file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise BadInput(
+            f"{path} holds more than tensors: save model.state_dict() and name that file"
+        ) from None
+    except (OSError, EOFError, RuntimeError, ValueError, SafetensorError) as error:
+        raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not content:
+        raise BadInput(f"{path} holds no weights: save model.state_dict() and name that file")
+    return {
+        str(name).removeprefix("module."): value
+        for name, value in content.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _shape(value: Tensor) -> str:
+    return "×".join(map(str, value.shape)) or "scalar"
