@@ -2,8 +2,8 @@
 
 Run as `nas score --recipes FILE.jsonl --score hidden-covariance … --json > scores.jsonl`, then
 `python tests/benchmarks/published_scores.py FILE.jsonl scores.jsonl`, where FILE.jsonl carries the
-values as `ref_metrics` and losses as `last_test`. Recipes with several ids count once. The shipped fit
-of predicted-loss has seen these losses: `nas bench scores` is what tells how good it is.
+values as `ref_metrics` and losses as `last_test`. Recipes with several ids count once. The shipped
+fit of predicted-loss has seen these losses: `nas bench scores` is what tells how good it is.
 """
 
 import json
