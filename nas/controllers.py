@@ -10,6 +10,7 @@ from policies.evolution import RegularisedEvolution
 from policies.local_search import LocalSearch
 from policies.mcts import TreeSearch
 from policies.path_sampler import PathSampler
+from policies.predictor import Predictor
 
 Method = Literal["ppo", "reinforce"]
 
@@ -46,6 +47,19 @@ def mcts(
 ) -> BaseSampler:
     """Monte Carlo tree search over decisions: UCT with RAVE and progressive widening."""
     policy = TreeSearch(rng, exploration, best_share, equivalence, widening, chance, floor)
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def predictor(
+    rng: np.random.Generator,
+    startup: int = 8,
+    parents: int = 5,
+    pool: int = 150,
+    considered: int = 60,
+    memory: int = 400,
+) -> BaseSampler:
+    """The best of a pool by a Gaussian process on the decisions and training-free scores."""
+    policy = Predictor(rng, startup, parents, pool, considered, memory)
     return PathSampler(policy, seed=_seed(rng))
 
 

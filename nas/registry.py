@@ -24,6 +24,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "local-search": "nas.controllers:local_search",
         "mcts": "nas.controllers:mcts",
         "policy-gradient": "nas.controllers:policy_gradient",
+        "predictor": "nas.controllers:predictor",
     },
     "scores": {
         "gradient-norm": "nas.scores.gradient_norm:GradientNorm",
