@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from policies.evolution import RegularisedEvolution
 from policies.local_search import LocalSearch
@@ -12,6 +12,7 @@ from policies.mcts import TreeSearch
 from policies.path_sampler import PathSampler
 from policies.predictor import Predictor
 
+MULTI_OBJECTIVE = ("random", "tpe", "nsga-ii")  # the others follow a single objective
 Method = Literal["ppo", "reinforce"]
 
 
@@ -23,6 +24,11 @@ def random(rng: np.random.Generator) -> BaseSampler:
 def tpe(rng: np.random.Generator, startup: int = 10) -> BaseSampler:
     """Optuna's tree-structured Parzen estimator; the first `startup` proposals are random."""
     return TPESampler(seed=_seed(rng), n_startup_trials=startup)
+
+
+def nsga_ii(rng: np.random.Generator, population: int = 20) -> BaseSampler:
+    """Optuna's NSGA-II (Deb et al. 2002); decisions that are not always asked for are random."""
+    return NSGAIISampler(seed=_seed(rng), population_size=population)
 
 
 def evolution(rng: np.random.Generator, population: int = 20, tournament: int = 5) -> BaseSampler:

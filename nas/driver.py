@@ -2,8 +2,10 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
+
+from optuna.trial import FrozenTrial
 
 from nas.controller import Controller, Proposal
 from nas.errors import Interrupted
@@ -16,8 +18,9 @@ from nas.execution.executor import (
     Resources,
     WorkerLost,
 )
-from nas.halving import promoted
+from nas.halving import climbing, promoted
 from nas.jobs.job import Job, Screened
+from nas.plan import Plan
 from nas.record import Candidate, Rung
 from nas.run import Run
 from nas.signals import Stop
@@ -27,30 +30,6 @@ from search_spaces.architecture import Architecture
 ATTEMPTS = 4  # the first and three more; then what kills its worker is called poison
 REDRAWS = 20  # of a proposal that is already answered, before it counts as a candidate
 POLL_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is done.
-
-    candidates: valid proposals in all, duplicates included.
-    steps: training steps at the end of each rung.
-    places: how many candidates train in each rung.
-    batch: candidates screened by one call.
-    scored: the controller is told the first training-free score; else the first rung's loss.
-    higher_is_better: of that score.
-    deterministic: results are taken in the order in which they were asked for.
-    training: what one training call needs.
-    """
-
-    candidates: int
-    steps: tuple[int, ...]
-    places: tuple[int, ...]
-    batch: int = 4
-    scored: bool = True
-    higher_is_better: bool = True
-    deterministic: bool = False
-    training: Resources = field(default_factory=Resources)
 
 
 class Watcher(Protocol):
@@ -80,9 +59,12 @@ class Driver:
         executor: Executor,
         plan: Plan,
         watchers: Iterable[Watcher] = (),
+        drawer: Controller | None = None,
     ) -> None:
+        """drawer: proposes the pool of a plan that has one."""
         self.run = run
         self.controller = controller
+        self.drawer = drawer or controller
         self.job = job
         self.executor = executor
         self.plan = plan
@@ -94,6 +76,7 @@ class Driver:
         self._duplicates: dict[int, list[int]] = {}  # original -> those that wait for it
         self._losses: dict[int, int] = {}  # workers that died evaluating a candidate
         self._unscreened: set[int] = set()
+        self._opening: list[int] | None = None  # of the pool, once it is screened
         self._in_training: set[int] = set()
         self._again: deque[_Call] = deque()  # calls to repeat before anything new
         self._in_flight: dict[Handle, _Call] = {}
@@ -104,7 +87,7 @@ class Driver:
         while True:
             if stop.signal_number is None:
                 self._fill()
-            if not self._in_flight:
+            if not self._in_flight and (stop.signal_number is not None or not self._work_is_left()):
                 break
             for handle, outcome in self._wait():
                 self._take(self._in_flight.pop(handle), outcome)
@@ -119,22 +102,57 @@ class Driver:
 
     def _resume(self) -> None:
         """Take in what the run's record holds; what has no result is evaluated again."""
-        for trial in self.run.trials():
-            number, result = trial.number, self.run.result(trial)
-            candidate = result or Candidate(
-                number, Architecture.from_json(trial.user_attrs["architecture"])
-            )
-            self.candidates[number] = candidate
-            known = self._is_told(candidate)
-            token = self.controller.remember(trial, self._value(candidate), known)
-            if not known:
-                self._tokens[number] = token
-            if result is not None:
-                self._originals.setdefault(candidate.digest, number)
-                self._show(result)
-            elif self._is_new(candidate):
-                self._unscreened.add(number)
-                self._again.append(_Call([number]))
+        trials = self.run.trials()
+        for trial in trials[: self.plan.pool]:
+            self._take_up(trial)
+        self._open()
+        for trial in trials[self.plan.pool :]:
+            self._introduce(self._take_up(trial))
+
+    def _take_up(self, trial: FrozenTrial) -> Candidate:
+        """A candidate of the record, which is evaluated again if it has no result."""
+        number, result = trial.number, self.run.result(trial)
+        candidate = result or Candidate(
+            number, Architecture.from_json(trial.user_attrs["architecture"])
+        )
+        self.candidates[number] = candidate
+        if result is not None:
+            self._originals.setdefault(candidate.digest, number)
+            self._offer(result)
+            self._show(result)
+        elif self._is_new(candidate):
+            self._unscreened.add(number)
+            self._again.append(_Call([number]))
+        return self.candidates[number]
+
+    def _introduce(self, candidate: Candidate) -> None:
+        """Let the controller know a candidate that it has not proposed, or has forgotten."""
+        known = self.plan.is_told(candidate)
+        trial = self.run.trial(candidate.number)
+        token = self.controller.remember(trial, self.plan.value(candidate), known)
+        if not known:
+            self._tokens[candidate.number] = token
+
+    def _open(self) -> None:
+        """Make the best of the pool the controller's first proposals, once all is screened.
+
+        The others are as if nobody had drawn them: whoever proposes one again has a new candidate.
+        """
+        pool = self.plan.pool
+        if self._opening is not None or len(self.candidates) < pool:
+            return
+        if any(number < pool for number in self._unscreened):
+            return
+        ranks = {
+            n: self.plan.score_rank(candidate)
+            for n, candidate in self.candidates.items()
+            if n < pool and candidate.scores and candidate.duplicate_of is None
+        }
+        self._opening = promoted(ranks, 0, self.plan.opening)
+        closed = ranks.keys() - set(self._opening)
+        self._originals = {d: n for d, n in self._originals.items() if n not in closed}
+        for number in self._opening:
+            self._introduce(self.candidates[number])
 
     # -- what to do next ----------------------------------------------------------------------
 
@@ -142,10 +160,11 @@ class Driver:
         """Keep the workers busy: lost calls first, then rungs, then new candidates."""
         while self._again:
             self._submit(self._again.popleft())
+        self._open()
         for call in self._promotions():
             self._submit(call)
-        while self._proposals_left() and len(self._in_flight) < 2 * self.executor.width:
-            batch = self._propose(min(self.plan.batch, self._proposals_left()))
+        while (wanted := self._wanted_now()) and len(self._in_flight) < 2 * self.executor.width:
+            batch = self._propose(wanted)
             if batch:
                 self._submit(_Call(batch))
 
@@ -153,7 +172,13 @@ class Driver:
         return bool(self._proposals_left() or self._again or self._promotions())
 
     def _proposals_left(self) -> int:
-        return self.plan.candidates - len(self.candidates)
+        return self.plan.records - len(self.candidates)
+
+    def _wanted_now(self) -> int:
+        """How many proposals the next call screens; none while the last of the pool are."""
+        if self._opening is None:
+            return min(self.plan.batch, self.plan.pool - len(self.candidates))
+        return min(self.plan.batch if self.plan.scored else 1, self._proposals_left())
 
     def _propose(self, wanted: int) -> list[int]:
         """New candidates; returns those that are no duplicates and must be evaluated."""
@@ -162,30 +187,35 @@ class Driver:
             proposal = self._new_proposal()
             candidate = self.run.add(proposal)
             self.candidates[candidate.number] = candidate
-            self._tokens[candidate.number] = proposal.token
+            if self._opening is not None:
+                self._tokens[candidate.number] = proposal.token
             if self._is_new(candidate):
                 self._unscreened.add(candidate.number)
                 new.append(candidate.number)
         return new
 
     def _new_proposal(self) -> Proposal:
-        """A proposal that nothing is known of, if one comes within a few draws; the controller
-        is told of the others what the record says."""
-        proposal = self.controller.propose(self.job.space)
+        """A proposal that nothing is known of, if one comes within a few draws; who proposes is
+        told of the others what the record says."""
+        proposer = self.drawer if self._opening is None else self.controller
+        proposal = proposer.propose(self.job.space)
         for _ in range(REDRAWS):
             original = self._originals.get(proposal.architecture.digest())
-            if original is None or original in self._tokens:
+            if original is None or self._is_awaited(original):
                 break
-            self.controller.tell(proposal.token, self._value(self.candidates[original]))
-            proposal = self.controller.propose(self.job.space)
+            proposer.tell(proposal.token, self.plan.value(self.candidates[original]))
+            proposal = proposer.propose(self.job.space)
         return proposal
+
+    def _is_awaited(self, number: int) -> bool:
+        return number in self._tokens or number in self._unscreened
 
     def _is_new(self, candidate: Candidate) -> bool:
         """Whether nothing is known of an equal one; if not, it gets that one's result."""
         original = self._originals.setdefault(candidate.digest, candidate.number)
         if original == candidate.number:
             return True
-        if original in self._tokens:
+        if self._is_awaited(original):
             self._duplicates.setdefault(original, []).append(candidate.number)
         else:
             self._answer(candidate.number, original)
@@ -193,32 +223,19 @@ class Driver:
 
     def _promotions(self) -> list[_Call]:
         """Training calls for those that are sure of a place in a rung and not yet there."""
-        unfinished = self._proposals_left() + len(self._unscreened)
-        if unfinished >= self.plan.places[0]:
+        if self._opening is None:
             return []
-        calls = []
         values = {
-            n: self._screen_value(candidate)
+            n: self.plan.score_rank(candidate) if self.plan.scored else 0.0
             for n, candidate in self.candidates.items()
-            if candidate.parameters is not None and _is_alive(candidate)
+            if candidate.parameters is not None
+            and _is_alive(candidate)
+            and (n >= self.plan.pool or n in self._opening)
         }
-        for step, places in zip(self.plan.steps, self.plan.places, strict=True):
-            going = promoted(values, unfinished, places)
-            attainable = min(places, len(values) + unfinished)
-            losses = self._losses_at(step)
-            calls += [
-                _Call([n], step) for n in going if n not in losses and n not in self._in_training
-            ]
-            unfinished = attainable - sum(n in losses for n in going)
-            values = losses
-        return calls
-
-    def _screen_value(self, candidate: Candidate) -> float:
-        """What ranks screened candidates, lower first; without a score all are equal."""
-        if not self.plan.scored:
-            return 0.0
-        score = next(iter(candidate.scores.values()))
-        return -score if self.plan.higher_is_better else score
+        rungs = zip(self.plan.steps, self.plan.places, strict=True)
+        unfinished = self._proposals_left() + len(self._unscreened)
+        due = climbing(values, self._losses_at, unfinished, rungs)
+        return [_Call([n], step) for n, step in due if n not in self._in_training]
 
     def _losses_at(self, step: int) -> dict[int, float]:
         return {
@@ -304,6 +321,7 @@ class Driver:
                 seconds=result.seconds,
             )
         )
+        self._offer(self.candidates[number])
 
     def _trained(self, number: int, result: Trained) -> None:
         candidate = self.candidates[number]
@@ -349,32 +367,28 @@ class Driver:
         self.candidates[number] = candidate
         self.run.write(candidate)
         self.run.show(candidate)
-        if self._is_told(candidate):
+        if self.plan.is_told(candidate) or self._is_in_the_pool(number):
             token = self._tokens.pop(number, None)
             if token is not None:
-                self.controller.tell(token, self._value(candidate))
-            elif candidate.failed:
+                self.controller.tell(token, self.plan.value(candidate))
+            elif candidate.failed and not self._is_in_the_pool(number):
                 self.controller.tell_late_failure(self.run.trial(number))
             for duplicate in self._duplicates.pop(number, ()):
                 self._answer(duplicate, number)
         self._show(candidate)
 
+    def _is_in_the_pool(self, number: int) -> bool:
+        """Whether it was drawn for the pool and is not among those that open the search."""
+        return number < self.plan.pool and number not in (self._opening or ())
+
+    def _offer(self, candidate: Candidate) -> None:
+        """Let a controller that waits for losses know the scores meanwhile."""
+        if candidate.scores and not self.plan.scored:
+            self.controller.offer(self.run.trial(candidate.number), candidate.scores)
+
     def _show(self, candidate: Candidate) -> None:
         for watcher in self.watchers:
             watcher.update(candidate)
-
-    def _is_told(self, candidate: Candidate) -> bool:
-        """Whether there is something to tell the controller of a candidate."""
-        told = candidate.scores if self.plan.scored else candidate.rungs
-        return bool(told or candidate.failed)
-
-    def _value(self, candidate: Candidate) -> float | None:
-        """What the controller is told; None for a failure or while nothing is known."""
-        if candidate.failed or not self._is_told(candidate):
-            return None
-        return (
-            next(iter(candidate.scores.values())) if self.plan.scored else candidate.rungs[0].loss
-        )
 
 
 def _is_alive(candidate: Candidate) -> bool:
