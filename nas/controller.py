@@ -69,6 +69,10 @@ class Controller:
             f"space {space.name}: {MOST_REJECTIONS} proposals in a row were invalid: {reason}"
         )
 
+    def enqueue(self, answers: Mapping[str, Any]) -> None:
+        """Decide the next proposal, as far as the answers go."""
+        self._study.enqueue_trial(dict(answers))
+
     def tell(self, token: int, value: Told) -> None:
         """What came of a proposal; None when it failed."""
         if value is None:
@@ -94,5 +98,5 @@ class Controller:
 
     def _ask_again(self, trial: FrozenTrial) -> int:
         """The same decisions as a proposal of the sampler's own; returns its token."""
-        self._study.enqueue_trial(trial.params)
+        self.enqueue(trial.params)
         return self._study.ask(fixed_distributions=trial.distributions).number

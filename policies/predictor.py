@@ -168,11 +168,9 @@ class Predictor:
 
     def _encoded(self, paths: Sequence[Path]) -> tuple[Array, Array]:
         """Features `[paths, F]` and scores `[paths, S]`, of which a row has about length 1."""
-        self.encode([*paths, *self.offered])  # all columns are there from now on
-        x = self.encode(paths)
+        x, known = np.split(self.encode([*paths, *self.offered]), [len(paths)])
         if not self.offered:
             return x, np.zeros((len(paths), 0))
-        known = self.encode(list(self.offered))
         columns = zip(*self.offered.values(), strict=True)
         scores = np.stack([normal_scores(column) for column in columns], axis=1)
         ridge = known.T @ known + np.eye(known.shape[1])

@@ -57,19 +57,20 @@ def test_a_killed_serial_driver_goes_on_to_exactly_its_budget(tmp_path: Path, do
     assert_complete(run)
 
 
-@pytest.mark.parametrize("done", [5, 14])
-def test_a_driver_killed_in_its_warm_start_draws_the_same_pool_no_further(
-    tmp_path: Path, done: int
+def test_a_killed_warm_start_keeps_its_pool_and_goes_on_to_exactly_its_budget(
+    tmp_path: Path,
 ) -> None:
     """Killed while it scores the pool, and while it trains what comes after it."""
     run = tmp_path / "run"
     pool = ["--warm-start", "toys:FirstWeight", "--pool", 12, "--set", "warm_start.best=4"]
     search = command(run, "serial", *pool, "--candidates", 10)
-    process = start(*search, NAS_TOY_SECONDS="0.1")
-    wait_for(process, lambda: len(results(run)) >= done)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    before = results(run)
+    before = []
+    for done in (5, 14):
+        process = start(*search, NAS_TOY_SECONDS="0.1")
+        wait_for(process, lambda done=done: len(results(run)) >= done)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        before += results(run)
     ended = nas(*search)
     assert ended.returncode == 0, ended.stderr
     records = results(run)
