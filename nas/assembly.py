@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.config import SearchConfig
 from nas.controller import Controller
-from nas.controllers import MULTI_OBJECTIVE
+from nas.controllers import MULTI_OBJECTIVE, warmed
 from nas.errors import BadInput
 from nas.execution.executor import Executor, Resources
 from nas.execution.serial import SerialExecutor
@@ -93,15 +93,18 @@ def controller_of(
     policy file that the controller can make nothing of.
     """
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
-    sampler = create_controller(config.controller.name, rng, config.controller.options)
+    name, options = config.controller.name, config.controller.options
+    if config.warm_start:
+        options = warmed(name, options, config.warm_start.best)
+    sampler = create_controller(name, rng, options)
     objectives = max(1, len(plan.objectives))
     if objectives > 1 and isinstance(sampler, PathSampler):
         raise BadInput(
-            f'controller "{config.controller.name}" follows one objective, not {objectives}: '
+            f'controller "{name}" follows one objective, not {objectives}: '
             f"{', '.join(MULTI_OBJECTIVE)} follow several"
         )
     if config.policy is not None:
-        trained = policy_of(sampler, config.controller.name)
+        trained = policy_of(sampler, name)
         if policy is not None and policy.exists():
             load_policy(trained, policy)
     return Controller(sampler, plan.scored and plan.higher_is_better, objectives)

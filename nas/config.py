@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -240,7 +240,7 @@ def _keys_beside(location: Sequence[str | int]) -> list[str]:
     section: Any = SearchConfig
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
-        section = Size if annotation == (Size | None) else annotation
+        section, *_ = get_args(annotation) or (annotation,)  # of one that may be left out
     return sorted(section.model_fields)
 
 

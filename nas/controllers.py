@@ -1,7 +1,8 @@
 """The controllers by name: each makes an Optuna sampler from a random generator."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
@@ -86,6 +87,13 @@ def policy_gradient(
     if start:
         load_policy(policy, Path(start))
     return PathSampler(policy, seed=_seed(rng))
+
+
+def warmed(name: str, options: Mapping[str, Any], best: int) -> dict[str, Any]:
+    """The options of a controller whose first proposals are `best` warm ones: they are its first
+    population, where it has one, and nothing random need fill it up."""
+    population = {"population": max(best, 5)} if name in ("evolution", "nsga-ii") else {}
+    return {**population, **options}
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from optuna.trial import FrozenTrial
@@ -21,7 +21,8 @@ from nas.execution.executor import (
 from nas.halving import climbing, promoted
 from nas.jobs.job import Job, Screened
 from nas.plan import Plan
-from nas.record import Candidate, Rung
+from nas.record import Candidate
+from nas.results import with_failure, with_results_of, with_screening, with_training
 from nas.run import Run
 from nas.signals import Stop
 from nas.training import Trained
@@ -87,7 +88,9 @@ class Driver:
         while True:
             if stop.signal_number is None:
                 self._fill()
-            if not self._in_flight and (stop.signal_number is not None or not self._work_is_left()):
+            if not self._in_flight:
+                if stop.signal_number is None and self._work_is_left():
+                    continue  # the last proposals were answered at once, and promote others
                 break
             for handle, outcome in self._wait():
                 self._take(self._in_flight.pop(handle), outcome)
@@ -107,15 +110,17 @@ class Driver:
             self._take_up(trial)
         self._open()
         for trial in trials[self.plan.pool :]:
-            self._introduce(self._take_up(trial))
+            self._take_up(trial)
 
-    def _take_up(self, trial: FrozenTrial) -> Candidate:
+    def _take_up(self, trial: FrozenTrial) -> None:
         """A candidate of the record, which is evaluated again if it has no result."""
         number, result = trial.number, self.run.result(trial)
         candidate = result or Candidate(
             number, Architecture.from_json(trial.user_attrs["architecture"])
         )
         self.candidates[number] = candidate
+        if self._opening is not None:
+            self._introduce(candidate)
         if result is not None:
             self._originals.setdefault(candidate.digest, number)
             self._offer(result)
@@ -123,10 +128,9 @@ class Driver:
         elif self._is_new(candidate):
             self._unscreened.add(number)
             self._again.append(_Call([number]))
-        return self.candidates[number]
 
     def _introduce(self, candidate: Candidate) -> None:
-        """Let the controller know a candidate that it has not proposed, or has forgotten."""
+        """Let the controller know a candidate of the pool or the record."""
         known = self.plan.is_told(candidate)
         trial = self.run.trial(candidate.number)
         token = self.controller.remember(trial, self.plan.value(candidate), known)
@@ -312,54 +316,20 @@ class Driver:
     # -- results ------------------------------------------------------------------------------
 
     def _screened(self, number: int, result: Screened) -> None:
-        self._record(
-            replace(
-                self.candidates[number],
-                parameters=result.parameters,
-                flops=result.flops,
-                scores=result.scores,
-                seconds=result.seconds,
-            )
-        )
+        self._record(with_screening(self.candidates[number], result))
         self._offer(self.candidates[number])
 
     def _trained(self, number: int, result: Trained) -> None:
-        candidate = self.candidates[number]
         name = self.run.write_checkpoint(number, result.step, result.checkpoint)
-        rung = Rung(
-            step=result.step,
-            loss=result.validation.loss,
-            metric=result.validation.metric,
-            train_loss=result.train_loss,
-            seconds=result.seconds,
-            checkpoint=name,
-        )
-        self._record(
-            replace(
-                candidate,
-                rungs=(*candidate.rungs, rung),
-                seconds=candidate.seconds + result.seconds,
-            )
-        )
+        self._record(with_training(self.candidates[number], result, name))
 
     def _fail(self, number: int, reason: str, seconds: float = 0.0) -> None:
-        candidate = self.candidates[number]
-        self._record(replace(candidate, failed=reason, seconds=candidate.seconds + seconds))
+        self._record(with_failure(self.candidates[number], reason, seconds))
 
     def _answer(self, number: int, original: int) -> None:
         """Give a duplicate what is known of the original."""
-        known = self.candidates[original]
-        self._record(
-            replace(
-                self.candidates[number],
-                parameters=known.parameters,
-                flops=known.flops,
-                scores=known.scores,
-                failed=known.failed,
-                rungs=() if self.plan.scored else known.rungs[:1],
-                duplicate_of=original,
-            )
-        )
+        known, candidate = self.candidates[original], self.candidates[number]
+        self._record(with_results_of(known, candidate, with_rung=not self.plan.scored))
 
     def _record(self, candidate: Candidate) -> None:
         """Keep a result, then let the controller, its duplicates and the watchers know."""

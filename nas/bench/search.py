@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 
 from nas.bench.tables import Table
 from nas.controller import Controller
+from nas.controllers import warmed
 from nas.driver import REDRAWS
 from nas.errors import BadInput
 from nas.registry import create_controller
@@ -106,10 +107,8 @@ def _proposals(
     if not name.startswith("warm-"):
         return of_sampler(create_controller(name, rng, options), table, rng)
     inner = name.removeprefix("warm-")
-    if inner == "evolution":
-        options = {"population": warm.best, **options}
     pool = warm.choose(table, rng)
-    sampler = create_controller(inner, rng, options)
+    sampler = create_controller(inner, rng, warmed(inner, options, warm.best))
     if not isinstance(sampler, PathSampler):
         return _warm_study(Controller(sampler, maximise=True), table, pool[: warm.best])
     if isinstance(sampler.policy, UsesScores):

@@ -28,6 +28,25 @@ def test_a_wrong_setting_is_named(setting: str, message: str) -> None:
     assert message in str(error.value)
 
 
+def test_an_unknown_key_of_a_section_that_may_be_left_out_is_named() -> None:
+    with pytest.raises(
+        BadInput, match=r"warm_start\.size: unknown key; there are best, pool, score"
+    ):
+        search_config(None, ["warm_start.score=synflow", "warm_start.size=3"], {})
+
+
+def test_what_is_told_and_ranks_is_scored() -> None:
+    """The score of a warm start comes first, alone unless others are named; latency is added."""
+    warm = {"warm_start.score": "synflow"}
+    assert search_config(None, [], warm).scores == ("synflow",)
+    assert search_config(None, ['scores=["fisher"]'], warm).scores == ("synflow", "fisher")
+    several = search_config(None, [], {"objectives": ("loss", "latency")})
+    assert several.scores == (*SearchConfig().scores, "latency")
+    assert SearchConfig().told == ()
+    assert search_config(None, [], warm).told == search_config(None, ["scores=[]"], {}).told
+    assert several.told == ("loss", "latency")
+
+
 def test_options_may_be_set_without_repeating_the_default_name() -> None:
     config = search_config(None, ["space.budgets=[7]", "controller.population=9"], {})
     assert (config.space.name, config.space.options) == ("rnn-cell", {"budgets": [7]})

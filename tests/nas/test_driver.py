@@ -1,6 +1,7 @@
 """The driver keeps a result before anybody hears of it."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -14,6 +15,8 @@ from nas.record import Candidate
 from nas.run import Run
 from nas.signals import Stop
 from nas.training import TrainingSettings
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions
 from search_spaces.space import ModelSize
 from tests.toys import FirstWeight, Perceptrons, Quadrants
 
@@ -94,3 +97,19 @@ def test_a_finished_run_evaluates_nothing_again(tmp_path: Path, monkeypatch) -> 
     with Run.open(tmp_path / "run", {}) as run:
         monkeypatch.setattr(nas.driver.Driver, "_submit", None)
         assert search(run).candidates == before
+
+
+class Twins(Perceptrons):
+    """Two architectures, each of them proposed again and again."""
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        return Architecture(self.name, (decisions.choose("width", (4, 8)),))
+
+
+def test_survivors_train_although_the_last_proposals_are_all_known(tmp_path: Path) -> None:
+    with Run.open(tmp_path / "run", {}) as run:
+        controller = Controller(optuna.samplers.RandomSampler(seed=0), maximise=True)
+        job, plan = replace(JOB, space=Twins()), replace(PLAN, candidates=12, batch=1)
+        driver = Driver(run, controller, job, SerialExecutor(), plan)
+        driver.search(Stop(60, evaluating_here=True))
+        assert sum(bool(c.rungs) for c in driver.candidates.values()) == 2
