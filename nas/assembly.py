@@ -59,7 +59,7 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
         places = halved(config.survivors, training.rungs, training.reduction)
     if len(config.told) > 1:  # nobody is last who is on the Pareto front
         steps, places = (training.steps,), (config.candidates,)
-    warm = config.warm_start
+    warm, rank_all = config.warm_start, config.ranking == "rank-sum"
     return Plan(
         candidates=config.candidates,
         steps=steps,
@@ -67,6 +67,7 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
         batch=config.execution.batch,
         scored=not config.told,
         higher_is_better=job.higher_is_better,
+        rank_sum={s.name: s.higher_is_better for s in job.scores} if rank_all else {},
         objectives=config.told,
         pool=warm.pool if warm else 0,
         opening=warm.best if warm else 0,

@@ -103,6 +103,8 @@ class SearchConfig(Section):
         the first rung), `parameters`, `flops`, `latency` (seconds, of the score of that name). Not
         given, it is told the first training-free score, or the loss where there is no score or
         there is a warm start. With several there is one rung, in which all candidates train.
+    ranking: who survives, or opens a warm search: the best by the `first` score, or by the
+        `rank-sum`: the sum of their ranks by all scores. A controller is told the first score.
     policy: file that a policy gradient begins with where it exists, and is written to at the end.
     """
 
@@ -110,6 +112,7 @@ class SearchConfig(Section):
     controller: Named = Named(name="random")
     scores: tuple[str, ...] = ("gradient-norm", "hidden-covariance")
     task: Named = Named(name="python-text")
+    ranking: Literal["first", "rank-sum"] = "first"
     objectives: tuple[Objective, ...] = ()
     warm_start: WarmStart | None = None
     policy: Path | None = None
@@ -167,7 +170,9 @@ class SearchConfig(Section):
     def identity(self) -> dict[str, Any]:
         """What must stay the same when a run goes on, flat, by the names one sets it with."""
         kept = {"space", "scores", "task", "screen", "model", "training", "seed"}
-        kept |= {name for name in ("objectives", "warm_start") if getattr(self, name)}
+        default = SearchConfig.model_fields
+        later = ("ranking", "objectives", "warm_start")  # runs of before know nothing of them
+        kept |= {name for name in later if getattr(self, name) != default[name].default}
         return _flat(self.model_dump(mode="json", include=kept))
 
 

@@ -1,7 +1,7 @@
 """The loop of every job: propose, screen without training, train the survivors in rungs, record."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -147,11 +147,13 @@ class Driver:
             return
         if any(number < pool for number in self._unscreened):
             return
-        ranks = {
-            n: self.plan.score_rank(candidate)
-            for n, candidate in self.candidates.items()
-            if n < pool and candidate.scores and candidate.duplicate_of is None
-        }
+        ranks = self.plan.ranks(
+            {
+                n: candidate
+                for n, candidate in self.candidates.items()
+                if n < pool and candidate.scores and candidate.duplicate_of is None
+            }
+        )
         self._opening = promoted(ranks, 0, self.plan.opening)
         closed = ranks.keys() - set(self._opening)
         self._originals = {d: n for d, n in self._originals.items() if n not in closed}
@@ -227,19 +229,27 @@ class Driver:
 
     def _promotions(self) -> list[_Call]:
         """Training calls for those that are sure of a place in a rung and not yet there."""
-        if self._opening is None:
-            return []
-        values = {
-            n: self.plan.score_rank(candidate) if self.plan.scored else 0.0
-            for n, candidate in self.candidates.items()
-            if candidate.parameters is not None
-            and _is_alive(candidate)
-            and (n >= self.plan.pool or n in self._opening)
-        }
-        rungs = zip(self.plan.steps, self.plan.places, strict=True)
         unfinished = self._proposals_left() + len(self._unscreened)
+        if self._opening is None or (unfinished and self.plan.scored and self.plan.rank_sum):
+            return []  # a newcomer may turn the order of two sums of ranks about
+        values = {n: v for n, v in self._ranks().items() if _is_alive(self.candidates[n])}
+        rungs = zip(self.plan.steps, self.plan.places, strict=True)
         due = climbing(values, self._losses_at, unfinished, rungs)
         return [_Call([n], step) for n, step in due if n not in self._in_training]
+
+    def _ranks(self) -> Mapping[int, float]:
+        """What ranks those that may train, lower first; equal for all who wait for losses.
+
+        Those that failed in training keep theirs, or the others' would depend on when they failed.
+        """
+        ranked = {
+            n: candidate
+            for n, candidate in self.candidates.items()
+            if candidate.parameters is not None
+            and candidate.duplicate_of is None
+            and not self._is_in_the_pool(n)
+        }
+        return self.plan.ranks(ranked) if self.plan.scored else dict.fromkeys(ranked, 0.0)
 
     def _losses_at(self, step: int) -> dict[int, float]:
         return {

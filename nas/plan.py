@@ -1,10 +1,12 @@
 """How much a search does, and what its controller is told of a candidate."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nas.controller import Told
 from nas.execution.executor import Resources
 from nas.objectives import named_objectives
+from nas.ranking import guiding_values, rank_sums
 from nas.record import Candidate
 
 
@@ -18,6 +20,8 @@ class Plan:
     batch: candidates screened by one call; one where the controller waits for losses.
     scored: the controller is told the first training-free score; else the objectives.
     higher_is_better: of that score.
+    rank_sum: scores whose ranks are added to rank candidates, with whether higher is better;
+        none: the first score ranks them.
     objectives: names of `nas.objectives.OBJECTIVES`, known after the first rung.
     pool: candidates drawn at random and screened before anything else; they have the first numbers.
     opening: how many of them, the best by the first score, are the controller's first proposals.
@@ -31,6 +35,7 @@ class Plan:
     batch: int = 4
     scored: bool = True
     higher_is_better: bool = True
+    rank_sum: Mapping[str, bool] = field(default_factory=dict)
     objectives: tuple[str, ...] = ("loss",)
     pool: int = 0
     opening: int = 0
@@ -56,7 +61,11 @@ class Plan:
         first, *others = named_objectives(candidate, self.objectives).values()
         return (first, *others) if others else first
 
-    def score_rank(self, candidate: Candidate) -> float:
+    def ranks(self, candidates: Mapping[int, Candidate]) -> Mapping[int, float]:
         """What ranks screened candidates, lower first."""
-        score = next(iter(candidate.scores.values()))
-        return -score if self.higher_is_better else score
+        if self.rank_sum:
+            return rank_sums(
+                {n: guiding_values(c.scores, self.rank_sum) for n, c in candidates.items()}
+            )
+        sign = -1 if self.higher_is_better else 1
+        return {n: sign * next(iter(c.scores.values())) for n, c in candidates.items()}

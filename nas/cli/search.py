@@ -18,6 +18,10 @@ def search(
         list[str] | None,
         Option(help="Training-free score; repeat for more; the first guides; none trains all."),
     ] = None,
+    ranking: Annotated[
+        str | None,
+        Option(help="Who is best: by the first score, or by the rank-sum of all scores."),
+    ] = None,
     warm_start: Annotated[
         str | None,
         Option(
@@ -100,6 +104,7 @@ def search(
         "space.name": space,
         "controller.name": controller,
         "scores": scores,
+        "ranking": ranking,
         "warm_start.score": warm_start,
         "warm_start.pool": pool,
         "objectives": None if objectives is None else tuple(objectives.split(",")),

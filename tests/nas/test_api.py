@@ -61,6 +61,21 @@ def test_the_controller_hears_of_the_best_of_the_pool_first_and_of_no_other(
     assert set(heard) - best <= {None}  # what was drawn for the pool once more
 
 
+def test_a_pool_can_be_ranked_by_all_scores(tmp_path: Path) -> None:
+    scores = (*TOY["scores"], "parameters")
+    settings = {"warm_start": warm(), "scores": scores, "ranking": "rank-sum", "candidates": 3}
+    run = searched(tmp_path / "run", **settings)
+    drawn = [c for c in run.candidates if c.duplicate_of is None]
+
+    def places(candidate: Candidate) -> int:
+        return sum(c.scores[name] > candidate.scores[name] for c in drawn for name in c.scores)
+
+    best = sorted(drawn, key=lambda c: (places(c), c.number))[:3]
+    assert {c.number for c in run.candidates if c.rungs} == {c.number for c in best}
+    with pytest.raises(BadInput, match='ranking was "rank-sum"'):
+        searched(tmp_path / "run", **{**settings, "ranking": "first"})
+
+
 def test_a_run_that_is_extended_keeps_its_pool(tmp_path: Path) -> None:
     first = searched(tmp_path / "run", warm_start=warm(), candidates=4)
     longer = searched(tmp_path / "run", warm_start=warm(), candidates=8)
