@@ -1,6 +1,7 @@
 """Predictor: what was learnt of finished candidates ranks a pool of new ones."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -87,8 +88,9 @@ class Predictor:
             self._spend(path)
 
     def offer(self, path: Path, scores: Sequence[float]) -> None:
-        """Training-free scores of a candidate, always as many, higher is better."""
-        self.offered[_open(path)] = tuple(scores)
+        """Training-free scores of a candidate; not taken when they are not as many as before."""
+        if all(len(others) == len(scores) for others in islice(self.offered.values(), 1)):
+            self.offered[_open(path)] = tuple(scores)
 
     def _begin(self) -> None:
         """Pick what to propose next; no answers leave all of them to chance."""
@@ -142,7 +144,10 @@ class Predictor:
 
     def _remembered(self, history: Iterable[tuple[Path, float | None]]) -> dict[Path, float]:
         """The rewards to fit; what failed has the lowest of them."""
-        latest = dict(history)
+        latest: dict[Path, float | None] = {}
+        for path, reward in history:
+            latest.pop(path, None)  # what comes again is among the latest
+            latest[path] = reward
         lowest = min((reward for reward in latest.values() if reward is not None), default=0.0)
         rewards = {p: lowest if r is None else r for p, r in latest.items()}
         if len(rewards) <= self.memory:

@@ -160,8 +160,7 @@ def test_controllers_beat_random_on_nas_bench_201(data_folder, name: str) -> Non
     assert ours[-1] < random[-1] - 0.1
 
 
-def test_a_warm_start_finds_with_12_models_what_random_finds_with_200(data_folder) -> None:
+@pytest.mark.parametrize("name", ["warm-evolution", "warm-predictor"])
+def test_a_warm_start_finds_with_12_models_what_random_finds_with_200(data_folder, name) -> None:
     known = read_table(data_folder / "nas" / "nb201")
-    assert (
-        mean_curve("warm-evolution", known, 12, 60)[-1] <= mean_curve("random", known, 200, 60)[-1]
-    )
+    assert mean_curve(name, known, 12, 60)[-1] <= mean_curve("random", known, 200, 60)[-1]
