@@ -1,6 +1,7 @@
-"""Paths of decisions and their results as numbers that a predictor fits."""
+"""Decisions and their results as numbers that a predictor fits."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,26 +11,43 @@ from policies.path_sampler import Path
 Array = NDArray[np.float64]
 
 
+class Answer(NamedTuple):
+    """A decision as a tuple, which is hashed several times as quickly."""
+
+    name: str
+    taken: int
+    options: int
+
+
+Answers = tuple[Answer, ...]
+
+
+def answers_of(path: Path) -> Answers:
+    """The decisions of a path that somebody was asked for."""
+    return tuple(Answer(d.name, d.index, d.options) for d in path if d.options > 1)
+
+
 class Encoding:
     """One column of 0 and 1 for each answer that was ever seen; new answers add columns."""
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, int], int] = {}
-        self._seen: dict[Path, list[int]] = {}
+        self._seen: dict[Answers, list[int]] = {}
 
-    def __call__(self, paths: Sequence[Path]) -> Array:
-        """The paths as rows, `[paths, columns]`."""
-        rows = [self._answers(path) for path in paths]
+    def __call__(self, records: Sequence[Answers]) -> Array:
+        """The records as rows, `[records, columns]`."""
+        rows = [self._row(record) for record in records]
         x = np.zeros((len(rows), len(self._columns)))
         for one, row in zip(x, rows, strict=True):
             one[row] = 1
         return x
 
-    def _answers(self, path: Path) -> list[int]:
-        if path not in self._seen:
+    def _row(self, record: Answers) -> list[int]:
+        if record not in self._seen:
             columns = self._columns
-            self._seen[path] = [columns.setdefault((d.name, d.index), len(columns)) for d in path]
-        return self._seen[path]
+            row = [columns.setdefault((name, taken), len(columns)) for name, taken, _ in record]
+            self._seen[record] = row
+        return self._seen[record]
 
 
 def normal_scores(values: Sequence[float]) -> Array:

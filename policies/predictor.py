@@ -5,9 +5,9 @@ from itertools import islice
 
 import numpy as np
 
-from policies.encoding import Array, Encoding, normal_scores
+from policies.encoding import Answer, Answers, Array, Encoding, answers_of, normal_scores
 from policies.gaussian_process import GaussianProcess
-from policies.path_sampler import Decision, Path
+from policies.path_sampler import Path
 
 BOLDNESS = (0.2, 1.0)  # share of the uncertainty with which a proposal is drawn
 
@@ -57,13 +57,13 @@ class Predictor:
         self.rng = rng
         self.startup, self.parents, self.pool = startup, parents, pool
         self.considered, self.memory = considered, memory
-        self.history: list[tuple[Path, float | None]] = []
-        self.offered: dict[Path, tuple[float, ...]] = {}
+        self.history: list[tuple[Answers, float | None]] = []
+        self.offered: dict[Answers, tuple[float, ...]] = {}
         self.encode = Encoding()
         self.process = GaussianProcess()
         self._seed = int(rng.integers(2**31))  # pools come from it, so that a record gives them
-        self._flying: dict[Path, None] = {}
-        self._asked: Path = ()
+        self._flying: dict[Answers, None] = {}
+        self._asked: Answers = ()
         self._answers: dict[str, int] = {}
         self._fitted = self._kernel_of = 0
         self._considered: list[dict[str, int]] = []
@@ -75,22 +75,22 @@ class Predictor:
         index = self._answers.get(name)
         if index is None or index >= options:
             index = int(self.rng.integers(options))
-        self._asked = (*self._asked, Decision(name, index, options))
+        self._asked = (*self._asked, Answer(name, index, options))
         return index
 
     def learn(self, path: Path, reward: float | None) -> None:
-        path = _open(path)
-        if path:
-            self.history.append((path, reward))
-            self._flying.pop(path, None)
-            if path == self._asked:
+        record = answers_of(path)
+        if record:
+            self.history.append((record, reward))
+            self._flying.pop(record, None)
+            if record == self._asked:
                 self._asked = ()
-            self._spend(path)
+            self._spend(record)
 
     def offer(self, path: Path, scores: Sequence[float]) -> None:
         """Training-free scores of a candidate; not taken when they are not as many as before."""
         if all(len(others) == len(scores) for others in islice(self.offered.values(), 1)):
-            self.offered[_open(path)] = tuple(scores)
+            self.offered[answers_of(path)] = tuple(scores)
 
     def _begin(self) -> None:
         """Pick what to propose next; no answers leave all of them to chance."""
@@ -108,11 +108,14 @@ class Predictor:
         if np.isfinite(drawn).any():
             self._answers = self._considered[int(drawn.argmax())]
 
-    def _spend(self, path: Path) -> None:
-        """Leave out those of the considered whose answers may lead to this path."""
-        for i, answers in enumerate(self._considered):
-            kept = (d for d in path if answers.get(d.name, d.options) < d.options)
-            if all(answers[d.name] == d.index for d in kept):
+    def _spend(self, record: Answers) -> None:
+        """Leave out those of the considered whose answers may lead to this record."""
+        for i, considered in enumerate(self._considered):
+            for name, taken, options in record:
+                index = considered.get(name, options)
+                if index < options and index != taken:
+                    break
+            else:
                 self._means[i] = -np.inf
 
     def _fit(self, fitted: int) -> None:
@@ -131,34 +134,34 @@ class Predictor:
         self.process.fit(x[:known], s[:known], y)
         means = self.process.mean(x[known:], s[known:])
         best = np.argsort(-means, kind="stable")[: self.considered]
-        self._considered = [{d.name: d.index for d in pool[i]} for i in best]
+        self._considered = [{name: taken for name, taken, _ in pool[i]} for i in best]
         self._means = means[best]
         self._deviations = self.process.deviations(x[known:][best], s[known:][best])
-        for path in [*(path for path, _ in self.history[fitted:]), *flying]:
-            self._spend(path)
+        for record in [*(record for record, _ in self.history[fitted:]), *flying]:
+            self._spend(record)
 
-    def _choose_kernel(self, history: Sequence[tuple[Path, float | None]]) -> None:
+    def _choose_kernel(self, history: Sequence[tuple[Answers, float | None]]) -> None:
         rewards = self._remembered(history)
         x, s = self._encoded(list(rewards))
         self.process.choose_kernel(x, s, normal_scores(list(rewards.values())))
 
-    def _remembered(self, history: Iterable[tuple[Path, float | None]]) -> dict[Path, float]:
+    def _remembered(self, history: Iterable[tuple[Answers, float | None]]) -> dict[Answers, float]:
         """The rewards to fit; what failed has the lowest of them."""
-        latest: dict[Path, float | None] = {}
-        for path, reward in history:
-            latest.pop(path, None)  # what comes again is among the latest
-            latest[path] = reward
+        latest: dict[Answers, float | None] = {}
+        for record, reward in history:
+            latest.pop(record, None)  # what comes again is among the latest
+            latest[record] = reward
         lowest = min((reward for reward in latest.values() if reward is not None), default=0.0)
-        rewards = {p: lowest if r is None else r for p, r in latest.items()}
+        rewards = {a: lowest if r is None else r for a, r in latest.items()}
         if len(rewards) <= self.memory:
             return rewards
         half = self.memory // 2
-        best = sorted(rewards, key=lambda path: -rewards[path])[:half]
-        return {path: rewards[path] for path in dict.fromkeys([*best, *list(rewards)[-half:]])}
+        best = sorted(rewards, key=lambda record: -rewards[record])[:half]
+        return {kept: rewards[kept] for kept in dict.fromkeys([*best, *list(rewards)[-half:]])}
 
-    def _pool(self, rewards: dict[Path, float], rng: np.random.Generator) -> list[Path]:
+    def _pool(self, rewards: dict[Answers, float], rng: np.random.Generator) -> list[Answers]:
         """New candidates: those offered, children of the best, random ones of known shapes."""
-        parents = sorted(rewards, key=lambda path: -rewards[path])[: self.parents]
+        parents = sorted(rewards, key=lambda record: -rewards[record])[: self.parents]
         pool = dict.fromkeys(self.offered)
         for _ in range(self.pool):
             parent = parents[rng.integers(len(parents))]
@@ -168,21 +171,21 @@ class Predictor:
         for _ in range(self.pool // 3):
             shape = shapes[rng.integers(len(shapes))]
             pool[_redrawn(shape, range(len(shape)), rng)] = None
-        finished = {path for path, _ in self.history[: self._fitted]}
-        return [path for path in pool if path not in finished]
+        finished = {record for record, _ in self.history[: self._fitted]}
+        return [record for record in pool if record not in finished]
 
-    def _encoded(self, paths: Sequence[Path]) -> tuple[Array, Array]:
-        """Features `[paths, F]` and scores `[paths, S]`, of which a row has about length 1."""
-        x, known = np.split(self.encode([*paths, *self.offered]), [len(paths)])
+    def _encoded(self, records: Sequence[Answers]) -> tuple[Array, Array]:
+        """Features `[records, F]` and scores `[records, S]`, of which a row has about length 1."""
+        x, known = np.split(self.encode([*records, *self.offered]), [len(records)])
         if not self.offered:
-            return x, np.zeros((len(paths), 0))
+            return x, np.zeros((len(records), 0))
         columns = zip(*self.offered.values(), strict=True)
         scores = np.stack([normal_scores(column) for column in columns], axis=1)
         ridge = known.T @ known + np.eye(known.shape[1])
         guessed = x @ np.linalg.solve(ridge, known.T @ scores)
-        rows = {path: row for path, row in zip(self.offered, scores, strict=True)}
-        for i, path in enumerate(paths):
-            guessed[i] = rows.get(path, guessed[i])
+        rows = dict(zip(self.offered, scores, strict=True))
+        for i, record in enumerate(records):
+            guessed[i] = rows.get(record, guessed[i])
         return x, guessed / scores.shape[1] ** 0.5
 
 
@@ -192,15 +195,10 @@ def _fitted_of(results: int) -> int:
     return results - results % step
 
 
-def _redrawn(path: Path, changed: Iterable[int], rng: np.random.Generator) -> Path:
-    """The path with some of its answers drawn anew."""
-    new = list(path)
-    for i in changed:
-        name, options = new[i].name, new[i].options
-        new[i] = Decision(name, int(rng.integers(options)), options)
+def _redrawn(record: Answers, changed: Iterable[int], rng: np.random.Generator) -> Answers:
+    """The record with some of its answers drawn anew."""
+    new, places = list(record), list(changed)
+    drawn = rng.integers([record[i].options for i in places]).tolist()
+    for i, taken in zip(places, drawn, strict=True):
+        new[i] = Answer(new[i].name, taken, new[i].options)
     return tuple(new)
-
-
-def _open(path: Path) -> Path:
-    """The decisions that somebody is asked for."""
-    return tuple(decision for decision in path if decision.options > 1)
