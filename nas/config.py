@@ -130,18 +130,14 @@ class SearchConfig(Section):
     @classmethod
     def _scores_that_are_needed(cls, data: Any) -> Any:
         """The score of a warm start comes first; latency is scored where it is an objective."""
-        if not isinstance(data, dict):
-            return data
-        warm, scores = (
-            data.get("warm_start"),
-            data.get("scores", cls.model_fields["scores"].default),
-        )
-        needed = list(scores) if "scores" in data or not warm else []
-        if isinstance(warm, dict) and isinstance(warm.get("score"), str):
-            needed = [warm["score"], *(name for name in needed if name != warm["score"])]
-        if "latency" in (data.get("objectives") or ()) and "latency" not in needed:
-            needed.append("latency")
-        return {**data, "scores": needed} if needed != list(scores) else data
+        warm, objectives = data.get("warm_start"), data.get("objectives")
+        given = data.get("scores", [] if warm else cls.model_fields["scores"].default)
+        if not isinstance(given, list | tuple):
+            return data  # an error of its own
+        first = [warm["score"]] if isinstance(warm, dict) and "score" in warm else []
+        timed = isinstance(objectives, list | tuple) and "latency" in objectives
+        scores = [*first, *given, *(["latency"] if timed else [])]
+        return {**data, "scores": list(dict.fromkeys(scores))}
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> "SearchConfig":

@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import BadInput
 from policies.path_sampler import PathSampler
@@ -57,7 +57,7 @@ class Controller:
         """
         reason = ""
         for _ in range(MOST_REJECTIONS):
-            trial = self._study.ask()
+            trial = self._ask()
             try:
                 architecture = space.decide(from_trial(trial))
             except InvalidArchitecture as error:
@@ -99,4 +99,9 @@ class Controller:
     def _ask_again(self, trial: FrozenTrial) -> int:
         """The same decisions as a proposal of the sampler's own; returns its token."""
         self.enqueue(trial.params)
-        return self._study.ask(fixed_distributions=trial.distributions).number
+        return self._ask(trial.distributions).number
+
+    def _ask(self, distributions: Mapping[str, BaseDistribution] | None = None) -> Trial:
+        trial = self._study.ask(fixed_distributions=dict(distributions or {}))
+        _ = trial.relative_params  # Optuna's NSGA-II counts no candidate that it was not asked for
+        return trial

@@ -25,11 +25,13 @@ def search(
     warm_start: Annotated[
         str | None,
         Option(
-            help="Score by which the best of a random --pool open the search: they train first, "
-            "and the controller goes on from their losses."
+            help="Score by which the 10 best (warm_start.best) of a random --pool open the search: "
+            "they train first, and the controller goes on from their losses."
         ),
     ] = None,
-    pool: Annotated[int | None, Option(help="For --warm-start: architectures to score.")] = None,
+    pool: Annotated[
+        int | None, Option(help="For --warm-start: architectures to score, 1000 if not given.")
+    ] = None,
     objectives: Annotated[
         str | None,
         Option(
