@@ -58,6 +58,7 @@ def front(summary: RunSummary) -> Figure:
                 f" #{c.number}", tuple(named_objectives(c, (name, loss)).values()), fontsize=7
             )
         axes.legend(frameon=False, fontsize=8)
+        axes.locator_params(axis="x", nbins=4)
         _labels(axes, "latency, seconds" if name == "latency" else name, "validation loss")
     return figure
 
