@@ -20,10 +20,12 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "controllers": {
         "random": "nas.controllers:random",
         "tpe": "nas.controllers:tpe",
+        "nsga-ii": "nas.controllers:nsga_ii",
         "evolution": "nas.controllers:evolution",
         "local-search": "nas.controllers:local_search",
         "mcts": "nas.controllers:mcts",
         "policy-gradient": "nas.controllers:policy_gradient",
+        "predictor": "nas.controllers:predictor",
     },
     "scores": {
         "gradient-norm": "nas.scores.gradient_norm:GradientNorm",

@@ -14,13 +14,14 @@ from compress.masks import PrunedAway, refuse_empty_layers, sparsity
 from compress.saliency import METHODS, Evidence
 from compress.targets import is_recurrent, parameters_of, targets_of
 from nas.assembly import executor_of
-from nas.driver import Driver, Plan, Watcher
+from nas.driver import Driver, Watcher
 from nas.errors import BadInput, Interrupted, NasError
 from nas.execution.executor import Done, Executor, Resources
 from nas.export import load_model, write_weights
 from nas.files import write_atomically
 from nas.grid import Grid
 from nas.jobs.sweep import Base, Pruning, PruningGrid, SweepJob, base_of
+from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import Candidate
 from nas.report.sweep import SweepSummary, row_of, write_sweep_report
