@@ -29,7 +29,10 @@ def test_a_proposal_is_kept_whole_and_a_result_is_read_again(tmp_path: Path) -> 
     with Run.open(folder, IDENTITY) as run:
         candidate = run.add(proposal)
         assert run.result(run.trial(0)) is None
-        full = Candidate(0, candidate.architecture, 3, 4, {"s": 1.0}, None, None, (rung,), 2.0)
+        scores, measures = {"s": 1.0}, {"milliseconds": 5.0}
+        full = Candidate(
+            0, candidate.architecture, 3, 4, scores, measures, rungs=(rung,), seconds=2.0
+        )
         run.write(full)
         run.show(full)
     with Run.open(folder, IDENTITY) as run:
