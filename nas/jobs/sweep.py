@@ -92,7 +92,7 @@ class SweepJob:
     """Everything but the row that an evaluation depends on; sent once to the workers.
 
     bases: by the number of the seed.
-    epochs, epoch_steps: of recovery.
+    train_epochs, epochs: before pruning and of recovery, of `epoch_steps` optimiser steps each.
     noise, density: of recovery, see `FixedMasks`.
     """
 
@@ -101,6 +101,7 @@ class SweepJob:
     task: Task
     training: TrainingSettings
     bases: Mapping[int, Base]
+    train_epochs: int
     epochs: int
     epoch_steps: int
     tolerance: float

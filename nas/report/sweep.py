@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from nas.files import write_atomically
 from nas.jobs.sweep import Pruning, cost
@@ -193,6 +194,7 @@ def figure(summary: SweepSummary) -> Figure:
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     speed.set_ylim(bottom=0)
+    recovery.yaxis.set_major_locator(MaxNLocator(integer=True))
     quality.legend(frameon=False, fontsize=7)
     return drawn
 
