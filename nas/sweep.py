@@ -14,10 +14,12 @@ from nas.errors import NasError
 from nas.execution.executor import Executor, Resources
 from nas.export import load_model, write_weights
 from nas.grid import Grid
-from nas.jobs.sweep import Pruning, SweepJob
+from nas.jobs.pruning_grid import Pruning
+from nas.jobs.sweep import SweepJob
 from nas.progress import Progress
 from nas.record import Candidate
-from nas.report.sweep import SweepSummary, row_of, write_sweep_report
+from nas.report.sweep import write_sweep_report
+from nas.report.sweep_rows import SweepSummary, row_of
 from nas.run import Run
 from nas.signals import Stop, stop_on_signals
 from nas.sweep_config import SweepConfig

@@ -7,7 +7,8 @@ from compress.masks import PrunedAway, refuse_empty_layers
 from compress.saliency import METHODS, Evidence
 from compress.targets import is_recurrent, targets_of
 from nas.errors import BadInput
-from nas.jobs.sweep import PruningGrid, SweepJob
+from nas.jobs.pruning_grid import PruningGrid
+from nas.jobs.sweep import SweepJob
 from nas.subject import Subject, find_subject
 from nas.sweep_config import SweepConfig
 from nas.tasks.task import Task
@@ -42,6 +43,9 @@ def sweep_job(config: SweepConfig) -> SweepJob:
         tolerance=config.tolerance,
         scope=config.scope,
         ap_relative=config.ap_relative,
+        schedule=config.schedule,
+        cycles=config.cycles,
+        rewind=config.rewind,
         noise=config.training.noise,
         density=config.training.density,
         seed=config.seed,
@@ -97,7 +101,7 @@ def _epoch_steps(task: Task) -> int:
 def _check_evidence(config: SweepConfig, epochs: int) -> None:
     """Raises `BadInput` for a method that needs the weights before training, where none was."""
     needing = [f"method {name}" for name in config.methods if "start" in METHODS[name].needs]
-    needing += ["ap" for share in config.ap if share]
+    needing += ["ap" for share in config.ap if share] + ["rewind"] * config.rewind
     if needing and not epochs:
         raise BadInput(
             f"{needing[0]} needs the weights before training, which a trained network does not "
