@@ -180,7 +180,7 @@ class SweepJob:
         model, evidence, masks = self.base_model(row), self._evidence(row), None
         first = evidence.start
         measures: dict[str, float] = {}
-        trained = None
+        trained = epochs = None
         for cycle, level in enumerate(SCHEDULES[self.schedule](row.level, self.cycles)):
             masks = self.pruned(model, row, level, evidence, masks)
             if cycle:

@@ -25,22 +25,7 @@ def sweep_table(summary: SweepSummary) -> str:
     table = [[*head, "epochs", "ms dense", "ms sparse"]]
     for (method, what, ap), levels in curves(summary).items():
         for level, rows in levels.items():
-            after = [row.metric_after or 0.0 for row in rows]
-            table.append(
-                [
-                    *(method, what, f"{ap:g}", f"{level:g}"),
-                    *(_mean(rows, name, "{:.4f}") for name in ("sparsity", "metric_dense")),
-                    _mean(rows, "metric_before", "{:.4f}"),
-                    f"{mean(after):.4f}",
-                    f"{stdev(after):.4f}" if len(after) > 1 else "–",
-                    _mean(rows, "test_after", "{:.4f}"),
-                    _epochs(rows),
-                    *(
-                        _mean(rows, f"milliseconds_{kind}", "{:.2f}")
-                        for kind in ("dense", "sparse")
-                    ),
-                ]
-            )
+            table.append([method, what, f"{ap:g}", f"{level:g}", *_measured(rows)])
     failed = [row for row in summary.rows if row.failed]
     lines = [
         f"{summary.name}: {summary.model}, {len(summary.rows)} rows, {len(failed)} failed, "
@@ -110,7 +95,23 @@ def _band(
     axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _mean(rows: Sequence[Row], name: str, form: str) -> str:
+def _measured(rows: Sequence[Row]) -> list[str]:
+    """What a level's rows measured, as the table's cells."""
+    after = [row.metric_after or 0.0 for row in rows]
+    metrics = [_mean(rows, name) for name in ("sparsity", "metric_dense", "metric_before")]
+    deviation = f"{stdev(after):.4f}" if len(after) > 1 else "–"
+    times = [_mean(rows, f"milliseconds_{kind}", "{:.2f}") for kind in ("dense", "sparse")]
+    return [
+        *metrics,
+        f"{mean(after):.4f}",
+        deviation,
+        _mean(rows, "test_after"),
+        _epochs(rows),
+        *times,
+    ]
+
+
+def _mean(rows: Sequence[Row], name: str, form: str = "{:.4f}") -> str:
     values = [value for row in rows if (value := getattr(row, name)) is not None]
     return form.format(mean(values)) if values else "–"
 
