@@ -20,13 +20,17 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "controllers": {
         "random": "nas.controllers:random",
         "tpe": "nas.controllers:tpe",
+        "nsga-ii": "nas.controllers:nsga_ii",
         "evolution": "nas.controllers:evolution",
         "local-search": "nas.controllers:local_search",
         "mcts": "nas.controllers:mcts",
         "policy-gradient": "nas.controllers:policy_gradient",
+        "predictor": "nas.controllers:predictor",
     },
     "scores": {
         "gradient-norm": "nas.scores.gradient_norm:GradientNorm",
+        "fading-memory": "nas.scores.fading_memory:FadingMemory",
+        "predicted-loss": "nas.scores.predicted_loss:PredictedLoss",
         "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",
         "jacobian-covariance": "nas.scores.jacobian:JacobianCovariance",
         "jacobian-cosine": "nas.scores.jacobian:JacobianCosine",

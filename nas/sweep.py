@@ -9,13 +9,14 @@ from compress.masks import sparsity
 from compress.targets import parameters_of, targets_of
 from nas.assembly import executor_of
 from nas.bases import trained_bases
-from nas.driver import Driver, Plan, Watcher
+from nas.driver import Driver, Watcher
 from nas.errors import NasError
 from nas.execution.executor import Executor, Resources
 from nas.export import load_model, write_weights
 from nas.grid import Grid
 from nas.jobs.pruning_grid import Pruning
 from nas.jobs.sweep import SweepJob
+from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import Candidate
 from nas.report.sweep import write_sweep_report
