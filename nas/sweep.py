@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from compress.masks import sparsity
-from compress.targets import parameters_of, targets_of
+from compress.masks import counted_sparsity
 from nas.assembly import executor_of
 from nas.bases import trained_bases
 from nas.driver import Driver, Watcher
@@ -100,18 +99,17 @@ def _summary(
 def _write_pruned(run: Run, job: SweepJob, candidate: Candidate) -> None:
     """The pruned network as files like any other's, read again and its zeros counted.
 
-    Raises `NasError` when there are not as many as the record says.
+    Raises `NasError` when there are not as many as the files say, or fewer than were removed.
     """
     folder = run.folder / "pruned" / f"{candidate.number:04d}"
     if (folder / "architecture.json").exists():
         return
-    row = Pruning(*candidate.architecture.spec)  # type: ignore[misc]
-    subject, stated = job.subject, candidate.measures["sparsity"]
+    row, subject = Pruning(*candidate.architecture.spec), job.subject  # type: ignore[misc]
     model = subject.build(0)
     restore(run.read_checkpoint(candidate.rungs[-1].checkpoint), model)
+    stated = counted_sparsity(model, row.what)
     facts = {"pruned": row._asdict(), "sparsity": stated}
     write_weights(model, subject.architecture, subject.space, subject.shape, folder, facts)
-    again = load_model(folder)
-    counted = sparsity(parameters_of(again, targets_of(again, row.what)))
-    if counted < stated:
-        raise NasError(f"{folder}: {counted:.4f} of the weights are zero, not {stated:.4f}")
+    counted, removed = counted_sparsity(load_model(folder), row.what), row.level
+    if counted != stated or counted < candidate.measures["sparsity"]:
+        raise NasError(f"{folder}: {counted:.4f} of the weights are zero, {removed} were removed")

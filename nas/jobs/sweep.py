@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from compress.cycle import prune
 from compress.dead_units import activation_rates
 from compress.fixed_masks import FixedMasks, copied, rewind
-from compress.masks import Masks, Scope, refuse_empty_layers, sparsity
+from compress.masks import Masks, Scope, counted_sparsity, refuse_empty_layers
 from compress.saliency import METHODS, Evidence
 from compress.schedule import SCHEDULES
-from compress.targets import parameters_of, targets_of
+from compress.targets import targets_of
 from nas.execution.executor import CandidateFailed, attempt
 from nas.jobs.job import Screened
 from nas.jobs.pruning_grid import Pruning, PruningGrid
@@ -107,7 +107,7 @@ class SweepJob:
         """Prune the model to a level; raises `PrunedAway` when a layer is left nothing."""
         targets = targets_of(model, row.what)
         masks = prune(
-            model.eval(),
+            model.cpu().eval(),
             targets,
             METHODS[row.method],
             level,
@@ -150,7 +150,7 @@ class SweepJob:
         measured = evaluate(model, self.task, self.task.validation_batches())
         slow, fast = milliseconds((dense, model), self._example())
         measures = {
-            "sparsity": sparsity(parameters_of(model, targets_of(model, row.what))),
+            "sparsity": counted_sparsity(model, row.what),
             "metric_dense": self.bases[row.seed].validation.metric,
             "metric_before": measured.metric,
             "milliseconds_dense": slow,
