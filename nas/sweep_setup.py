@@ -2,6 +2,8 @@
 
 from itertools import product
 
+import torch
+
 from compress.cycle import prune
 from compress.masks import PrunedAway, refuse_empty_layers
 from compress.saliency import METHODS, Evidence
@@ -26,6 +28,7 @@ def sweep_job(config: SweepConfig) -> SweepJob:
     subject, task = find_subject(
         config.model, config.weights, config.task, ModelSize(**config.size.model_dump())
     )
+    _check_fit(subject, task)
     space = _grid(config, subject)
     train_epochs = _train_epochs(config, subject)
     _check_evidence(config, train_epochs)
@@ -50,6 +53,17 @@ def sweep_job(config: SweepConfig) -> SweepJob:
         density=config.training.density,
         seed=config.seed,
     )
+
+
+def _check_fit(subject: Subject, task: Task) -> None:
+    """Raises `BadInput` when the network cannot answer the task's batches."""
+    batch = task.score_batch(0)
+    try:
+        with torch.no_grad():
+            task.loss(subject.build(0).eval()(batch.inputs, None, batch.lengths)[0], batch.targets)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{subject.name} cannot read what {task.name} gives: {reason}") from None
 
 
 def _grid(config: SweepConfig, subject: Subject) -> PruningGrid:
