@@ -55,11 +55,11 @@ def activation_rates(model: nn.Module, inputs: Tensor) -> DeadRates | None:
     A ReLU is off at 0, a sigmoid gate within 0.05 of 0 or 1, any other activation where its size
     is below 0.01 of the unit's root mean square. A unit of a convolution is a channel at a place.
     """
-    seen: dict[Any, list[Tensor]] = {}
-    with torch.no_grad(), _cells_watched(model, seen), _Watch(seen):
+    watch = _Watch()
+    with torch.no_grad(), _cells_watched(model, watch), watch:
         model.eval()
         model(inputs)
-    off = [_off(kind, torch.cat(values)) for (*_, kind), values in seen.items()]
+    off = [_off(kind, torch.cat(values)) for (*_, kind), values in watch.seen.items()]
     if not off:
         return None
     counts = torch.tensor([x.numel() for x in off], dtype=torch.double)
@@ -82,26 +82,31 @@ def _off(kind: str, values: Tensor) -> Tensor:
 
 
 class _Watch(TorchFunctionMode):
-    """Notes what activation functions return, one call after the other."""
+    """Notes what activation functions return, one call after the other.
 
-    def __init__(self, seen: dict[Any, list[Tensor]]) -> None:
+    seen: values `[examples, units]` by what returned them, the last part of the key being the kind.
+    in_a_cell: whether a cell runs, which notes its own activations.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self.seen = seen
+        self.seen: dict[Any, list[Tensor]] = {}
+        self.in_a_cell = False
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         for kind, functions in (("relu", RELU), ("gate", GATES), ("other", OTHERS)):
-            if function in functions:
+            if function in functions and not self.in_a_cell:
                 self.seen[(len(self.seen), kind)] = [result.detach().flatten(1)]
         return result
 
 
 @contextmanager
-def _cells_watched(model: nn.Module, seen: dict[Any, list[Tensor]]) -> Iterator[None]:
+def _cells_watched(model: nn.Module, watch: _Watch) -> Iterator[None]:
     """Within, cells run step by step and note their activations, one entry a node."""
     layers = [m for m in model.modules() if isinstance(m, CompiledRNN)]
     for i, layer in enumerate(layers):
-        layer.__dict__["forward"] = partial(_watched, layer, i, seen)
+        layer.__dict__["forward"] = partial(_watched, layer, i, watch)
     try:
         yield
     finally:
@@ -109,16 +114,18 @@ def _cells_watched(model: nn.Module, seen: dict[Any, list[Tensor]]) -> Iterator[
             del layer.__dict__["forward"]
 
 
-def _watched(layer: CompiledRNN, number: int, seen: dict, x: Tensor, state=None, lengths=None):
+def _watched(layer: CompiledRNN, number: int, watch: _Watch, x: Tensor, state=None, lengths=None):
     kinds = {"activation_relu": "relu", "activation_sigm": "gate", "activation_hard_sigm": "gate"}
 
     def note(values: list[Tensor]) -> None:
         for k, node in enumerate(layer.cell.nodes):
             if node.op.startswith("activation_"):
-                kind = kinds.get(node.op, "other")
-                value = values[layer.cell.states + 1 + k]
-                seen.setdefault((number, k, kind), []).append(value)
+                key = (number, k, kinds.get(node.op, "other"))
+                watch.seen.setdefault(key, []).append(values[layer.cell.states + 1 + k])
 
     state = layer.initial_state(len(x), x) if state is None else state
-    with torch._C.DisableTorchFunction():
+    watch.in_a_cell = True
+    try:
         return reference_rnn(layer.cell, x, state, layer.weights(), lengths, watch=note)
+    finally:
+        watch.in_a_cell = False

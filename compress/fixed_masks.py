@@ -39,3 +39,17 @@ class FixedMasks:
             add_gradient_noise(model, self.masks, step, self.noise, self.seed)
         optimizer.step()
         apply_masks(model, self.masks)
+
+
+def rewind(model: nn.Module, start: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+    """Set the survivors back to the weights they began with, and buffers with them.
+
+    Frankle and Carbin 2019, https://arxiv.org/abs/1803.03635, section 1.
+    """
+    model.load_state_dict(dict(start))
+    apply_masks(model, masks)
+
+
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    """The state dictionary as it is now."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +27,8 @@ def add_gradient_noise(
     The noise depends on the seed and the step alone, so that a resumed training has the same.
     """
     deviation = noise_deviation(step, strength)
-    generator = torch.Generator().manual_seed(hash((seed, step)))
+    state = np.random.SeedSequence([seed, step]).generate_state(1)
+    generator = torch.Generator().manual_seed(int(state[0]))
     for name, parameter in model.named_parameters():
         if parameter.grad is None:
             continue

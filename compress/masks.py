@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.targets import Target, parameters_of
+from compress.targets import Target, parameters_of, targets_of
 
 Masks = dict[str, Tensor]  # of booleans by the name of the parameter, True where a weight is left
 Scores = dict[str, Tensor]  # by the name of the parameter, lowest goes first
@@ -50,6 +50,11 @@ def sparsity(tensors: Mapping[str, Tensor]) -> float:
     size = sum(tensor.numel() for tensor in tensors.values())
     zeros = size - sum(int(tensor.count_nonzero()) for tensor in tensors.values())
     return zeros / max(size, 1)
+
+
+def counted_sparsity(model: nn.Module, what: str) -> float:
+    """Share of zeros among what `what` stands for in the model: see `targets_of`."""
+    return sparsity(parameters_of(model, targets_of(model, what)))
 
 
 def remove_lowest(

@@ -6,12 +6,14 @@ Schedule = Callable[[float, int], tuple[float, ...]]  # (last level, cycles) -> 
 
 
 def one_shot(level: float, cycles: int) -> tuple[float, ...]:
-    """All in the first cycle.
+    """All at once; raises `ValueError` for more than one cycle.
 
-    >>> one_shot(0.9, 2)
-    (0.9, 0.9)
+    >>> one_shot(0.9, 1)
+    (0.9,)
     """
-    return (level,) * cycles
+    if cycles != 1:
+        raise ValueError(f"one-shot pruning has one cycle, not {cycles}: choose iterative or cubic")
+    return (level,)
 
 
 def iterative(level: float, cycles: int) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ from nas.progress import Progress
 from nas.record import best_first
 from nas.registry import create
 from nas.report.summary import RunSummary
-from nas.report.sweep import SweepSummary
+from nas.report.sweep_rows import SweepSummary
 from nas.report.write import write_report
 from nas.run import Run
 from nas.saved import described, load_run

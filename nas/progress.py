@@ -27,7 +27,9 @@ class Progress:
         metric: str,
         stream: TextIO = sys.stderr,
         clock: Callable[[], float] = time.monotonic,
+        title: str = "nas search",
     ) -> None:
+        self.title = title
         self.wanted, self.rungs, self.metric = candidates, rungs, metric
         self.known: dict[int, Candidate] = {}
         self.in_flight = 0
@@ -108,7 +110,7 @@ class Progress:
         print(line, file=self._stream, flush=True)
 
     def _table(self) -> Table:
-        table = Table(show_header=False, title="nas search", title_justify="left")
+        table = Table(show_header=False, title=self.title, title_justify="left")
         for name, value in self.facts().items():
             table.add_row(name, value)
         return table

@@ -70,11 +70,12 @@ def find_subject(
     """The network that a name stands for, and the task that it is for.
 
     name: TASK-CELL such as "reber-lstm", a cell alone where a task is given, a named model such as
-        "resnet20", or a folder that `nas train --to` or `nas export` wrote.
+        "resnet20", or what `nas train --to` or `nas export` wrote, the folder or its weights.
     Raises `BadInput` when there is no such network or the weights do not fit it.
     """
-    if (Path(name) / "architecture.json").exists():
-        subject, found = _from_folder(Path(name), task)
+    folder = Path(name).parent if Path(name).is_file() else Path(name)
+    if (folder / "architecture.json").exists():
+        subject, found = _from_folder(folder, task)
     elif name in available("models"):
         subject, found = _named_model(name, task)
     else:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compress.masks import Scope
 from compress.saliency import METHODS
+from compress.schedule import SCHEDULES
 from compress.targets import WHAT
 from nas.config import Execution, Named, Section, Size, flat
 
@@ -32,7 +33,10 @@ class SweepConfig(Section):
     task: without a name the one that the model's name begins with.
     levels: shares of the weights that are removed.
     what: which weights; those that the model has of "both" and "weights" if not given.
-    ap: shares of the weights of which activating-while-pruning removes so many; 0 for none.
+    schedule, cycles: how often networks are pruned and trained, and how sparsity grows meanwhile.
+    rewind: survivors are set back to their first weights each time.
+    ap: shares of the weights left before a cycle that activating-while-pruning removes; 0 for
+        none.
     ap_relative: it measures movement relative to each tensor's scale: where there are no ReLUs.
     train_epochs: before pruning; 20 if not given where there are no weights, else 0.
     epoch_steps: optimiser steps of an epoch; one pass through the data if not given.
@@ -50,6 +54,9 @@ class SweepConfig(Section):
     ap: tuple[float, ...] = (0.0,)
     ap_relative: bool = False
     scope: Scope = "global"
+    schedule: str = "one-shot"
+    cycles: int = Field(default=1, ge=1)
+    rewind: bool = False
     recover_epochs: int = Field(default=10, ge=0)
     train_epochs: int | None = Field(default=None, ge=0)
     epoch_steps: int | None = Field(default=None, ge=1)
@@ -81,6 +88,9 @@ class SweepConfig(Section):
             for name in names:
                 if name not in known:
                     raise ValueError(f'no {kind} "{name}": there are {", ".join(known)}')
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f'no schedule "{self.schedule}": there are {", ".join(SCHEDULES)}')
+        SCHEDULES[self.schedule](max(self.levels), self.cycles)
         if not self.levels or not self.methods or not self.ap:
             raise ValueError("levels, methods and ap each need a value")
         if min(self.ap) > max(self.levels):

@@ -90,7 +90,8 @@ def sweep(
     settings = read_config(SweepConfig, config, set_ or [], flags)
 
     from nas import api
-    from nas.report.sweep import sweep_facts, sweep_table
+    from nas.report.sweep import sweep_table
+    from nas.report.sweep_rows import sweep_facts
 
     summary = api.sweep(settings)
     if json:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from safetensors.torch import load
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from compress.cycle import prune
 from compress.dead_units import activation_rates
-from compress.fixed_masks import FixedMasks
-from compress.masks import Masks, Scope, refuse_empty_layers, sparsity
+from compress.fixed_masks import FixedMasks, copied, rewind
+from compress.masks import Masks, Scope, counted_sparsity, refuse_empty_layers
 from compress.saliency import METHODS, Evidence
-from compress.targets import parameters_of, targets_of
+from compress.schedule import SCHEDULES
+from compress.targets import targets_of
 from nas.execution.executor import CandidateFailed, attempt
 from nas.jobs.job import Screened
+from nas.jobs.pruning_grid import Pruning, PruningGrid
 from nas.scores.size import count_flops, count_parameters
 from nas.seeds import candidate_seed
 from nas.speed import milliseconds
@@ -26,51 +28,9 @@ from nas.subject import Subject, weights_of
 from nas.tasks.task import Batch, Measured, Task
 from nas.training import Trained, TrainingSettings, evaluate, train_rung
 from search_spaces.architecture import Architecture
-from search_spaces.decisions import Decisions, InvalidArchitecture
-from search_spaces.space import ModelShape
 
 LOSS_BATCHES = 4  # that gradients are taken on
 EXAMPLES = 16  # that dead units are counted on
-
-
-class Pruning(NamedTuple):
-    """One row of a sweep: how, which weights, the share by activation, the level, the seed."""
-
-    method: str
-    what: str
-    ap: float
-    level: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class PruningGrid:
-    """The space of a sweep: its decisions are the columns of its table."""
-
-    subject: Subject
-    methods: tuple[str, ...]
-    what: tuple[str, ...]
-    ap: tuple[float, ...]
-    levels: tuple[float, ...]
-    seeds: int
-
-    name = "pruning"
-
-    def decide(self, decisions: Decisions) -> Architecture:
-        method = decisions.choose("method", self.methods)
-        what = decisions.choose("what", self.what)
-        ap = decisions.choose("ap", self.ap)
-        level = decisions.choose("level", self.levels)
-        seed = decisions.integer("seed", 0, self.seeds - 1)
-        if ap > level:
-            raise InvalidArchitecture(f"{ap} of the weights cannot be activated of {level}")
-        return Architecture(self.name, Pruning(method, what, ap, level, seed))
-
-    def build(
-        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> nn.Module:
-        """The network before it is pruned."""
-        return self.subject.build(generator.initial_seed())
 
 
 @dataclass(frozen=True)
@@ -92,7 +52,9 @@ class SweepJob:
     """Everything but the row that an evaluation depends on; sent once to the workers.
 
     bases: by the number of the seed.
-    epochs, epoch_steps: of recovery.
+    train_epochs, epochs: before pruning and of recovery, of `epoch_steps` optimiser steps each.
+    schedule, cycles: a key of `SCHEDULES`, and how often the network is pruned and trained.
+    rewind: whether survivors are set back to their first weights before they are trained.
     noise, density: of recovery, see `FixedMasks`.
     """
 
@@ -101,11 +63,15 @@ class SweepJob:
     task: Task
     training: TrainingSettings
     bases: Mapping[int, Base]
+    train_epochs: int
     epochs: int
     epoch_steps: int
     tolerance: float
     scope: Scope
     ap_relative: bool
+    schedule: str
+    cycles: int
+    rewind: bool
     noise: float
     density: float | None
     seed: int
@@ -124,25 +90,35 @@ class SweepJob:
         torch.set_num_threads(1)
         return attempt("recover", lambda: self._recover(architecture))
 
-    def pruned(self, row: Pruning) -> tuple[nn.Module, nn.Module, Masks]:
-        """The network before, the network after, and the masks."""
-        base = self.bases[row.seed]
-        dense = self.subject.build(0)
-        dense.load_state_dict(load(base.weights))
-        model = deepcopy(dense)
+    def base_model(self, row: Pruning) -> nn.Module:
+        """The network that is pruned, in evaluation mode."""
+        model = self.subject.build(0)
+        model.load_state_dict(load(self.bases[row.seed].weights))
+        return model.eval()
+
+    def pruned(
+        self,
+        model: nn.Module,
+        row: Pruning,
+        level: float,
+        evidence: Evidence,
+        masks: Masks | None = None,
+    ) -> Masks:
+        """Prune the model to a level; raises `PrunedAway` when a layer is left nothing."""
         targets = targets_of(model, row.what)
         masks = prune(
-            model.eval(),
+            model.cpu().eval(),
             targets,
             METHODS[row.method],
-            row.level,
-            self._evidence(row),
+            level,
+            evidence,
+            masks=masks,
             activating=row.ap,
             relative=self.ap_relative,
             scope=self.scope,
         )
         refuse_empty_layers(targets, masks)
-        return dense.eval(), model, masks
+        return masks
 
     def _evidence(self, row: Pruning) -> Evidence:
         start = self.bases[row.seed].start
@@ -168,11 +144,13 @@ class SweepJob:
     def _screen(self, architecture: Architecture) -> Screened:
         started = time.perf_counter()
         row = Pruning(*cast(tuple, architecture.spec))
-        dense, model, masks = self.pruned(row)
+        dense = self.base_model(row)
+        model = deepcopy(dense)
+        masks = self.pruned(model, row, row.level, self._evidence(row))
         measured = evaluate(model, self.task, self.task.validation_batches())
         slow, fast = milliseconds((dense, model), self._example())
         measures = {
-            "sparsity": sparsity(parameters_of(model, targets_of(model, row.what))),
+            "sparsity": counted_sparsity(model, row.what),
             "metric_dense": self.bases[row.seed].validation.metric,
             "metric_before": measured.metric,
             "milliseconds_dense": slow,
@@ -196,44 +174,50 @@ class SweepJob:
         return {"dead": rates.total, "dead_static": rates.static, "dead_dynamic": rates.dynamic}
 
     def _recover(self, architecture: Architecture) -> Trained:
+        """Prune and train in cycles; what is measured is the last one's recovery."""
         started = time.perf_counter()
         row = Pruning(*cast(tuple, architecture.spec))
-        _, model, masks = self.pruned(row)
-        seed = candidate_seed(self.seed, row.seed)
+        model, evidence, masks = self.base_model(row), self._evidence(row), None
+        first = evidence.start
+        measures: dict[str, float] = {}
+        trained = epochs = None
+        for cycle, level in enumerate(SCHEDULES[self.schedule](row.level, self.cycles)):
+            masks = self.pruned(model, row, level, evidence, masks)
+            if cycle:
+                before = evaluate(model, self.task, self.task.validation_batches())
+                measures["metric_before"] = before.metric
+            if self.rewind and first is not None:
+                rewind(model, first, masks)
+            evidence = replace(evidence, start=copied(model))
+            trained, epochs = self._trained(model, masks, row, cycle)
+        assert trained is not None
+        measures |= {
+            "metric_after": trained.validation.metric,
+            "test_dense": self.bases[row.seed].test.metric,
+            "test_after": evaluate(model, self.task, self.task.test_batches()).metric,
+        }
+        if epochs is not None:
+            measures["recovery_epochs"] = epochs
+        return replace(trained, measures=measures, seconds=time.perf_counter() - started)
+
+    def _trained(
+        self, model: nn.Module, masks: Masks, row: Pruning, cycle: int
+    ) -> tuple[Trained, int | None]:
+        """The end of a cycle's training, and after how many epochs the network had recovered."""
+        seed = candidate_seed(self.seed + cycle, row.seed)
         steps = max(1, self.epochs * self.epoch_steps)
         update = FixedMasks(masks, self.noise, seed, self.density, steps)
-        trained: Trained | None = None
-        recovery_epochs: dict[str, float] = {}
-        losses = []
-        for epoch in range(self.epochs + 1)[min(1, self.epochs) :]:
-            trained = train_rung(
-                model,
-                self.task,
-                self.training,
-                seed,
-                epoch * self.epoch_steps,
-                trained.checkpoint if trained else None,
-                update,
-            )
-            losses.append(trained.train_loss)
-            if not recovery_epochs and self._is_recovered(row, trained):
-                recovery_epochs["recovery_epochs"] = float(epoch)
+        before = self.bases[row.seed].validation.metric
+        trained = recovery = None
+        for epoch in range(min(1, self.epochs), self.epochs + 1):
+            until, checkpoint = epoch * self.epoch_steps, trained and trained.checkpoint
+            trained = train_rung(model, self.task, self.training, seed, until, checkpoint, update)
+            after = trained.validation.metric
+            lost = cost(before, after, self.task.higher_is_better)
+            if recovery is None and lost <= self.tolerance:
+                recovery = epoch
         assert trained is not None
-        return replace(
-            trained,
-            train_loss=sum(losses) / len(losses),
-            measures={
-                "metric_after": trained.validation.metric,
-                "test_dense": self.bases[row.seed].test.metric,
-                "test_after": evaluate(model, self.task, self.task.test_batches()).metric,
-                **recovery_epochs,
-            },
-            seconds=time.perf_counter() - started,
-        )
-
-    def _is_recovered(self, row: Pruning, trained: Trained) -> bool:
-        before, after = self.bases[row.seed].validation.metric, trained.validation.metric
-        return cost(before, after, self.task.higher_is_better) <= self.tolerance
+        return trained, recovery
 
 
 def cost(before: float, after: float, higher_is_better: bool) -> float:

@@ -5,10 +5,9 @@ import math
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from kernels.cell.layer import CompiledRNN
-from kernels.cell.spec import CellSpec, Node
+from compress.synaptic_flow import from_ones, linear_cell
 from nas.scores.recurrent import cells_of, first_sequences, layer_outputs
 from nas.scores.score import ScoreFailed
 from nas.tasks.task import Batch
@@ -35,8 +34,8 @@ class SynapticFlow:
         linear = copy.deepcopy(model).double()
         layers = cells_of(linear)
         for layer in layers:
-            layer.cell, layer.backend = _linear(layer.cell), "reference"
-            layer.register_forward_pre_hook(partial(_from_ones, layer is layers[0]))
+            layer.cell, layer.backend = linear_cell(layer.cell), "reference"
+            layer.register_forward_pre_hook(partial(from_ones, layer is layers[0]))
         weights = [w for layer in layers for w in layer.parameters()]
         with torch.no_grad():
             for weight in weights:
@@ -52,22 +51,3 @@ class SynapticFlow:
         if not 0 < total < math.inf:
             raise ScoreFailed(f"{self.name}: the flow is {total}")
         return {self.name: math.log(total)}
-
-
-def _from_ones(first: bool, layer: nn.Module, read: tuple) -> tuple:
-    """What a layer reads instead: one step, for the first layer of ones, and states of ones."""
-    x: Tensor = read[0][:, :1].double()
-    assert isinstance(layer, CompiledRNN)
-    states = tuple(torch.ones_like(s) for s in layer.initial_state(len(x), x))
-    return (torch.ones_like(x) if first else x, states, None)
-
-
-def _linear(cell: CellSpec) -> CellSpec:
-    """The cell with activations that pass everything."""
-    return CellSpec(
-        tuple(
-            Node("identity", node.inputs) if node.op.startswith("activation_") else node
-            for node in cell.nodes
-        ),
-        cell.outputs,
-    )

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 
-from compress.masks import sparsity
-from compress.targets import parameters_of, targets_of
+from compress.masks import counted_sparsity
 from nas import api
 from nas.errors import BadInput
 from nas.export import load_model
 from nas.models.cifar_resnet import resnet8
 from nas.record import Candidate
-from nas.report.sweep import Row, SweepSummary, knees, sweep_table
+from nas.report.sweep import sweep_table
+from nas.report.sweep_rows import Row, SweepSummary, knees
 from tests.jobs.command import nas
 
 SMALL = {
@@ -67,8 +67,7 @@ def test_every_pruned_network_reloads_with_the_sparsity_that_is_stated(swept) ->
     for row in facts["rows"]:
         folder = run / "pruned" / f"{row['number']:04d}"
         model, stated = load_model(folder), json.loads((folder / "architecture.json").read_text())
-        counted = sparsity(parameters_of(model, targets_of(model, row["what"])))
-        assert counted == row["sparsity"] == stated["sparsity"]
+        assert counted_sparsity(model, row["what"]) == row["sparsity"] == stated["sparsity"]
 
 
 class Died(Exception):
@@ -117,6 +116,7 @@ def test_a_checkpoint_is_swept_and_what_it_lacks_is_said(swept, tmp_path: Path) 
         ({"ap": (0.02,)}, "ap needs the weights before training"),
         ({"task": {"name": ""}}, "give it with --task"),
         ({"task": {"name": "digits"}}, "was made for 128 inputs"),
+        ({"rewind": True}, "rewind needs the weights before training"),
         ({"weights": tmp_path / "none.th"}, "none.th"),
     ]
     for changes, message in refused:
@@ -135,11 +135,17 @@ def test_a_checkpoint_is_swept_and_what_it_lacks_is_said(swept, tmp_path: Path) 
         ({"levels": (0.1,), "ap": (0.2,)}, "ap 0.2 is more than the level 0.1"),
         ({"methods": "magnitude,luck"}, 'no method "luck": there are magnitude'),
         ({"what": "gates"}, 'no what "gates": there are i2h'),
+        ({"cycles": 2}, "one-shot pruning has one cycle"),
+        ({"schedule": "slow"}, 'no schedule "slow"'),
         ({"model": "reber-brain"}, 'no model "reber-brain"'),
         ({"model": "lstm"}, "give it with --task"),
         ({"model": "resnet8", "task": "images"}, "needs --data"),
         ({"model": "resnet8", "task": "digits", "what": "h2h"}, "resnet8, --what h2h: the model"),
         ({"model": "resnet8", "task": "digits", "levels": (1.0,)}, "leaves no layer of resnet8"),
+        (
+            {"model": "gru-classifier", "task": "n-parity"},
+            "gru-classifier cannot read what",
+        ),
         ({"train_epochs": 0}, "reber-gru has no weights"),
         ({"task": {"name": "", "strings": 120, "colour": 1}}, "takes no colour"),
         ({"traning": {}}, "traning: unknown key"),
@@ -197,3 +203,18 @@ def test_the_knee_is_the_highest_level_that_recovers() -> None:
     ]
     none = replace(summary, tolerance=-1.0)
     assert knees(none)[0]["sentence"] == "knee: lamp, h2h: no level recovers"
+
+
+def test_cycles_reach_the_level_and_rewinding_gives_survivors_their_first_weights(
+    tmp_path: Path,
+) -> None:
+    cycles = {"schedule": "iterative", "cycles": 3, "rewind": True, "recover_epochs": 0}
+    given = {**SMALL, **cycles, "model": "reber-gru", "levels": (0.7,), "ap": (0.02,)}
+    (row,) = api.sweep(**given, run=tmp_path).rows
+    assert row.failed is None and row.sparsity == pytest.approx(0.7, abs=0.01)
+    base = load((tmp_path / "base" / "seed-0.safetensors").read_bytes())
+    pruned = load_model(tmp_path / "pruned" / "0000").state_dict()
+    for name, weight in pruned.items():
+        kept = weight != 0
+        assert torch.equal(weight[kept], base[f"start.{name}"][kept])
+    assert not torch.equal(base["weights.layers.0.on_h"], base["start.layers.0.on_h"])
