@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from nas.assembly import controller_of, executor_of, search_job, search_plan
-from nas.config import SearchConfig, search_config
+from nas.config import SearchConfig, read_config, search_config
 from nas.driver import Driver, Watcher
 from nas.errors import BadInput, NasError
 from nas.execution.executor import CandidateFailed
@@ -20,10 +20,13 @@ from nas.progress import Progress
 from nas.record import best_first
 from nas.registry import create
 from nas.report.summary import RunSummary
+from nas.report.sweep import SweepSummary
 from nas.report.write import write_report
 from nas.run import Run
 from nas.saved import described, load_run
 from nas.signals import stop_on_signals
+from nas.sweep import run_sweep
+from nas.sweep_config import SweepConfig
 from nas.tasks.task import Task
 from nas.tracking import Tracker
 from nas.training import TrainingSettings, evaluate, restore
@@ -57,7 +60,7 @@ def search(
         here = config.execution.executor == "serial"
         with (
             described(run.folder, config, job),
-            executor_of(config) as executor,
+            executor_of(config.execution) as executor,
             stop_on_signals(config.execution.grace, here) as stop,
         ):
             controller = controller_of(config, plan, len(run.trials()))
@@ -146,6 +149,17 @@ def train(
         "test_loss": tested.loss,
         "seconds": trained.seconds,
     }
+
+
+def sweep(
+    config: SweepConfig | None = None, *, watchers: Sequence[Watcher] = (), **settings: Any
+) -> SweepSummary:
+    """Prune a network at every level by every method, let each recover, write the report.
+
+    config: all settings; or `settings` by name, as in `sweep(model="reber-lstm", levels=(0.5,))`.
+    Returns the rows to look into. Raises as `search`.
+    """
+    return run_sweep(config or read_config(SweepConfig, None, (), settings), watchers)
 
 
 def report(folder: Path) -> RunSummary:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.config import SearchConfig
+from nas.config import Execution, SearchConfig
 from nas.controller import Controller
 from nas.driver import Plan
 from nas.execution.executor import Executor, Resources
@@ -82,13 +82,13 @@ def controller_of(config: SearchConfig, plan: Plan, trials: int) -> Controller:
 
 
 @contextmanager
-def executor_of(config: SearchConfig) -> Iterator[Executor]:
-    if config.execution.executor == "serial":
+def executor_of(execution: Execution) -> Iterator[Executor]:
+    if execution.executor == "serial":
         executor: Executor = SerialExecutor()
     else:
         from nas.execution.ray import RayExecutor
 
-        executor = RayExecutor(config.execution.workers, config.execution.ray_address)
+        executor = RayExecutor(execution.workers, execution.ray_address)
     try:
         yield executor
     finally:

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -108,7 +108,10 @@ class SearchConfig(Section):
         kept = self.model_dump(
             mode="json", include={"space", "scores", "task", "screen", "model", "training", "seed"}
         )
-        return _flat(kept)
+        return flat(kept)
+
+
+Config = TypeVar("Config", bound=Section)
 
 
 def search_config(
@@ -120,6 +123,13 @@ def search_config(
     flags: dotted names with values; None leaves a setting as it is.
     Raises `BadInput`; the message names the key.
     """
+    return read_config(SearchConfig, file, settings, flags)
+
+
+def read_config(
+    kind: type[Config], file: Path | None, settings: Sequence[str], flags: Mapping[str, Any]
+) -> Config:
+    """A job's configuration; arguments and errors as of `search_config`."""
     data = read_toml(file) if file else {}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -129,13 +139,13 @@ def search_config(
     for key, value in flags.items():
         if value is not None:
             _put(data, key, value)
-    for key, field in SearchConfig.model_fields.items():
+    for key, field in kind.model_fields.items():
         if isinstance(field.default, Named) and isinstance(data.get(key), dict):
             data[key].setdefault("name", field.default.name)  # options of the default thing
     try:
-        return SearchConfig.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise BadInput(_first_problem(error, str(file) if file else "the settings")) from None
+        raise BadInput(_first_problem(kind, error, str(file) if file else "the settings")) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -166,28 +176,28 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
     data[last] = value
 
 
-def _first_problem(error: ValidationError, where: str) -> str:
+def _first_problem(kind: type[Section], error: ValidationError, where: str) -> str:
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        message = f"unknown key; there are {', '.join(_keys_beside(problem['loc']))}"
+        message = f"unknown key; there are {', '.join(_keys_beside(kind, problem['loc']))}"
     given = "" if problem["type"] == "extra_forbidden" or not key else f", not {problem['input']!r}"
     return f"{where}: {key + ': ' if key else ''}{message}{given}"
 
 
-def _keys_beside(location: Sequence[str | int]) -> list[str]:
-    section: Any = SearchConfig
+def _keys_beside(kind: type[Section], location: Sequence[str | int]) -> list[str]:
+    section: Any = kind
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
         section = Size if annotation == (Size | None) else annotation
     return sorted(section.model_fields)
 
 
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+def flat(data: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(data, dict):
         return {prefix: data}
-    flat: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in data.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
-    return flat
+        flattened |= flat(value, f"{prefix}.{key}" if prefix else key)
+    return flattened

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -27,6 +27,18 @@ class Proposal:
     params: Mapping[str, Any]
     distributions: Mapping[str, BaseDistribution]
     token: int
+
+
+class Proposer(Protocol):
+    """What a driver needs of whatever proposes; `Controller` says what each is for."""
+
+    def propose(self, space: SearchSpace) -> Proposal: ...
+
+    def tell(self, token: int, value: float | None) -> None: ...
+
+    def tell_late_failure(self, trial: FrozenTrial) -> None: ...
+
+    def remember(self, trial: FrozenTrial, value: float | None, evaluated: bool) -> int: ...
 
 
 class Controller:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from nas.controller import Controller, Proposal
+from nas.controller import Proposal, Proposer
 from nas.errors import Interrupted
 from nas.execution.executor import (
     CandidateFailed,
@@ -75,7 +75,7 @@ class Driver:
     def __init__(
         self,
         run: Run,
-        controller: Controller,
+        controller: Proposer,
         job: Job,
         executor: Executor,
         plan: Plan,

@@ -1,6 +1,7 @@
 """A trained model as files: weights, architecture, an exported program, each read again."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,7 @@ def write_model(
     inputs = batch.inputs[:1]
     with torch.no_grad():
         expected = model(inputs).answers
-    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    write_atomically(folder / "model.safetensors", save(weights))
-    write_atomically(folder / "architecture.json", describe(architecture, space, shape))
+    write_weights(model, architecture, space, shape, folder)
     with on_reference(model):
         program = torch.export.export(_Answers(model), (inputs,), strict=False)
     torch.export.save(program, folder / "model.pt2")
@@ -71,9 +70,30 @@ def write_model(
     }
 
 
-def describe(architecture: Architecture, space: str, shape: ModelShape) -> str:
+def write_weights(
+    model: nn.Module,
+    architecture: Architecture,
+    space: str,
+    shape: ModelShape,
+    folder: Path,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what `load_model` reads: `model.safetensors` and `architecture.json`.
+
+    facts: whatever else is to be known of the model.
+    """
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    write_atomically(folder / "model.safetensors", save(weights))
+    described = describe(architecture, space, shape, facts or {})
+    write_atomically(folder / "architecture.json", described)
+
+
+def describe(
+    architecture: Architecture, space: str, shape: ModelShape, facts: Mapping[str, Any]
+) -> str:
     """JSON from which the untrained model can be built: architecture, space, data and sizes."""
     described = {
+        **facts,
         **json.loads(architecture.to_json()),
         "found_as": space,
         "data": asdict(shape.data),

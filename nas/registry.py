@@ -16,7 +16,10 @@ from nas.errors import BadInput
 Kind = Literal["spaces", "controllers", "scores", "tasks", "models"]
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
-    "spaces": {"rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace"},
+    "spaces": {
+        "rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace",
+        "named-models": "nas.models.space:NamedModels",
+    },
     "controllers": {
         "random": "nas.controllers:random",
         "tpe": "nas.controllers:tpe",

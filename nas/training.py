@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -12,6 +12,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from nas.tasks.task import Batch, Measured, Task
+
+Update = Callable[[nn.Module, torch.optim.Optimizer, float, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,12 @@ def train_rung(
     seed: int,
     until: int,
     checkpoint: bytes | None = None,
+    update: Update | None = None,
 ) -> Trained:
     """Train up to step `until`, from the checkpoint where there is one, and validate.
+
+    update: what is done with the gradients of a step: model, optimiser, clip and step's number;
+        `clipped_step` if not given.
 
     Equal arguments give equal results on the same machine: the data depend on the seed and the
     step, dropout on the seed and the step at which the rung begins.
@@ -75,7 +81,8 @@ def train_rung(
     batches = islice(task.training_batches(seed), step, until)
     total = 0.0
     for number, batch in enumerate(batches, start=step):
-        loss, state = _step(model, task, settings, optimizer, on_device(batch, device), state)
+        loss, state = _loss(model, task, optimizer, on_device(batch, device), state)
+        (update or clipped_step)(model, optimizer, settings.clip, number)
         if not math.isfinite(loss):
             raise Diverged(f"the loss is {loss} at step {number + 1}")
         total += loss
@@ -118,23 +125,28 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _step(
+def clipped_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, clip: float, step: int
+) -> None:
+    """The optimiser's step with the norm of all gradients together at most `clip`, unless 0."""
+    if clip:
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+
+
+def _loss(
     model: nn.Module,
     task: Task,
-    settings: TrainingSettings,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
     state: Any,
 ) -> tuple[float, Any]:
-    """One optimiser step; returns the loss and the state to go on with."""
+    """The gradients of a batch; returns the loss and the state to go on with."""
     model.train()
     output = model(batch.inputs, _fitting(state, batch.inputs), batch.lengths)
     loss = task.loss(output.answers, batch.targets)
     optimizer.zero_grad()
     (loss + output.penalty).backward()
-    if settings.clip:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-    optimizer.step()
     carried = None
     if task.carries_state and output.state is not None:
         carried = tuple(tuple(s.detach() for s in layer) for layer in output.state)

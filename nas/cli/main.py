@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from nas.cli import bench, doctor, export, ls, report, score, search, train
+from nas.cli import bench, doctor, export, ls, report, score, search, sweep, train
 from nas.cli.output import results_on_stdout
 from nas.errors import Interrupted, NasError
 
@@ -48,6 +48,7 @@ for verb in (
     search.search,
     score.score,
     train.train,
+    sweep.sweep,
     report.report,
     export.export,
     ls.ls,

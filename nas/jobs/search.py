@@ -4,7 +4,6 @@ import math
 import time
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +12,7 @@ from nas.execution.executor import CandidateFailed, attempt
 from nas.jobs.job import Screened
 from nas.scores.score import Score, ScoreFailed
 from nas.scores.size import count_flops, count_parameters
+from nas.seeds import candidate_seed
 from nas.tasks.task import Batch, Task
 from nas.training import Trained, TrainingSettings, train_rung
 from search_spaces.architecture import Architecture
@@ -98,8 +98,3 @@ class SearchJob:
             if not math.isfinite(value):
                 raise ScoreFailed(f"{name} is {value}")
         return values
-
-
-def candidate_seed(study_seed: int, number: int) -> int:
-    """A seed that a retry of the candidate, on whatever worker, gets again."""
-    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])

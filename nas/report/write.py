@@ -38,7 +38,7 @@ def write_report(
         "Training of the survivors": ("training", training),
     }
     drawn = {
-        caption: _written(figure(summary), folder / name)
+        caption: written(figure(summary), folder / name)
         for caption, (name, figure) in figures.items()
     }
     cells = {}
@@ -46,14 +46,14 @@ def write_report(
         graph = graph_of(candidate.architecture)
         if graph is not None:
             picture = draw(graph, f"#{candidate.number}  {candidate.digest}")
-            cells[candidate.number] = _written(picture, folder / f"architecture-{rank}")
+            cells[candidate.number] = written(picture, folder / f"architecture-{rank}")
     write_atomically(folder / "survivors.csv", _csv(survivor_rows(summary)))
     path = folder / "report.html"
     write_atomically(path, page(summary, drawn, cells))
     return path
 
 
-def _written(figure: Figure, path: Path) -> str:
+def written(figure: Figure, path: Path) -> str:
     """The figure as SVG text, which is written beside a PNG; equal figures give equal files."""
     svg, png = io.StringIO(), io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": path.name, "svg.fonttype": "none"}):

@@ -1,0 +1,124 @@
+"""Dead units: how often a network's activations are off, and how many never are on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from kernels.cell.layer import CompiledRNN
+from kernels.cell.reference import reference_rnn
+
+SATURATED = 0.05  # a gate this near to 0 or 1 is off
+EPSILON = 0.01  # of any other activation, the share of its root mean square below which it is off
+
+RELU = (torch.relu, torch.relu_, functional.relu, functional.relu_, functional.relu6)
+GATES = (torch.sigmoid, torch.sigmoid_, functional.hardsigmoid)
+OTHERS = (
+    *(torch.tanh, torch.tanh_, functional.tanh, functional.leaky_relu, functional.elu),
+    *(functional.gelu, functional.silu, functional.mish, functional.hardswish),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRates:
+    """Shares of pairs (unit, example) in which the unit is off.
+
+    static: by units that are off for every example.
+    dynamic: by the others; static and dynamic make up the total.
+    """
+
+    total: float
+    static: float
+    dynamic: float
+
+
+def dead_rates(off: Tensor) -> DeadRates:
+    """The rates of `off`, booleans `[examples, units]`.
+
+    Liu et al. 2022, https://arxiv.org/abs/2212.06145, section 3.
+    """
+    total = float(off.double().mean())
+    static = float(off.all(0).double().mean())
+    return DeadRates(total, static, total - static)
+
+
+def activation_rates(model: nn.Module, inputs: Tensor) -> DeadRates | None:
+    """The rates of all activations of a network; None if none is seen.
+
+    inputs: as the model takes them; of sequences all steps count, each as an example.
+    A ReLU is off at 0, a sigmoid gate within 0.05 of 0 or 1, any other activation where its size
+    is below 0.01 of the unit's root mean square. A unit of a convolution is a channel at a place.
+    """
+    seen: dict[Any, list[Tensor]] = {}
+    with torch.no_grad(), _cells_watched(model, seen), _Watch(seen):
+        model.eval()
+        model(inputs)
+    off = [_off(kind, torch.cat(values)) for (*_, kind), values in seen.items()]
+    if not off:
+        return None
+    counts = torch.tensor([x.numel() for x in off], dtype=torch.double)
+    rates = [dead_rates(x) for x in off]
+    share = (counts / counts.sum()).tolist()
+    total = sum(s * r.total for s, r in zip(share, rates, strict=True))
+    static = sum(s * r.static for s, r in zip(share, rates, strict=True))
+    return DeadRates(total, static, total - static)
+
+
+def _off(kind: str, values: Tensor) -> Tensor:
+    """Where activations `[examples, units]` are off."""
+    match kind:
+        case "relu":
+            return values == 0
+        case "gate":
+            return (values < SATURATED) | (values > 1 - SATURATED)
+        case _:
+            return values.abs() < EPSILON * values.square().mean(0, keepdim=True).sqrt()
+
+
+class _Watch(TorchFunctionMode):
+    """Notes what activation functions return, one call after the other."""
+
+    def __init__(self, seen: dict[Any, list[Tensor]]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for kind, functions in (("relu", RELU), ("gate", GATES), ("other", OTHERS)):
+            if function in functions:
+                self.seen[(len(self.seen), kind)] = [result.detach().flatten(1)]
+        return result
+
+
+@contextmanager
+def _cells_watched(model: nn.Module, seen: dict[Any, list[Tensor]]) -> Iterator[None]:
+    """Within, cells run step by step and note their activations, one entry a node."""
+    layers = [m for m in model.modules() if isinstance(m, CompiledRNN)]
+    for i, layer in enumerate(layers):
+        layer.__dict__["forward"] = partial(_watched, layer, i, seen)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.__dict__["forward"]
+
+
+def _watched(layer: CompiledRNN, number: int, seen: dict, x: Tensor, state=None, lengths=None):
+    kinds = {"activation_relu": "relu", "activation_sigm": "gate", "activation_hard_sigm": "gate"}
+
+    def note(values: list[Tensor]) -> None:
+        for k, node in enumerate(layer.cell.nodes):
+            if node.op.startswith("activation_"):
+                kind = kinds.get(node.op, "other")
+                value = values[layer.cell.states + 1 + k]
+                seen.setdefault((number, k, kind), []).append(value)
+
+    state = layer.initial_state(len(x), x) if state is None else state
+    with torch._C.DisableTorchFunction():
+        return reference_rnn(layer.cell, x, state, layer.weights(), lengths, watch=note)

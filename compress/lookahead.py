@@ -1,0 +1,78 @@
+"""Lookahead: a weight matters as much as what leads to it and away from it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from compress.masks import Scores
+from compress.targets import Target, parameters_of
+
+
+def lookahead(model: nn.Module, targets: Sequence[Target]) -> Scores:
+    """|w| · ‖weights into its input unit‖ · ‖weights out of its output unit‖.
+
+    The neighbours of a layer are the targets before and after it in the model's order, where the
+    widths fit; a missing one counts as 1. Of a recurrent layer, what leads into a unit are both
+    its matrices, and what leads away from it are its hidden-to-hidden matrix and the next layer.
+
+    Park et al. 2020, https://arxiv.org/abs/2002.04809, eq. 5.
+    """
+    weights = parameters_of(model, targets)
+    matrices = {t.parameter: _by_units(weights[t.parameter].detach(), t) for t in targets}
+    layers: dict[str, list[Target]] = {}
+    for target in targets:
+        layers.setdefault(target.module, []).append(target)
+    order = list(layers)
+    scores: Scores = {}
+    for i, name in enumerate(order):
+        before = _into(layers[order[i - 1]], matrices) if i else None
+        own = [t for t in layers[name] if t.kind == "h2h"]
+        after = [t for t in layers[order[i + 1]] if t.kind != "h2h"] if i + 1 < len(order) else []
+        out = _out_of([*own, *after], matrices, len(matrices[layers[name][0].parameter][0]))
+        for target in layers[name]:
+            leading = _into(layers[name], matrices) if target.kind == "h2h" else before
+            scores[target.parameter] = _score(weights[target.parameter], target, leading, out)
+    return scores
+
+
+def _by_units(weight: Tensor, target: Target) -> Tensor:
+    """`[gates, units, inputs, …]`; a head's block of a cell stands on the diagonal of units."""
+    if weight.ndim == 4 and target.kind == "h2h":  # [connections, N, D, D]
+        return torch.stack([torch.block_diag(*heads) for heads in weight])
+    if target.kind == "i2h" and weight.ndim == 3:  # [gates, H, C]
+        return weight
+    return weight.unflatten(0, (target.gates, -1))
+
+
+def _into(layer: Sequence[Target], matrices: dict[str, Tensor]) -> Tensor:
+    """‖all weights into each unit of the layer‖."""
+    squares = [matrices[t.parameter].square().transpose(0, 1).flatten(1).sum(1) for t in layer]
+    return torch.stack(squares).sum(0).sqrt()
+
+
+def _out_of(readers: Sequence[Target], matrices: dict[str, Tensor], units: int) -> Tensor | None:
+    """‖all weights that read each of so many units‖."""
+    read = [matrices[t.parameter].square().transpose(0, 2).flatten(1).sum(1) for t in readers]
+    fitting = [squares for squares in read if len(squares) == units]
+    return torch.stack(fitting).sum(0).sqrt() if fitting else None
+
+
+def _score(weight: Tensor, target: Target, leading: Tensor | None, out: Tensor | None) -> Tensor:
+    score = weight.detach().abs()
+    if weight.ndim == 4 and target.kind == "h2h":  # [connections, N, D, D]: units are N × D
+        heads = weight.shape[1:3]
+        assert leading is not None and out is not None
+        return score * leading.view(1, heads[0], 1, heads[1]) * out.view(1, *heads, 1)
+    by_units = score if weight.ndim == 3 else score.unflatten(0, (target.gates, -1))
+    by_units = by_units.reshape(
+        target.gates,
+        -1,
+        weight.shape[-1] if weight.ndim == 3 else weight.shape[1],
+        *by_units.shape[3:],
+    )
+    if leading is not None and len(leading) == by_units.shape[2]:
+        by_units = by_units * leading.view(1, 1, -1, *[1] * (by_units.ndim - 3))
+    if out is not None:
+        by_units = by_units * out.view(1, -1, *[1] * (by_units.ndim - 2))
+    return by_units.reshape(weight.shape)

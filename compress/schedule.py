@@ -1,0 +1,37 @@
+"""How sparsity grows over the cycles of pruning and training."""
+
+from collections.abc import Callable
+
+Schedule = Callable[[float, int], tuple[float, ...]]  # (last level, cycles) -> level of each cycle
+
+
+def one_shot(level: float, cycles: int) -> tuple[float, ...]:
+    """All in the first cycle.
+
+    >>> one_shot(0.9, 2)
+    (0.9, 0.9)
+    """
+    return (level,) * cycles
+
+
+def iterative(level: float, cycles: int) -> tuple[float, ...]:
+    """The same share of the survivors in every cycle (Frankle and Carbin 2019, section 1).
+
+    >>> [round(share, 3) for share in iterative(0.488, 3)]
+    [0.2, 0.36, 0.488]
+    """
+    return tuple(1 - (1 - level) ** (cycle / cycles) for cycle in range(1, cycles + 1))
+
+
+def cubic(level: float, cycles: int) -> tuple[float, ...]:
+    """Much at first, little at the end.
+
+    Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878, eq. 1.
+
+    >>> cubic(0.8, 2)
+    (0.7, 0.8)
+    """
+    return tuple(level - level * (1 - cycle / cycles) ** 3 for cycle in range(1, cycles + 1))
+
+
+SCHEDULES: dict[str, Schedule] = {"one-shot": one_shot, "iterative": iterative, "cubic": cubic}

@@ -1,0 +1,98 @@
+"""What can be pruned in a model: its matrices, which are recurrent, and where their gates lie."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+from kernels.cell.layer import CompiledRNN
+
+Kind = Literal["i2h", "h2h", "weight"]
+
+WHAT: dict[str, frozenset[Kind]] = {
+    "i2h": frozenset({"i2h"}),
+    "h2h": frozenset({"h2h"}),
+    "both": frozenset({"i2h", "h2h"}),
+    "weights": frozenset({"i2h", "h2h", "weight"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A tensor that may be pruned.
+
+    parameter: its name in the model.
+    kind: "i2h" reads a recurrent layer's input, "h2h" its states or what was made of them within
+        the step, "weight" is any other matrix or convolution.
+    gates: equal blocks along the first axis, one after the other; a gate's rows lie together.
+    """
+
+    parameter: str
+    kind: Kind
+    gates: int = 1
+
+    @property
+    def module(self) -> str:
+        """The name of the module that has it."""
+        return self.parameter.rpartition(".")[0]
+
+
+def targets_of(model: nn.Module, what: str) -> tuple[Target, ...]:
+    """The tensors that `what` (a key of `WHAT`) stands for, in the model's order, shared ones once.
+
+    Biases, elementwise recurrent weights, normalisation and embeddings are never pruned.
+    Raises `ValueError` when the model has no such tensor.
+    """
+    if what not in WHAT:
+        raise ValueError(f'nothing is called "{what}": there are {", ".join(WHAT)}')
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found: dict[str, Target] = {}
+    for module in model.modules():
+        for name, kind, gates in _tensors(module):
+            parameter = names.get(id(getattr(module, name)))
+            if parameter is not None and kind in WHAT[what]:
+                found.setdefault(parameter, Target(parameter, kind, gates))
+    if not found:
+        has = [key for key in WHAT if key != what and _has(model, key)]
+        remedy = f"choose {' or '.join(has)}" if has else "it has no matrices"
+        raise ValueError(f"the model has no {what} weights: {remedy}")
+    return tuple(found.values())
+
+
+def is_recurrent(model: nn.Module) -> bool:
+    """Whether there is anything hidden-to-hidden in the model."""
+    return _has(model, "h2h")
+
+
+def parameters_of(model: nn.Module, targets: Sequence[Target]) -> dict[str, nn.Parameter]:
+    """The targets' tensors by name."""
+    known = dict(model.named_parameters())
+    return {target.parameter: known[target.parameter] for target in targets}
+
+
+def _has(model: nn.Module, what: str) -> bool:
+    kinds = {kind for module in model.modules() for _, kind, _ in _tensors(module)}
+    return bool(kinds & WHAT[what])
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Kind, int]]:
+    """Name, kind and gates of the module's own tensors."""
+    match module:
+        case CompiledRNN():  # a row of blocks for each linear node: see `kernels.cell.weights`
+            own = dict(module.named_parameters())
+            if "on_x" in own:
+                yield "on_x", "i2h", len(own["on_x"])
+            if "on_h" in own:
+                yield "on_h", "h2h", len(own["on_h"])
+        case nn.RNNBase():
+            gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
+            for name, _ in module.named_parameters():
+                if name.startswith(("weight_ih", "weight_hh")):
+                    yield name, "i2h" if name.startswith("weight_ih") else "h2h", gates
+        case nn.RNNCellBase():
+            yield "weight_ih", "i2h", len(module.weight_ih) // module.hidden_size
+            yield "weight_hh", "h2h", len(module.weight_hh) // module.hidden_size
+        case nn.Linear() | _ConvNd():
+            yield "weight", "weight", 1

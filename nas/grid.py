@@ -1,0 +1,50 @@
+"""The controller of a grid: everything that a small space holds, once."""
+
+from typing import Any
+
+from optuna.trial import FixedTrial, FrozenTrial
+
+from nas.controller import Proposal
+from nas.errors import BadInput
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Answers, enumerated, from_trial
+from search_spaces.space import SearchSpace
+
+
+class Grid:
+    """Proposes every architecture of a space in the order of its decisions.
+
+    What a run remembers is not proposed again, whatever came of it: a resumed grid is complete.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._left: dict[str, tuple[Architecture, Answers]] = {
+            architecture.digest(): (architecture, dict(answers))
+            for architecture, answers in enumerated(space.decide)
+        }
+        self.size = len(self._left)
+        self._proposed = 0
+
+    def propose(self, space: SearchSpace) -> Proposal:
+        """The next one; raises `BadInput` when none is left."""
+        if not self._left:
+            raise BadInput(f"all {self.size} architectures of {space.name} are proposed")
+        architecture, answers = self._left.pop(next(iter(self._left)))
+        params: dict[str, Any] = dict(answers)
+        trial = FixedTrial(params)
+        space.decide(from_trial(trial))
+        return Proposal(architecture, params, trial.distributions, self._token())
+
+    def tell(self, token: int, value: float | None) -> None:
+        """Nothing is learnt."""
+
+    def tell_late_failure(self, trial: FrozenTrial) -> None:
+        """Nothing is learnt."""
+
+    def remember(self, trial: FrozenTrial, value: float | None, evaluated: bool) -> int:
+        self._left.pop(trial.user_attrs["digest"], None)
+        return self._token()
+
+    def _token(self) -> int:
+        self._proposed += 1
+        return self._proposed

@@ -1,0 +1,43 @@
+"""The named models as a space: what else is built, searched and loaded can be any of them."""
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+
+from nas.registry import BUILT_IN, create
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions
+from search_spaces.rnn_cell.model import Output
+from search_spaces.space import ModelShape
+
+
+class NamedModels:
+    """An architecture is a model's name; sizes are the model's own, but for inputs and classes."""
+
+    name = "named-models"
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        return Architecture(self.name, (decisions.choose("model", tuple(BUILT_IN["models"])),))
+
+    def build(
+        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
+    ) -> nn.Module:
+        """The model that answers as those of other spaces do; it draws its weights by itself."""
+        (name,) = architecture.spec  # type: ignore[misc]
+        options = {"classes": shape.data.outputs, "channels": shape.data.inputs}
+        return Answering(create("models", str(name), options))
+
+
+class Answering(nn.Module):
+    """A network of inputs, and of lengths where it takes them, that returns an `Output`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.takes_lengths = "lengths" in inspect.signature(network.forward).parameters
+
+    def forward(self, inputs: Tensor, state: None = None, lengths: Tensor | None = None) -> Output:
+        read = (inputs, lengths) if self.takes_lengths else (inputs,)
+        answers = self.network(*read)
+        return Output(answers, None, answers.new_zeros(()))
