@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from compress.follow import CONVOLUTIONS, NORMS, Layer
 from compress.graph import Graph, Group, graph_of
 from compress.place_channels import PlaceChannels
-from compress.recurrent_units import keep_units, unit_norms
+from compress.recurrent_units import drop_layers, keep_units, unit_norms
 
 
 class Skipped(nn.Module):
@@ -56,14 +56,25 @@ def student(
 
 
 def without(teacher: nn.Module, removed: Iterable[str]) -> nn.Module:
-    """A copy of the network in which the modules named hand their input on."""
+    """A copy of the network in which the modules named hand their input on, and recurrent layers
+    named `PATH:NUMBER` are gone."""
     smaller = copy.deepcopy(teacher)
+    dropped: dict[str, set[int]] = {}
     for path in removed:
+        module, _, layer = path.partition(":")
         try:
-            smaller.get_submodule(path)
+            smaller.get_submodule(module)
         except AttributeError:
             raise ValueError(f"the teacher has no module {path}") from None
-        _replace(smaller, path, Skipped())
+        if layer:
+            dropped.setdefault(module, set()).add(int(layer))
+        else:
+            _replace(smaller, path, Skipped())
+    for path, layers in dropped.items():
+        recurrent = smaller.get_submodule(path)
+        if not isinstance(recurrent, nn.RNNBase):
+            raise ValueError(f"{path} of the teacher has no layers that could be removed")
+        _replace(smaller, path, drop_layers(recurrent, frozenset(layers)))
     return smaller
 
 

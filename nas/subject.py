@@ -75,7 +75,7 @@ def find_subject(
     """
     if (Path(name) / "architecture.json").exists():
         subject, found = _from_folder(Path(name), task)
-    elif name in available("models"):
+    elif name in available("models") or ":" in name:
         subject, found = _named_model(name, task)
     else:
         subject, found = _from_cell(name, task, size)
