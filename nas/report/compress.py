@@ -109,7 +109,7 @@ def _figure(summary: CompressSummary) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for candidate in summary.candidates:
-        if candidate.rungs and candidate.duplicate_of is None:
+        if candidate.rungs and candidate.duplicate_of is None and candidate.parameters:
             axes.scatter(
                 candidate.parameters,
                 candidate.rungs[-1].metric,

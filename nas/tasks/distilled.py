@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -26,9 +25,9 @@ class Distilled:
     method: Method = "mse"
     temperature: float = 4.0
 
-    metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
-    carries_state: ClassVar[bool] = False
+    metric = "accuracy"
+    higher_is_better = True
+    carries_state = False
 
     @property
     def name(self) -> str:
