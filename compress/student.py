@@ -69,12 +69,12 @@ def without(teacher: nn.Module, removed: Iterable[str]) -> nn.Module:
         if layer:
             dropped.setdefault(module, set()).add(int(layer))
         else:
-            _replace(smaller, path, Skipped())
+            replace_module(smaller, path, Skipped())
     for path, layers in dropped.items():
         recurrent = smaller.get_submodule(path)
         if not isinstance(recurrent, nn.RNNBase):
             raise ValueError(f"{path} of the teacher has no layers that could be removed")
-        _replace(smaller, path, drop_layers(recurrent, frozenset(layers)))
+        replace_module(smaller, path, drop_layers(recurrent, frozenset(layers)))
     return smaller
 
 
@@ -101,9 +101,9 @@ def narrowed(model: nn.Module, graph: Graph, alive: np.ndarray) -> nn.Module:
             continue
         module = smaller.get_submodule(layer.path)
         if isinstance(module, nn.RNNBase):
-            _replace(smaller, layer.path, keep_units(module, made, read))
+            replace_module(smaller, layer.path, keep_units(module, made, read))
         elif isinstance(module, PlaceChannels):
-            _replace(smaller, layer.path, _replaced(module, made[0], read))
+            replace_module(smaller, layer.path, _replaced(module, made[0], read))
         else:
             _narrow(module, torch.from_numpy(made[0]), read)
     return smaller
@@ -175,6 +175,7 @@ def _replaced(module: PlaceChannels, made: np.ndarray, read: np.ndarray | None) 
     return PlaceChannels([now.get(module.places[i], -1) for i in made], module.stride)
 
 
-def _replace(model: nn.Module, path: str, module: nn.Module) -> None:
+def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Put a module where another one is."""
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, module)

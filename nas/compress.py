@@ -189,7 +189,7 @@ def _measured(
     slow, fast = speeds([network_of(teacher), network_of(student)], inputs)
     tested = [evaluate(model, task, task.test_batches()).metric for model in (teacher, student)]
     folder = run.folder / "student"
-    write_student(network_of(student), best.architecture, task, inputs[:1], folder)
+    write_student(network_of(student), best.architecture, job.subject, task, inputs[:1], folder)
     return CompressSummary(
         name=run.folder.name,
         subject=job.subject.name,
