@@ -24,18 +24,3 @@ def distillation_loss(
     wanted = functional.log_softmax(teacher / temperature, dim=-1)
     divergence = functional.kl_div(softened, wanted, reduction="batchmean", log_target=True)
     return divergence * temperature**2
-
-
-def alignment(x: Tensor, y: Tensor) -> Tensor:
-    """Linear centred kernel alignment of two layers' answers `[B, …]` to the same inputs, 0 to 1.
-
-    Kornblith et al. 2019, section 3 (https://arxiv.org/abs/1905.00414). It does not change when
-    either side is rotated or scaled.
-    """
-    kernels = []
-    for answers in (x, y):
-        features = answers.flatten(1)
-        centred = features - features.mean(dim=0)
-        kernels.append(centred @ centred.T)
-    first, second = kernels
-    return (first * second).sum() / (first.norm() * second.norm()).clamp(min=1e-12)

@@ -1,11 +1,11 @@
 """What a student is worth: how much smaller it is, times how much of the accuracy it keeps.
 
-Ashok et al. 2018, section 3.4 (https://arxiv.org/abs/1709.06030).
+Ashok et al. 2018, section 3.4 (https://arxiv.org/abs/1709.06030). Where they give -1 to a student
+that cannot be built, ours fails, which every controller takes for the worst there is.
 """
 
 from dataclasses import dataclass
 
-INVALID = -1.0  # the reward of a student that cannot be built
 SOFT_UPDATES = 15  # until a constraint is hard
 
 

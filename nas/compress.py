@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from optuna.samplers import BaseSampler
 
 from compress.graph import CannotTrace
 from compress.outline import outline_of
@@ -26,6 +27,7 @@ from nas.record import Candidate
 from nas.registry import create_controller
 from nas.report.compress import CompressSummary, Network, write_compress_report
 from nas.run import Run
+from nas.saved_policy import save_policy
 from nas.signals import stop_on_signals
 from nas.student_files import write_student
 from nas.subject import Subject
@@ -34,6 +36,7 @@ from nas.tasks.distilled import Distilled
 from nas.teacher import checked_accuracy, find_teacher, logits_of, trained_teacher
 from nas.tracking import Tracker
 from nas.training import TrainingSettings, evaluate, restore
+from policies.policy_gradient import PolicyGradient
 from search_spaces.layer_removal.space import LayerRemovalSpace
 
 
@@ -47,7 +50,7 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
     subject, task = find_teacher(config)
     space = _space(config, subject, task)
     plan = _plan(config)
-    _controller(config, 0)
+    _sampler(config, 0)  # what cannot be made is refused before a file is written
     here = config.execution.executor == "serial"
     with (
         Run.open(config.run, config.identity(), config.storage) as run,
@@ -57,10 +60,13 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
     ):
         job = _job(config, subject, task, space, run.folder)
         progress = Progress(plan.candidates, sum(plan.places), task.metric)
-        controller = _controller(config, len(run.trials()))
+        sampler = _sampler(config, len(run.trials()))
+        controller = Controller(sampler, maximise=False)  # it is told rewards below zero
         driver = Driver(run, controller, job, executor, plan, [progress, tracker, *watchers])
         with progress:
             driver.search(stop)
+        if isinstance(policy := getattr(sampler, "policy", None), PolicyGradient):
+            save_policy(policy, run.folder / "policy.safetensors")
         candidates = tuple(driver.candidates[number] for number in sorted(driver.candidates))
         best = _best(job, candidates)
         summary = _measured(run, job, task, candidates, best, time.monotonic() - started)
@@ -114,13 +120,13 @@ def _plan(config: CompressConfig) -> Plan:
     )
 
 
-def _controller(config: CompressConfig, trials: int) -> Controller:
-    """Is told each reward below zero, and so minimises."""
+def _sampler(config: CompressConfig, trials: int) -> BaseSampler:
+    """What proposes; its seed depends on how far the run is, or it would repeat itself."""
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
     options = config.controller.options
     if config.controller.name == "policy-gradient":
         options.setdefault("batch", config.rollouts)
-    return Controller(create_controller(config.controller.name, rng, options), maximise=False)
+    return create_controller(config.controller.name, rng, options)
 
 
 def _job(
@@ -149,7 +155,7 @@ def _job(
         task=Distilled(task, logits, config.training.method, config.training.temperature),
         training=settings,
         cost=config.cost,
-        constraint=Constraint(cost=None if target is None else 1 / target),
+        constraint=Constraint(None if target is None else 1 / target, config.least_accuracy),
         accuracy=accuracy,
         rollouts=config.rollouts,
         seed=config.seed,
@@ -161,16 +167,15 @@ def _best(job: CompressJob, candidates: Sequence[Candidate]) -> Candidate:
     trained = [c for c in candidates if c.rungs and c.failed is None and c.duplicate_of is None]
     if not trained:
         raise NasError(f"no student could be trained; the first: {candidates[0].failed}")
-    meeting = [c for c in trained if job.constraint.is_met(c.measures["cost"], 1.0)]
+    meeting = [c for c in trained if job.constraint.is_met(c.measures["cost"], c.measures["kept"])]
+    best = max(meeting or trained, key=lambda c: (c.rungs[-1].step, c.measures["reward"]))
     if not meeting:
-        smallest = min(c.measures["cost"] for c in trained)
         raise TargetNotMet(
-            f"no student met the target: the smallest is {1 / smallest:.1f} times smaller; "
-            "search on with more --updates"
+            f"no student met the target: the best is {1 / best.measures['cost']:.1f} times smaller "
+            f"and keeps {best.measures['kept']:.1%} of the accuracy; go on with more --updates, or "
+            "train longer"
         )
-    longest = max(c.rungs[-1].step for c in meeting)
-    finalists = [c for c in meeting if c.rungs[-1].step == longest]
-    return max(finalists, key=lambda c: c.measures["reward"])
+    return best
 
 
 def _measured(

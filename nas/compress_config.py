@@ -35,6 +35,7 @@ class CompressConfig(Section):
     survivors: how many of them go on after the first rung.
     cost: what of a student is to become smaller.
     target_compression: how many times smaller it must be.
+    least_accuracy: share of the teacher's validation accuracy that it must keep.
     inherit: students begin with the teacher's weights, not with fresh ones.
     cache: folder for the teacher's answers, which all runs share.
     """
@@ -50,6 +51,7 @@ class CompressConfig(Section):
     survivors: int = Field(default=8, ge=1)
     cost: Cost = "parameters"
     target_compression: float | None = Field(default=None, gt=1)
+    least_accuracy: float | None = Field(default=None, gt=0, le=1)
     inherit: bool = True
     training: Distilling = Distilling()
     execution: Execution = Execution()

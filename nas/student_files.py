@@ -1,6 +1,7 @@
 """A student as files: weights, architecture, an exported program; and the student from them."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -55,7 +56,9 @@ def write_student(
     write_atomically(folder / "architecture.json", json.dumps(described, indent=1))
     shapes = ({0: torch.export.Dim("batch")},)
     two = torch.cat([example, example])  # one example would be taken for a constant
-    program = torch.export.export(model, (two,), dynamic_shapes=shapes, strict=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # recurrent modules keep lists of weights
+        program = torch.export.export(model, (two,), dynamic_shapes=shapes, strict=False)
     torch.export.save(program, folder / "model.pt2")
     with torch.no_grad():
         expected = model(example)

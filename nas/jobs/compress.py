@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from compress.reward import Constraint, constrained_reward
+from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
 from compress.speed import milliseconds
 from compress.student import student
 from nas.compress_config import Cost
@@ -112,11 +112,18 @@ class CompressJob:
         trained = train_rung(model, self.task, self.training, seed, until, checkpoint)
         kept = trained.validation.metric / self.accuracy
         share = self.share(model.cpu().eval())
-        worth = constrained_reward(share, kept, self.constraint, number // self.rollouts)
+        # the constraint is soft only for the first rung, whose reward the controller is told
+        update = SOFT_UPDATES if checkpoint else number // self.rollouts
+        worth = constrained_reward(share, kept, self.constraint, update)
         return replace(
             trained,
             validation=Measured(-worth, trained.validation.metric),
-            measures={"cost": share, "reward": worth, "cross_entropy": trained.validation.loss},
+            measures={
+                "cost": share,
+                "kept": kept,
+                "reward": worth,
+                "cross_entropy": trained.validation.loss,
+            },
         )
 
 

@@ -12,6 +12,7 @@ from nas.files import write_atomically
 from nas.record import Candidate
 from nas.report.table import aligned
 from nas.report.write import written
+from search_spaces.layer_removal.space import student_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,33 @@ def headline(summary: CompressSummary) -> str:
 
 
 def write_compress_report(summary: CompressSummary, folder: Path) -> None:
-    """Write `compress.json` and the figure of all students."""
+    """Write `compress.json`, the figure of all students, and a card beside the student."""
     write_atomically(folder / "compress.json", json.dumps(compress_facts(summary), indent=1))
+    write_atomically(Path(summary.path) / "README.md", card(summary))
     written(_figure(summary), folder / "students")
+
+
+def card(summary: CompressSummary) -> str:
+    """What whoever gets the student should know of it."""
+    removed, widths = student_of(summary.best.architecture)
+    return "\n".join(
+        [
+            f"# {summary.subject}, compressed",
+            "",
+            headline(summary) + ".",
+            "",
+            f"Removed: {', '.join(removed) or 'nothing'}.",
+            f"Narrowed to: {', '.join(f'{path} {width}' for path, width in widths) or 'nothing'}.",
+            "",
+            "`model.pt2` needs PyTorch alone: `torch.export.load(...).module()(inputs)`;",
+            "`model.safetensors` and `architecture.json` are read by `nas.student_files`.",
+            "",
+            "```",
+            compress_table(summary),
+            "```",
+            "",
+        ]
+    )
 
 
 def _facts(network: Network) -> dict[str, float]:
@@ -105,26 +130,24 @@ def _facts(network: Network) -> dict[str, float]:
 
 
 def _figure(summary: CompressSummary) -> Figure:
-    """Every student: what it costs against what it keeps; those trained longest are larger."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for candidate in summary.candidates:
-        if candidate.rungs and candidate.duplicate_of is None and candidate.parameters:
-            axes.scatter(
-                candidate.parameters,
-                candidate.rungs[-1].metric,
-                s=15 * len(candidate.rungs),
-                color="#0072b2",
-                alpha=0.6,
-            )
-    axes.scatter(
-        summary.teacher.speed.parameters,
-        summary.teacher.validation,
-        marker="*",
-        s=120,
-        color="#d55e00",
-        label="teacher",
+    """Every student: what it costs against what it keeps, larger the longer it was trained; and
+    the rewards in the course of the search."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    students, course = figure.subplots(1, 2)
+    trained = [c for c in summary.candidates if c.rungs and c.duplicate_of is None]
+    students.scatter(
+        [float(c.parameters or 0) for c in trained],
+        [c.rungs[-1].metric for c in trained],
+        s=[15.0 * len(c.rungs) for c in trained],
+        color="#0072b2",
+        alpha=0.6,
     )
-    axes.set(xscale="log", xlabel="parameters", ylabel="validation accuracy")
-    axes.legend()
+    teacher = summary.teacher
+    students.scatter(
+        teacher.speed.parameters, teacher.validation, marker="*", s=120, color="#d55e00"
+    )
+    students.annotate("teacher", (teacher.speed.parameters, teacher.validation))
+    students.set(xscale="log", xlabel="parameters", ylabel="validation accuracy")
+    course.plot([c.number for c in trained], [-c.rungs[0].loss for c in trained], ".")
+    course.set(xlabel="student", ylabel="reward after the first rung")
     return figure

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from compress.distillation import alignment, distillation_loss
+from compress.distillation import distillation_loss
 from compress.reward import Constraint, constrained_reward, reward
 
 
@@ -32,11 +32,3 @@ def test_equal_answers_cost_nothing_and_others_what_the_formula_says() -> None:
     p, q = torch.softmax(teacher / 3, 1), torch.softmax(student / 3, 1)
     expected = 9 * (p * (p / q).log()).sum(1).mean()
     torch.testing.assert_close(distillation_loss(student, teacher, "kl", 3.0), expected)
-
-
-def test_alignment_does_not_see_rotations_and_falls_for_what_is_unrelated() -> None:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(40, 6, generator=generator)
-    rotation, _ = torch.linalg.qr(torch.randn(6, 6, generator=generator))
-    torch.testing.assert_close(alignment(x, 3 * x @ rotation), torch.tensor(1.0))
-    assert alignment(x, torch.randn(40, 6, generator=generator)) < 0.5
