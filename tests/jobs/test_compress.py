@@ -10,7 +10,7 @@ import torch
 from nas import api
 from nas.compress_config import CompressConfig
 from nas.config import read_config
-from nas.errors import BadInput
+from nas.errors import BadInput, TargetNotMet
 from nas.student_files import load_student
 from nas.tasks.distilled import Distilled
 from nas.tasks.images import load_digits
@@ -48,6 +48,8 @@ def test_a_student_is_smaller_and_its_files_answer_alike(compressed) -> None:
     torch.testing.assert_close(program(images), loaded(images))
     assert sum(p.numel() for p in loaded.parameters()) == student["parameters"]
     assert (folder / "run" / "report" / "students.svg").exists()
+    assert "points of test accuracy" in (Path(student["path"]) / "README.md").read_text()
+    assert (folder / "run" / "policy.safetensors").exists()
 
 
 def test_a_run_that_goes_on_trains_nobody_again(compressed) -> None:
@@ -59,6 +61,15 @@ def test_a_run_that_goes_on_trains_nobody_again(compressed) -> None:
     assert summary.best.digest == facts["student"]["digest"]
     assert summary.student.accuracy == facts["student"]["accuracy"]
     assert len(list(folder.glob("logits-*.npy"))) == 1
+
+
+def test_a_target_that_no_student_met_is_said(compressed) -> None:
+    folder, _ = compressed
+    settings = {**SETTINGS, "run": folder / "strict", "updates": 1, "least_accuracy": 1.0}
+    config = read_config(CompressConfig, None, (), {**settings, "cache": folder})
+    with pytest.raises(TargetNotMet, match=r"keeps \d+\.\d% of the accuracy"):
+        api.compress(config)
+    assert TargetNotMet.exit_code == 3
 
 
 def test_the_search_cannot_read_the_test_data() -> None:
