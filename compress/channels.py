@@ -119,14 +119,19 @@ def reduced(channels: Channels, before: Tensor, after: Tensor, axes: object) -> 
     return Channels(channels.labels, channels.dim - sum(axis < channels.dim for axis in gone))
 
 
-def indexed(channels: Channels, before: Tensor, after: Tensor, key: object) -> Channels | None:
-    """Channels after slices and single places were taken along other axes; else None."""
-    keys = key if isinstance(key, tuple) else (key,)
-    if any(not isinstance(k, (int, slice)) for k in keys):
-        return None
-    if len(keys) > channels.dim and keys[channels.dim] != slice(None):
-        return None
-    return Channels(channels.labels, channels.dim - sum(isinstance(k, int) for k in keys))
+def indexed(channels: Channels, key: object) -> Channels | None:
+    """Channels after slices and single places were taken along other axes, or new axes put in."""
+    axis, dim = 0, channels.dim
+    for k in key if isinstance(key, tuple) else (key,):
+        is_before = axis < channels.dim
+        if k is None:
+            dim += is_before or axis == channels.dim
+            continue
+        if not isinstance(k, (int, slice)) or (axis == channels.dim and k != slice(None)):
+            return None
+        dim -= is_before and isinstance(k, int)
+        axis += 1
+    return Channels(channels.labels, dim)
 
 
 def moved(channels: Channels, before: Tensor, order: Sequence[int]) -> Channels:

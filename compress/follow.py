@@ -56,6 +56,7 @@ class Follower(fx.Interpreter):
         self.labels = Labels()
         self.channels: dict[fx.Node, Any] = {}
         self.layers: list[Layer] = []
+        self.tied = _tied(traced)
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
@@ -85,9 +86,12 @@ class Follower(fx.Interpreter):
         value: Any,
     ) -> Any:
         source = given[0] if given else None
-        if any(layer.path == path for layer in self.layers):  # shared: called a second time
+        if any(layer.path == path for layer in self.layers):  # called a second time
             self.labels.fix([source, *_layer(self.layers, path)])
             return None
+        if self._has_own_axis(module) and not self._reads(path, module, source, values[0]):
+            self.labels.fix(source)
+            source = None
         if isinstance(module, CONVOLUTIONS) and module.groups > 1:
             if module.groups != module.in_channels or module.groups != module.out_channels:
                 self.labels.fix(source)
@@ -96,14 +100,11 @@ class Follower(fx.Interpreter):
         if isinstance(module, (*CONVOLUTIONS, PlaceChannels)):
             return self._new(path, source, value.shape[1], 1)
         if isinstance(module, nn.Linear):
-            at_end = isinstance(source, Channels) and len(source.labels) == module.in_features
-            if not at_end:
-                self.labels.fix(source)
-            return self._new(path, source if at_end else None, value.shape[-1], value.dim() - 1)
+            return self._new(path, source, value.shape[-1], value.dim() - 1)
         if isinstance(module, NORMS):
             return self._same(path, source)
         if isinstance(module, nn.RNNBase):
-            return self._recurrent(path, module, source, given[1:])
+            return self._recurrent(path, module, source, given[1:], values[1:])
         if isinstance(module, nn.Flatten) and isinstance(source, Channels):
             return self._or_fixed(reshaped(source, values[0], value), source)
         kind = type(module).__module__.removeprefix("torch.nn.modules.")
@@ -114,8 +115,20 @@ class Follower(fx.Interpreter):
         self.labels.fix(list(given))
         return None
 
+    def _has_own_axis(self, module: nn.Module) -> bool:
+        return isinstance(module, (*CONVOLUTIONS, *NORMS, PlaceChannels, nn.Linear, nn.RNNBase))
+
+    def _reads(self, path: str, module: nn.Module, source: Any, value: Tensor) -> bool:
+        """Whether a layer reads channels along the axis on which they were followed, with weights
+        that no other layer has."""
+        last = isinstance(module, (nn.Linear, nn.RNNBase))
+        axis = value.dim() - 1 if last else 1
+        return isinstance(source, Channels) and source.dim == axis and path not in self.tied
+
     def _new(self, path: str, source: Any, width: int, dim: int) -> Channels:
         made = self.labels.new(width)
+        if path in self.tied:
+            self.labels.fix(Channels(made, dim))
         reads = source.labels if isinstance(source, Channels) else None
         self.layers.append(Layer(path, reads, (made,)))
         return Channels(made, dim)
@@ -125,13 +138,15 @@ class Follower(fx.Interpreter):
             self.layers.append(Layer(path, source.labels, (source.labels,)))
         return source
 
-    def _recurrent(self, path: str, module: nn.RNNBase, source: Any, states: Any) -> Any:
+    def _recurrent(
+        self, path: str, module: nn.RNNBase, source: Any, states: Any, values: Sequence[Any]
+    ) -> Any:
         self.labels.fix(states)
         directions = 2 if module.bidirectional else 1
         made = tuple(
             self.labels.new(module.hidden_size) for _ in range(module.num_layers * directions)
         )
-        if module.proj_size:
+        if module.proj_size or path in self.tied or any(v is not None for v in values):
             self.labels.fix([Channels(m, 0) for m in made])
         reads = source.labels if isinstance(source, Channels) else None
         self.layers.append(Layer(path, reads, made))
@@ -171,7 +186,7 @@ class Follower(fx.Interpreter):
             axes = node.kwargs.get("dim", values[1] if len(values) > 1 else None)
             return reduced(source, before, value, axes)
         if name == "getitem":
-            return indexed(source, before, value, values[1])
+            return indexed(source, values[1])
         if name in ("transpose", "swapaxes"):
             order = list(range(before.dim()))
             a, b = values[1:3]
@@ -197,6 +212,14 @@ class Follower(fx.Interpreter):
         if result is None:
             self.labels.fix(given)
         return result
+
+
+def _tied(model: nn.Module) -> set[str]:
+    """Paths of modules that share a parameter with another one."""
+    owners: dict[nn.Parameter, set[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        owners.setdefault(parameter, set()).add(name.rpartition(".")[0])
+    return {path for paths in owners.values() if len(paths) > 1 for path in paths}
 
 
 def _layer(layers: Sequence[Layer], path: str) -> list[Channels]:

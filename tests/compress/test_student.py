@@ -36,6 +36,21 @@ class Branches(nn.Module):
         return self.out(self.hidden(torch.flatten(x, 1)).relu())
 
 
+class Gated(nn.Module):
+    """Channels that scale themselves, as in squeeze and excitation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.gate = nn.Linear(8, 8)
+        self.out = nn.Linear(8 * 30 * 30, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        gate = self.gate(x.mean(dim=(2, 3))).sigmoid()[:, :, None, None]
+        return self.out((x * gate).reshape(x.shape[0], -1))
+
+
 def silence(model: nn.Module, graph: Graph, dead: np.ndarray) -> None:
     """Let nothing read the channels with these roots."""
     for layer in graph.layers:
@@ -64,12 +79,12 @@ def trained_looking(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize("make", [resnet14, resnet18, vgg11, Branches])
+@pytest.mark.parametrize("make", [resnet14, resnet18, vgg11, Branches, Gated])
 def test_channels_that_nothing_reads_can_go(make) -> None:
     torch.manual_seed(0)
     model = trained_looking(make())
     graph = graph_of(model, IMAGES)
-    assert len(graph.groups) > 2
+    assert graph.groups
     for group in graph.groups:
         (part,) = group.parts
         dead = part[1::3]
@@ -153,3 +168,28 @@ def test_what_cannot_be_traced_is_named_and_kept() -> None:
     assert [g.makers for g in graph.groups] == [("2",)]
     with pytest.raises(CannotTrace, match="Counts cannot be traced"):
         graph_of(Counts(), IMAGES)
+
+
+class Careful(nn.Module):
+    """Everything here would break, or be another network, if its channels were narrowed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(6, 8)
+        self.encode = nn.Linear(8, 8)
+        self.decode = nn.Linear(8, 8)
+        self.decode.weight = self.encode.weight
+        self.recurrent = nn.GRU(8, 8, batch_first=True)
+        self.across = nn.Linear(5, 5)
+        self.out = nn.Linear(8, 2)
+        self.offset = nn.Parameter(torch.zeros(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.decode(self.encode(self.inner(x).relu())) + self.offset
+        x, _ = self.recurrent(x, torch.zeros(1, 2, 8))
+        return self.out(self.across(x.transpose(1, 2)).transpose(1, 2))
+
+
+def test_channels_are_kept_where_something_else_depends_on_their_number() -> None:
+    graph = graph_of(Careful(), torch.zeros(2, 5, 6))
+    assert graph.groups == ()
