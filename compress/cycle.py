@@ -20,6 +20,7 @@ def prune(
     *,
     masks: Masks | None = None,
     activating: float = 0.0,
+    relative: bool = False,
     scope: Scope = "global",
 ) -> Masks:
     """Remove weights until `level` of the targets' weights are gone; returns the masks.
@@ -27,7 +28,7 @@ def prune(
     masks: of earlier cycles.
     activating: q, the share of the weights left before the cycle that activating-while-pruning
         removes; the base method removes the others. Where fewer negative weights are left than
-        that, the base method removes the rest.
+        that, the base method removes the rest. relative: see `remove_unmoved_negatives`.
     Raises `ValueError` when evidence is missing or more is to be activated than removed.
     """
     missing = [name for name in method.needs if getattr(evidence, name) is None]
@@ -44,7 +45,7 @@ def prune(
     if count:
         assert evidence.start is not None
         weights = parameters_of(model, targets)
-        masks = remove_unmoved_negatives(masks, weights, evidence.start, count)
+        masks = remove_unmoved_negatives(masks, weights, evidence.start, count, relative)
         masks = _by_method(model, targets, method, level, evidence, masks, scope)
     apply_masks(model, masks)
     return masks

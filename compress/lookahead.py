@@ -22,7 +22,7 @@ def lookahead(model: nn.Module, targets: Sequence[Target]) -> Scores:
     matrices = {t.parameter: _by_units(weights[t.parameter].detach(), t) for t in targets}
     layers: dict[str, list[Target]] = {}
     for target in targets:
-        layers.setdefault(target.module, []).append(target)
+        layers.setdefault(target.layer, []).append(target)
     order = list(layers)
     scores: Scores = {}
     for i, name in enumerate(order):
@@ -36,13 +36,23 @@ def lookahead(model: nn.Module, targets: Sequence[Target]) -> Scores:
     return scores
 
 
-def _by_units(weight: Tensor, target: Target) -> Tensor:
-    """`[gates, units, inputs, …]`; a head's block of a cell stands on the diagonal of units."""
-    if weight.ndim == 4 and target.kind == "h2h":  # [connections, N, D, D]
-        return torch.stack([torch.block_diag(*heads) for heads in weight])
-    if target.kind == "i2h" and weight.ndim == 3:  # [gates, H, C]
+def _gates_first(weight: Tensor, target: Target) -> Tensor:
+    """`[gates, units, inputs, …]`."""
+    if target.kind != "weight" and weight.ndim == 3:  # of a cell, it is so already
         return weight
     return weight.unflatten(0, (target.gates, -1))
+
+
+def _has_heads(weight: Tensor, target: Target) -> bool:
+    """Whether it is a cell's `[connections, N, D, D]`."""
+    return target.kind == "h2h" and weight.ndim == 4
+
+
+def _by_units(weight: Tensor, target: Target) -> Tensor:
+    """`[gates, units, inputs, …]`; heads stand as blocks on the diagonal."""
+    if _has_heads(weight, target):
+        return torch.stack([torch.block_diag(*heads) for heads in weight])
+    return _gates_first(weight, target)
 
 
 def _into(layer: Sequence[Target], matrices: dict[str, Tensor]) -> Tensor:
@@ -60,19 +70,14 @@ def _out_of(readers: Sequence[Target], matrices: dict[str, Tensor], units: int) 
 
 def _score(weight: Tensor, target: Target, leading: Tensor | None, out: Tensor | None) -> Tensor:
     score = weight.detach().abs()
-    if weight.ndim == 4 and target.kind == "h2h":  # [connections, N, D, D]: units are N × D
+    if _has_heads(weight, target):
         heads = weight.shape[1:3]
         assert leading is not None and out is not None
         return score * leading.view(1, heads[0], 1, heads[1]) * out.view(1, *heads, 1)
-    by_units = score if weight.ndim == 3 else score.unflatten(0, (target.gates, -1))
-    by_units = by_units.reshape(
-        target.gates,
-        -1,
-        weight.shape[-1] if weight.ndim == 3 else weight.shape[1],
-        *by_units.shape[3:],
-    )
-    if leading is not None and len(leading) == by_units.shape[2]:
-        by_units = by_units * leading.view(1, 1, -1, *[1] * (by_units.ndim - 3))
+    score = _gates_first(score, target)
+    behind = [1] * (score.ndim - 3)
+    if leading is not None and len(leading) == score.shape[2]:
+        score = score * leading.view(-1, *behind)
     if out is not None:
-        by_units = by_units * out.view(1, -1, *[1] * (by_units.ndim - 2))
-    return by_units.reshape(weight.shape)
+        score = score * out.view(-1, 1, *behind)
+    return score.reshape(weight.shape)

@@ -77,11 +77,17 @@ def remove_lowest(
     return new
 
 
-def refuse_empty_layers(masks: Mapping[str, Tensor]) -> None:
-    """Raises `PrunedAway` when a tensor has no weight left."""
-    for name, mask in masks.items():
-        if not mask.any():
-            raise PrunedAway(f"layer {name} is pruned away whole: ask for less, or rank per layer")
+def refuse_empty_layers(targets: Sequence[Target], masks: Mapping[str, Tensor]) -> None:
+    """Raises `PrunedAway` when a tensor has no weight left.
+
+    Those of recurrent layers may lose all: the elementwise path is left, and what a network does
+    without its hidden-to-hidden weights is asked on purpose.
+    """
+    for target in targets:
+        if target.kind == "weight" and not masks[target.parameter].any():
+            raise PrunedAway(
+                f"layer {target.parameter} is pruned away whole: ask for less, or for --scope layer"
+            )
 
 
 def tiled(mask: Tensor, gates: int) -> Tensor:

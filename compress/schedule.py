@@ -28,8 +28,8 @@ def cubic(level: float, cycles: int) -> tuple[float, ...]:
 
     Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878, eq. 1.
 
-    >>> cubic(0.8, 2)
-    (0.7, 0.8)
+    >>> cubic(0.5, 2)
+    (0.4375, 0.5)
     """
     return tuple(level - level * (1 - cycle / cycles) ** 3 for cycle in range(1, cycles + 1))
 

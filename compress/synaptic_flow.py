@@ -18,21 +18,23 @@ def synaptic_flow(model: nn.Module, targets: Sequence[Target], example: Tensor) 
 
     Cells take one step from states of ones, with activations that pass everything, since the
     paper's proof needs activations that are their own multiples; ReLUs pass what is positive.
-    example: one input, of which only the shape counts.
+    example: one input, of which only the shape counts; where it is tokens, the first cells read
+        ones for what is embedded.
 
     Tanaka et al. 2020, https://arxiv.org/abs/2006.05467, eq. 2; meant to be pruned by in 100
     rounds, `1 - (1 - level)^(k/100)` in round k (algorithm 1).
     """
     linear = deepcopy(model).double().eval()
     layers = [module for module in linear.modules() if isinstance(module, CompiledRNN)]
+    tokens = not example.is_floating_point()
     for layer in layers:
         layer.cell, layer.backend = linear_cell(layer.cell), "reference"
-        layer.register_forward_pre_hook(partial(from_ones, layer is layers[0]))
+        layer.register_forward_pre_hook(partial(from_ones, tokens and layer is layers[0]))
     with torch.no_grad():
         for tensor in linear.state_dict().values():
             if tensor.is_floating_point():
                 tensor.abs_()
-    if example.is_floating_point():
+    if not tokens:
         example = torch.ones_like(example, dtype=torch.double)
     weights = parameters_of(linear, targets)
     with torch.enable_grad():

@@ -34,9 +34,10 @@ class Target:
     gates: int = 1
 
     @property
-    def module(self) -> str:
-        """The name of the module that has it."""
-        return self.parameter.rpartition(".")[0]
+    def layer(self) -> str:
+        """Which of the model's layers it is of: `nn.LSTM` has several, such as `lstm_l0`."""
+        module, _, name = self.parameter.rpartition(".")
+        return module + "".join(name.partition("_l")[1:])
 
 
 def targets_of(model: nn.Module, what: str) -> tuple[Target, ...]:

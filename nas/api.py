@@ -8,16 +8,18 @@ from typing import Any
 
 from torch import nn
 
-from nas.assembly import controller_of, executor_of, search_job, search_plan
+from nas.assembly import controller_of, drawer_of, executor_of, search_job, search_plan
 from nas.compress import run_compress
 from nas.compress_config import CompressConfig
 from nas.config import SearchConfig, read_config, search_config
+from nas.controller import Controller
 from nas.driver import Driver, Watcher
 from nas.errors import BadInput, NasError
 from nas.execution.executor import CandidateFailed
 from nas.export import write_model
 from nas.jobs.search import SearchJob
 from nas.naming import read_recipes
+from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import best_first
 from nas.registry import create
@@ -27,6 +29,7 @@ from nas.report.sweep import SweepSummary
 from nas.report.write import write_report
 from nas.run import Run
 from nas.saved import described, load_run
+from nas.saved_policy import policy_of, save_policy
 from nas.signals import stop_on_signals
 from nas.sweep import run_sweep
 from nas.sweep_config import SweepConfig
@@ -54,23 +57,27 @@ def search(
     config = config or search_config(None, (), settings)
     job = search_job(config)
     plan = search_plan(config, job)
-    controller_of(config, plan, trials=0)  # what cannot be made is refused before a file is written
+    controller_of(config, plan, 0, config.policy)  # or it is refused before a file is written
     with (
         Run.open(config.run, config.identity(), config.storage) as run,
         closing(Tracker(run.folder, job.task.metric, job.higher_is_better)) as tracker,
     ):
-        progress = Progress(config.candidates, sum(plan.places), job.task.metric)
+        progress = Progress(plan.records, sum(plan.places), job.task.metric)
         here = config.execution.executor == "serial"
         with (
             described(run.folder, config, job),
             executor_of(config.execution) as executor,
             stop_on_signals(config.execution.grace, here) as stop,
         ):
-            controller = controller_of(config, plan, len(run.trials()))
+            was_over = run.is_over(plan.records)
+            controller = _controller_of(run, config, plan)
             told = [progress, tracker, *watchers]
-            driver = Driver(run, controller, job, executor, plan, told)
+            drawer = drawer_of(config, len(run.trials()))
+            driver = Driver(run, controller, job, executor, plan, told, drawer)
             with progress:
                 driver.search(stop)
+            if config.policy is not None and not was_over:
+                save_policy(policy_of(controller.sampler, config.controller.name), config.policy)
         summary = report(config.run)
         picture = config.run / "report" / "architecture-1.png"
         if picture.exists():
@@ -82,6 +89,15 @@ def search(
             f"no candidate could be trained; {times} of {len(summary.candidates)}: {reason}"
         )
     return summary
+
+
+def _controller_of(run: Run, config: SearchConfig, plan: Plan) -> Controller:
+    """The controller; the policy that it begins with is kept, for when the run goes on."""
+    done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
+    controller = controller_of(config, plan, done, kept if done else config.policy)
+    if config.policy is not None and not done:
+        save_policy(policy_of(controller.sampler, config.controller.name), kept)
+    return controller
 
 
 def score(

@@ -9,14 +9,18 @@ import numpy as np
 
 from nas.config import Execution, SearchConfig
 from nas.controller import Controller
-from nas.driver import Plan
+from nas.controllers import MULTI_OBJECTIVE, warmed
+from nas.errors import BadInput
 from nas.execution.executor import Executor, Resources
 from nas.execution.serial import SerialExecutor
 from nas.halving import halved
 from nas.jobs.search import SearchJob
+from nas.plan import Plan
 from nas.registry import create, create_controller
+from nas.saved_policy import load_policy, policy_of
 from nas.tasks.task import Task
 from nas.training import TrainingSettings
+from policies.path_sampler import PathSampler
 from search_spaces.space import ModelSize, SearchSpace
 
 
@@ -49,18 +53,24 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
         max(1, training.steps // training.reduction ** (training.rungs - 1 - i))
         for i in range(training.rungs)
     )
-    if job.scores:
+    later = halved(config.survivors, max(1, training.rungs - 1), training.reduction)
+    places = (config.candidates, *later)[: training.rungs]
+    if not config.told:
         places = halved(config.survivors, training.rungs, training.reduction)
-    else:
-        later = halved(config.survivors, max(1, training.rungs - 1), training.reduction)
-        places = (config.candidates, *later)[: training.rungs]
+    if len(config.told) > 1:  # nobody is last who is on the Pareto front
+        steps, places = (training.steps,), (config.candidates,)
+    warm, rank_all = config.warm_start, config.ranking == "rank-sum"
     return Plan(
         candidates=config.candidates,
         steps=steps,
         places=places,
-        batch=config.execution.batch if job.scores else 1,
-        scored=bool(job.scores),
+        batch=config.execution.batch,
+        scored=not config.told,
         higher_is_better=job.higher_is_better,
+        rank_sum={s.name: s.higher_is_better for s in job.scores} if rank_all else {},
+        objectives=config.told,
+        pool=warm.pool if warm else 0,
+        opening=warm.best if warm else 0,
         deterministic=config.execution.deterministic,
         training=Resources(gpus=config.execution.gpus_per_survivor),
     )
@@ -74,11 +84,37 @@ def load_task(name: str, options: Mapping[str, Any]) -> Task:
     return create("tasks", name, options)
 
 
-def controller_of(config: SearchConfig, plan: Plan, trials: int) -> Controller:
-    """The controller; its seed depends on how far the run is, or it would repeat itself."""
+def controller_of(
+    config: SearchConfig, plan: Plan, trials: int, policy: Path | None = None
+) -> Controller:
+    """The controller; its seed depends on how far the run is, or it would repeat itself.
+
+    policy: the file that it begins with, if there is one.
+    Raises `BadInput` for several objectives and a controller that follows one only, and for a
+    policy file that the controller can make nothing of.
+    """
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
-    sampler = create_controller(config.controller.name, rng, config.controller.options)
-    return Controller(sampler, maximise=plan.scored and plan.higher_is_better)
+    name, options = config.controller.name, config.controller.options
+    if config.warm_start:
+        options = warmed(name, options, config.warm_start.best)
+    sampler = create_controller(name, rng, options)
+    objectives = max(1, len(plan.objectives))
+    if objectives > 1 and isinstance(sampler, PathSampler):
+        raise BadInput(
+            f'controller "{name}" follows one objective, not {objectives}: '
+            f"{', '.join(MULTI_OBJECTIVE)} follow several"
+        )
+    if config.policy is not None:
+        trained = policy_of(sampler, name)
+        if policy is not None and policy.exists():
+            load_policy(trained, policy)
+    return Controller(sampler, plan.scored and plan.higher_is_better, objectives)
+
+
+def drawer_of(config: SearchConfig, trials: int) -> Controller:
+    """Draws the pool of a warm start, uniformly."""
+    rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials, 1]))
+    return Controller(create_controller("random", rng, {}), maximise=False)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -78,13 +78,44 @@ class Execution(Section):
     grace: float = Field(default=60.0, ge=0, description="seconds for running calls after a signal")
 
 
+Objective = Literal["loss", "parameters", "flops", "latency"]
+
+
+class WarmStart(Section):
+    """A search that opens with the best of many that were scored and not trained.
+
+    Before the controller is asked for anything, `pool` architectures are drawn at random and
+    screened. The `best` of them by `score` are the controller's first proposals: they train, it
+    is told what came of them, and goes on from there. Whatever the controller, it is told losses
+    (or the `objectives`): of `candidates`, which all train, `best` come from the pool and the
+    others from the controller. `scores` are recorded and guide nobody but the `predictor`.
+    """
+
+    score: str
+    pool: int = Field(default=1000, ge=1, description="architectures to draw and score")
+    best: int = Field(default=10, ge=1, description="how many of them open the search")
+
+
 class SearchConfig(Section):
-    """A whole search."""
+    """A whole search.
+
+    objectives: what the controller is told, better when lower: `loss` (validation, at the end of
+        the first rung), `parameters`, `flops`, `latency` (seconds, of the score of that name). Not
+        given, it is told the first training-free score, or the loss where there is no score or
+        there is a warm start. With several there is one rung, in which all candidates train.
+    ranking: who survives, or opens a warm search: the best by the `first` score, or by the
+        `rank-sum`: the sum of their ranks by all scores. A controller is told the first score.
+    policy: file that a policy gradient begins with where it exists, and is written to at the end.
+    """
 
     space: Named = Named(name="rnn-cell")
     controller: Named = Named(name="random")
     scores: tuple[str, ...] = ("gradient-norm", "hidden-covariance")
     task: Named = Named(name="python-text")
+    ranking: Literal["first", "rank-sum"] = "first"
+    objectives: tuple[Objective, ...] = ()
+    warm_start: WarmStart | None = None
+    policy: Path | None = None
     screen: Size | None = None
     model: Size = Size()
     training: Training = Training()
@@ -95,20 +126,50 @@ class SearchConfig(Section):
     run: Path = Path("runs/search")
     storage: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _scores_that_are_needed(cls, data: Any) -> Any:
+        """The score of a warm start comes first; latency is scored where it is an objective."""
+        warm, objectives = data.get("warm_start"), data.get("objectives")
+        given = data.get("scores", [] if warm else cls.model_fields["scores"].default)
+        if not isinstance(given, list | tuple):
+            return data  # an error of its own
+        first = [warm["score"]] if isinstance(warm, dict) and "score" in warm else []
+        timed = isinstance(objectives, list | tuple) and "latency" in objectives
+        scores = [*first, *given, *(["latency"] if timed else [])]
+        return {**data, "scores": list(dict.fromkeys(scores))}
+
     @model_validator(mode="after")
-    def _survivors_are_candidates(self) -> "SearchConfig":
+    def _numbers_fit(self) -> "SearchConfig":
         if self.survivors > self.candidates:
             raise ValueError(
                 f"survivors is {self.survivors}, more than the {self.candidates} candidates"
             )
+        warm = self.warm_start
+        if warm and warm.best > min(warm.pool, self.candidates):
+            raise ValueError(
+                f"warm_start.best is {warm.best}, more than the pool of {warm.pool} or the "
+                f"{self.candidates} candidates"
+            )
+        if self.objectives and "loss" not in self.objectives:
+            raise ValueError("objectives has no loss: it must be one of them")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError("objectives names one twice")
         return self
+
+    @property
+    def told(self) -> tuple[Objective, ...]:
+        """The objectives that the controller is told; none for the first score."""
+        from_losses = bool(self.warm_start or not self.scores)
+        return self.objectives or (("loss",) if from_losses else ())
 
     def identity(self) -> dict[str, Any]:
         """What must stay the same when a run goes on, flat, by the names one sets it with."""
-        kept = self.model_dump(
-            mode="json", include={"space", "scores", "task", "screen", "model", "training", "seed"}
-        )
-        return flat(kept)
+        kept = {"space", "scores", "task", "screen", "model", "training", "seed"}
+        default = SearchConfig.model_fields
+        later = ("ranking", "objectives", "warm_start")  # runs of before know nothing of them
+        kept |= {name for name in later if getattr(self, name) != default[name].default}
+        return flat(self.model_dump(mode="json", include=kept))
 
 
 Config = TypeVar("Config", bound=Section)
@@ -190,7 +251,7 @@ def _keys_beside(kind: type[Section], location: Sequence[str | int]) -> list[str
     section: Any = kind
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
-        section = Size if annotation == (Size | None) else annotation
+        section, *_ = get_args(annotation) or (annotation,)  # of one that may be left out
     return sorted(section.model_fields)
 
 

@@ -1,16 +1,19 @@
 """The controllers by name: each makes an Optuna sampler from a random generator."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from policies.evolution import RegularisedEvolution
 from policies.local_search import LocalSearch
 from policies.mcts import TreeSearch
 from policies.path_sampler import PathSampler
+from policies.predictor import Predictor
 
+MULTI_OBJECTIVE = ("random", "tpe", "nsga-ii")  # the others follow a single objective
 Method = Literal["ppo", "reinforce"]
 
 
@@ -22,6 +25,11 @@ def random(rng: np.random.Generator) -> BaseSampler:
 def tpe(rng: np.random.Generator, startup: int = 10) -> BaseSampler:
     """Optuna's tree-structured Parzen estimator; the first `startup` proposals are random."""
     return TPESampler(seed=_seed(rng), n_startup_trials=startup)
+
+
+def nsga_ii(rng: np.random.Generator, population: int = 20) -> BaseSampler:
+    """Optuna's NSGA-II (Deb et al. 2002); decisions that are not always asked for are random."""
+    return NSGAIISampler(seed=_seed(rng), population_size=population)
 
 
 def evolution(rng: np.random.Generator, population: int = 20, tournament: int = 5) -> BaseSampler:
@@ -49,6 +57,19 @@ def mcts(
     return PathSampler(policy, seed=_seed(rng))
 
 
+def predictor(
+    rng: np.random.Generator,
+    startup: int = 8,
+    parents: int = 5,
+    pool: int = 150,
+    considered: int = 60,
+    memory: int = 400,
+) -> BaseSampler:
+    """The best of a pool by a Gaussian process on the decisions and training-free scores."""
+    policy = Predictor(rng, startup, parents, pool, considered, memory)
+    return PathSampler(policy, seed=_seed(rng))
+
+
 def policy_gradient(
     rng: np.random.Generator,
     method: Method = "ppo",
@@ -66,6 +87,13 @@ def policy_gradient(
     if start:
         load_policy(policy, Path(start))
     return PathSampler(policy, seed=_seed(rng))
+
+
+def warmed(name: str, options: Mapping[str, Any], best: int) -> dict[str, Any]:
+    """The options of a controller whose first proposals are `best` warm ones: they are its first
+    population, where it has one, and nothing random need fill it up."""
+    population = {"population": max(best, 5)} if name in ("evolution", "nsga-ii") else {}
+    return {**population, **options}
 
 
 def _seed(rng: np.random.Generator) -> int:

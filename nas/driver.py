@@ -1,9 +1,11 @@
 """The loop of every job: propose, screen without training, train the survivors in rungs, record."""
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
+
+from optuna.trial import FrozenTrial
 
 from nas.controller import Proposal, Proposer
 from nas.errors import Interrupted
@@ -16,9 +18,11 @@ from nas.execution.executor import (
     Resources,
     WorkerLost,
 )
-from nas.halving import promoted
+from nas.halving import climbing, promoted
 from nas.jobs.job import Job, Screened
-from nas.record import Candidate, Rung
+from nas.plan import Plan
+from nas.record import Candidate
+from nas.results import with_failure, with_results_of, with_screening, with_training
 from nas.run import Run
 from nas.signals import Stop
 from nas.training import Trained
@@ -27,30 +31,6 @@ from search_spaces.architecture import Architecture
 ATTEMPTS = 4  # the first and three more; then what kills its worker is called poison
 REDRAWS = 20  # of a proposal that is already answered, before it counts as a candidate
 POLL_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is done.
-
-    candidates: valid proposals in all, duplicates included.
-    steps: training steps at the end of each rung.
-    places: how many candidates train in each rung.
-    batch: candidates screened by one call.
-    scored: the controller is told the first training-free score; else the first rung's loss.
-    higher_is_better: of that score.
-    deterministic: results are taken in the order in which they were asked for.
-    training: what one training call needs.
-    """
-
-    candidates: int
-    steps: tuple[int, ...]
-    places: tuple[int, ...]
-    batch: int = 4
-    scored: bool = True
-    higher_is_better: bool = True
-    deterministic: bool = False
-    training: Resources = field(default_factory=Resources)
 
 
 class Watcher(Protocol):
@@ -80,9 +60,12 @@ class Driver:
         executor: Executor,
         plan: Plan,
         watchers: Iterable[Watcher] = (),
+        drawer: Proposer | None = None,
     ) -> None:
+        """drawer: proposes the pool of a plan that has one."""
         self.run = run
         self.controller = controller
+        self.drawer = drawer or controller
         self.job = job
         self.executor = executor
         self.plan = plan
@@ -94,6 +77,7 @@ class Driver:
         self._duplicates: dict[int, list[int]] = {}  # original -> those that wait for it
         self._losses: dict[int, int] = {}  # workers that died evaluating a candidate
         self._unscreened: set[int] = set()
+        self._opening: list[int] | None = None  # of the pool, once it is screened
         self._in_training: set[int] = set()
         self._again: deque[_Call] = deque()  # calls to repeat before anything new
         self._in_flight: dict[Handle, _Call] = {}
@@ -105,6 +89,8 @@ class Driver:
             if stop.signal_number is None:
                 self._fill()
             if not self._in_flight:
+                if stop.signal_number is None and self._work_is_left():
+                    continue  # the last proposals were answered at once, and promote others
                 break
             for handle, outcome in self._wait():
                 self._take(self._in_flight.pop(handle), outcome)
@@ -119,22 +105,60 @@ class Driver:
 
     def _resume(self) -> None:
         """Take in what the run's record holds; what has no result is evaluated again."""
-        for trial in self.run.trials():
-            number, result = trial.number, self.run.result(trial)
-            candidate = result or Candidate(
-                number, Architecture.from_json(trial.user_attrs["architecture"])
-            )
-            self.candidates[number] = candidate
-            known = self._is_told(candidate)
-            token = self.controller.remember(trial, self._value(candidate), known)
-            if not known:
-                self._tokens[number] = token
-            if result is not None:
-                self._originals.setdefault(candidate.digest, number)
-                self._show(result)
-            elif self._is_new(candidate):
-                self._unscreened.add(number)
-                self._again.append(_Call([number]))
+        trials = self.run.trials()
+        for trial in trials[: self.plan.pool]:
+            self._take_up(trial)
+        self._open()
+        for trial in trials[self.plan.pool :]:
+            self._take_up(trial)
+
+    def _take_up(self, trial: FrozenTrial) -> None:
+        """A candidate of the record, which is evaluated again if it has no result."""
+        number, result = trial.number, self.run.result(trial)
+        candidate = result or Candidate(
+            number, Architecture.from_json(trial.user_attrs["architecture"])
+        )
+        self.candidates[number] = candidate
+        if self._opening is not None:
+            self._introduce(candidate)
+        if result is not None:
+            self._originals.setdefault(candidate.digest, number)
+            self._offer(result)
+            self._show(result)
+        elif self._is_new(candidate):
+            self._unscreened.add(number)
+            self._again.append(_Call([number]))
+
+    def _introduce(self, candidate: Candidate) -> None:
+        """Let the controller know a candidate of the pool or the record."""
+        known = self.plan.is_told(candidate)
+        trial = self.run.trial(candidate.number)
+        token = self.controller.remember(trial, self.plan.value(candidate), known)
+        if not known:
+            self._tokens[candidate.number] = token
+
+    def _open(self) -> None:
+        """Make the best of the pool the controller's first proposals, once all is screened.
+
+        The others are as if nobody had drawn them: whoever proposes one again has a new candidate.
+        """
+        pool = self.plan.pool
+        if self._opening is not None or len(self.candidates) < pool:
+            return
+        if any(number < pool for number in self._unscreened):
+            return
+        ranks = self.plan.ranks(
+            {
+                n: candidate
+                for n, candidate in self.candidates.items()
+                if n < pool and candidate.scores and candidate.duplicate_of is None
+            }
+        )
+        self._opening = promoted(ranks, 0, self.plan.opening)
+        closed = ranks.keys() - set(self._opening)
+        self._originals = {d: n for d, n in self._originals.items() if n not in closed}
+        for number in self._opening:
+            self._introduce(self.candidates[number])
 
     # -- what to do next ----------------------------------------------------------------------
 
@@ -142,10 +166,11 @@ class Driver:
         """Keep the workers busy: lost calls first, then rungs, then new candidates."""
         while self._again:
             self._submit(self._again.popleft())
+        self._open()
         for call in self._promotions():
             self._submit(call)
-        while self._proposals_left() and len(self._in_flight) < 2 * self.executor.width:
-            batch = self._propose(min(self.plan.batch, self._proposals_left()))
+        while (wanted := self._wanted_now()) and len(self._in_flight) < 2 * self.executor.width:
+            batch = self._propose(wanted)
             if batch:
                 self._submit(_Call(batch))
 
@@ -153,7 +178,13 @@ class Driver:
         return bool(self._proposals_left() or self._again or self._promotions())
 
     def _proposals_left(self) -> int:
-        return self.plan.candidates - len(self.candidates)
+        return self.plan.records - len(self.candidates)
+
+    def _wanted_now(self) -> int:
+        """How many proposals the next call screens; none while the last of the pool are."""
+        if self._opening is None:
+            return min(self.plan.batch, self.plan.pool - len(self.candidates))
+        return min(self.plan.batch if self.plan.scored else 1, self._proposals_left())
 
     def _propose(self, wanted: int) -> list[int]:
         """New candidates; returns those that are no duplicates and must be evaluated."""
@@ -162,30 +193,35 @@ class Driver:
             proposal = self._new_proposal()
             candidate = self.run.add(proposal)
             self.candidates[candidate.number] = candidate
-            self._tokens[candidate.number] = proposal.token
+            if self._opening is not None:
+                self._tokens[candidate.number] = proposal.token
             if self._is_new(candidate):
                 self._unscreened.add(candidate.number)
                 new.append(candidate.number)
         return new
 
     def _new_proposal(self) -> Proposal:
-        """A proposal that nothing is known of, if one comes within a few draws; the controller
-        is told of the others what the record says."""
-        proposal = self.controller.propose(self.job.space)
+        """A proposal that nothing is known of, if one comes within a few draws; who proposes is
+        told of the others what the record says."""
+        proposer = self.drawer if self._opening is None else self.controller
+        proposal = proposer.propose(self.job.space)
         for _ in range(REDRAWS):
             original = self._originals.get(proposal.architecture.digest())
-            if original is None or original in self._tokens:
+            if original is None or self._is_awaited(original):
                 break
-            self.controller.tell(proposal.token, self._value(self.candidates[original]))
-            proposal = self.controller.propose(self.job.space)
+            proposer.tell(proposal.token, self.plan.value(self.candidates[original]))
+            proposal = proposer.propose(self.job.space)
         return proposal
+
+    def _is_awaited(self, number: int) -> bool:
+        return number in self._tokens or number in self._unscreened
 
     def _is_new(self, candidate: Candidate) -> bool:
         """Whether nothing is known of an equal one; if not, it gets that one's result."""
         original = self._originals.setdefault(candidate.digest, candidate.number)
         if original == candidate.number:
             return True
-        if original in self._tokens:
+        if self._is_awaited(original):
             self._duplicates.setdefault(original, []).append(candidate.number)
         else:
             self._answer(candidate.number, original)
@@ -194,31 +230,26 @@ class Driver:
     def _promotions(self) -> list[_Call]:
         """Training calls for those that are sure of a place in a rung and not yet there."""
         unfinished = self._proposals_left() + len(self._unscreened)
-        if unfinished >= self.plan.places[0]:
-            return []
-        calls = []
-        values = {
-            n: self._screen_value(candidate)
-            for n, candidate in self.candidates.items()
-            if candidate.parameters is not None and _is_alive(candidate)
-        }
-        for step, places in zip(self.plan.steps, self.plan.places, strict=True):
-            going = promoted(values, unfinished, places)
-            attainable = min(places, len(values) + unfinished)
-            losses = self._losses_at(step)
-            calls += [
-                _Call([n], step) for n in going if n not in losses and n not in self._in_training
-            ]
-            unfinished = attainable - sum(n in losses for n in going)
-            values = losses
-        return calls
+        if self._opening is None or (unfinished and self.plan.scored and self.plan.rank_sum):
+            return []  # a newcomer may turn the order of two sums of ranks about
+        values = {n: v for n, v in self._ranks().items() if _is_alive(self.candidates[n])}
+        rungs = zip(self.plan.steps, self.plan.places, strict=True)
+        due = climbing(values, self._losses_at, unfinished, rungs)
+        return [_Call([n], step) for n, step in due if n not in self._in_training]
 
-    def _screen_value(self, candidate: Candidate) -> float:
-        """What ranks screened candidates, lower first; without a score all are equal."""
-        if not self.plan.scored:
-            return 0.0
-        score = next(iter(candidate.scores.values()))
-        return -score if self.plan.higher_is_better else score
+    def _ranks(self) -> Mapping[int, float]:
+        """What ranks those that may train, lower first; equal for all who wait for losses.
+
+        Those that failed in training keep theirs, or the others' would depend on when they failed.
+        """
+        ranked = {
+            n: candidate
+            for n, candidate in self.candidates.items()
+            if candidate.parameters is not None
+            and candidate.duplicate_of is None
+            and not self._is_in_the_pool(n)
+        }
+        return self.plan.ranks(ranked) if self.plan.scored else dict.fromkeys(ranked, 0.0)
 
     def _losses_at(self, step: int) -> dict[int, float]:
         return {
@@ -295,56 +326,20 @@ class Driver:
     # -- results ------------------------------------------------------------------------------
 
     def _screened(self, number: int, result: Screened) -> None:
-        self._record(
-            replace(
-                self.candidates[number],
-                parameters=result.parameters,
-                flops=result.flops,
-                scores=result.scores,
-                measures=result.measures,
-                seconds=result.seconds,
-            )
-        )
+        self._record(with_screening(self.candidates[number], result))
+        self._offer(self.candidates[number])
 
     def _trained(self, number: int, result: Trained) -> None:
-        candidate = self.candidates[number]
         name = self.run.write_checkpoint(number, result.step, result.checkpoint)
-        rung = Rung(
-            step=result.step,
-            loss=result.validation.loss,
-            metric=result.validation.metric,
-            train_loss=result.train_loss,
-            seconds=result.seconds,
-            checkpoint=name,
-        )
-        self._record(
-            replace(
-                candidate,
-                rungs=(*candidate.rungs, rung),
-                measures={**candidate.measures, **result.measures},
-                seconds=candidate.seconds + result.seconds,
-            )
-        )
+        self._record(with_training(self.candidates[number], result, name))
 
     def _fail(self, number: int, reason: str, seconds: float = 0.0) -> None:
-        candidate = self.candidates[number]
-        self._record(replace(candidate, failed=reason, seconds=candidate.seconds + seconds))
+        self._record(with_failure(self.candidates[number], reason, seconds))
 
     def _answer(self, number: int, original: int) -> None:
         """Give a duplicate what is known of the original."""
-        known = self.candidates[original]
-        self._record(
-            replace(
-                self.candidates[number],
-                parameters=known.parameters,
-                flops=known.flops,
-                scores=known.scores,
-                measures=known.measures,
-                failed=known.failed,
-                rungs=() if self.plan.scored else known.rungs[:1],
-                duplicate_of=original,
-            )
-        )
+        known, candidate = self.candidates[original], self.candidates[number]
+        self._record(with_results_of(known, candidate, with_rung=not self.plan.scored))
 
     def _record(self, candidate: Candidate) -> None:
         """Keep a result, then let the controller, its duplicates and the watchers know."""
@@ -352,32 +347,28 @@ class Driver:
         self.candidates[number] = candidate
         self.run.write(candidate)
         self.run.show(candidate)
-        if self._is_told(candidate):
+        if self.plan.is_told(candidate) or self._is_in_the_pool(number):
             token = self._tokens.pop(number, None)
             if token is not None:
-                self.controller.tell(token, self._value(candidate))
-            elif candidate.failed:
+                self.controller.tell(token, self.plan.value(candidate))
+            elif candidate.failed and not self._is_in_the_pool(number):
                 self.controller.tell_late_failure(self.run.trial(number))
             for duplicate in self._duplicates.pop(number, ()):
                 self._answer(duplicate, number)
         self._show(candidate)
 
+    def _is_in_the_pool(self, number: int) -> bool:
+        """Whether it was drawn for the pool and is not among those that open the search."""
+        return number < self.plan.pool and number not in (self._opening or ())
+
+    def _offer(self, candidate: Candidate) -> None:
+        """Let a controller that waits for losses know the scores meanwhile."""
+        if candidate.scores and not self.plan.scored:
+            self.controller.offer(self.run.trial(candidate.number), candidate.scores)
+
     def _show(self, candidate: Candidate) -> None:
         for watcher in self.watchers:
             watcher.update(candidate)
-
-    def _is_told(self, candidate: Candidate) -> bool:
-        """Whether there is something to tell the controller of a candidate."""
-        told = candidate.scores if self.plan.scored else candidate.rungs
-        return bool(told or candidate.failed)
-
-    def _value(self, candidate: Candidate) -> float | None:
-        """What the controller is told; None for a failure or while nothing is known."""
-        if candidate.failed or not self._is_told(candidate):
-            return None
-        return (
-            next(iter(candidate.scores.values())) if self.plan.scored else candidate.rungs[0].loss
-        )
 
 
 def _is_alive(candidate: Candidate) -> bool:

@@ -1,10 +1,11 @@
 """The controller of a grid: everything that a small space holds, once."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.trial import FixedTrial, FrozenTrial
 
-from nas.controller import Proposal
+from nas.controller import Proposal, Told
 from nas.errors import BadInput
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Answers, enumerated, from_trial
@@ -35,13 +36,19 @@ class Grid:
         space.decide(from_trial(trial))
         return Proposal(architecture, params, trial.distributions, self._token())
 
-    def tell(self, token: int, value: float | None) -> None:
+    def enqueue(self, answers: Mapping[str, Any]) -> None:
+        """Changes nothing: everything is proposed anyway, in its own order."""
+
+    def tell(self, token: int, value: Told) -> None:
         """Nothing is learnt."""
 
     def tell_late_failure(self, trial: FrozenTrial) -> None:
         """Nothing is learnt."""
 
-    def remember(self, trial: FrozenTrial, value: float | None, evaluated: bool) -> int:
+    def offer(self, trial: FrozenTrial, scores: Mapping[str, float]) -> None:
+        """Nothing is learnt."""
+
+    def remember(self, trial: FrozenTrial, value: Told, evaluated: bool) -> int:
         self._left.pop(trial.user_attrs["digest"], None)
         return self._token()
 

@@ -1,6 +1,6 @@
 """Successive halving: which candidates go on to the next stage, once it is certain."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 def promoted(values: Mapping[int, float], unfinished: int, places: int) -> list[int]:
@@ -15,6 +15,27 @@ def promoted(values: Mapping[int, float], unfinished: int, places: int) -> list[
     """
     ranked = sorted(values, key=lambda number: (values[number], number))
     return ranked[: max(0, places - unfinished)]
+
+
+def climbing(
+    values: Mapping[int, float],
+    losses_at: Callable[[int], Mapping[int, float]],
+    unfinished: int,
+    rungs: Iterable[tuple[int, int]],
+) -> Iterator[tuple[int, int]]:
+    """The candidates that are sure of a place in a rung and not yet there, with its step.
+
+    values, unfinished: as in `promoted`, of the stage before the first rung.
+    losses_at: of a step: the losses of those that have trained up to it.
+    rungs: of each the step at its end and its places.
+    """
+    for step, places in rungs:
+        going = promoted(values, unfinished, places)
+        attainable = min(places, len(values) + unfinished)
+        losses = losses_at(step)
+        yield from ((number, step) for number in going if number not in losses)
+        unfinished = attainable - sum(number in losses for number in going)
+        values = losses
 
 
 def halved(first: int, stages: int, reduction: int) -> tuple[int, ...]:

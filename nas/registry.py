@@ -16,20 +16,21 @@ from nas.errors import BadInput
 Kind = Literal["spaces", "controllers", "scores", "tasks", "models"]
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
-    "spaces": {
-        "rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace",
-        "named-models": "nas.models.space:NamedModels",
-    },
+    "spaces": {"rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace"},
     "controllers": {
         "random": "nas.controllers:random",
         "tpe": "nas.controllers:tpe",
+        "nsga-ii": "nas.controllers:nsga_ii",
         "evolution": "nas.controllers:evolution",
         "local-search": "nas.controllers:local_search",
         "mcts": "nas.controllers:mcts",
         "policy-gradient": "nas.controllers:policy_gradient",
+        "predictor": "nas.controllers:predictor",
     },
     "scores": {
         "gradient-norm": "nas.scores.gradient_norm:GradientNorm",
+        "fading-memory": "nas.scores.fading_memory:FadingMemory",
+        "predicted-loss": "nas.scores.predicted_loss:PredictedLoss",
         "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",
         "jacobian-covariance": "nas.scores.jacobian:JacobianCovariance",
         "jacobian-cosine": "nas.scores.jacobian:JacobianCosine",

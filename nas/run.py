@@ -94,6 +94,11 @@ class Run:
         """The Optuna trials of all candidates, by number."""
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
 
+    def is_over(self, candidates: int) -> bool:
+        """Whether there are so many candidates and each has its final state."""
+        trials = self.trials()
+        return len(trials) >= candidates and all(trial.state.is_finished() for trial in trials)
+
     def trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))
 

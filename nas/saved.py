@@ -13,6 +13,7 @@ from nas.config import SearchConfig
 from nas.errors import BadInput
 from nas.files import write_atomically
 from nas.jobs.search import SearchJob
+from nas.objectives import named_objectives
 from nas.record import Candidate, best_first
 from nas.report.summary import RunSummary
 
@@ -61,6 +62,7 @@ def load_run(folder: Path) -> tuple[RunSummary, SearchConfig]:
         seconds=about["seconds"],
         finished=about["finished"],
         command=about["command"],
+        objectives=config.objectives,
     )
     return summary, config
 
@@ -84,6 +86,10 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 def search_facts(summary: RunSummary, folder: Path) -> dict[str, Any]:
     """What `nas search --json` prints of a run."""
+    front = [
+        {"number": c.number, "digest": c.digest, **named_objectives(c, summary.objectives)}
+        for c in summary.front
+    ]
     return {
         "run": str(folder),
         "finished": summary.finished,
@@ -105,5 +111,6 @@ def search_facts(summary: RunSummary, folder: Path) -> dict[str, Any]:
             }
             for c in best_first(summary.candidates)
         ],
+        **({"pareto_front": front} if front else {}),
         "seconds": summary.seconds,
     }

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+from optuna.samplers import BaseSampler
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from nas.errors import BadInput
+from nas.files import write_atomically
+from policies.path_sampler import PathSampler
 from policies.policy_gradient import PolicyGradient
 
 
 def save_policy(policy: PolicyGradient, path: Path) -> None:
     """Write the weights as safetensors, without the optimiser's state and the record."""
-    save_file(policy.network.state_dict(), path)
+    write_atomically(path, save(policy.network.state_dict()))
 
 
 def load_policy(policy: PolicyGradient, path: Path) -> None:
@@ -23,3 +26,13 @@ def load_policy(policy: PolicyGradient, path: Path) -> None:
         policy.network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise BadInput(f"{path} holds no policy: {str(error).splitlines()[0]}") from None
+
+
+def policy_of(sampler: BaseSampler, name: str) -> PolicyGradient:
+    """The policy that a controller trains.
+
+    Raises `BadInput` when the controller of this name trains none.
+    """
+    if isinstance(sampler, PathSampler) and isinstance(sampler.policy, PolicyGradient):
+        return sampler.policy
+    raise BadInput(f'controller "{name}" trains no policy: a policy file is for policy-gradient')

@@ -12,7 +12,7 @@ from kernels.cell.layer import set_backend
 from nas.assembly import load_task
 from nas.config import Named
 from nas.errors import BadInput
-from nas.models.space import Answering, NamedModels
+from nas.models.space import FOUND_AS, Answering, NamedModels
 from nas.models.weights import load_weights
 from nas.registry import available, create
 from nas.tasks.task import Task
@@ -108,7 +108,7 @@ def _named_model(name: str, task: Named) -> tuple[Subject, Task]:
         options.setdefault("normalisation", normalisation)
     found = _load(name, Named(name=task.name or "images", **options))
     architecture = Architecture(NamedModels.name, (name,))
-    return Subject(name, NamedModels.name, architecture, ModelShape(found.shape)), found
+    return Subject(name, FOUND_AS, architecture, ModelShape(found.shape)), found
 
 
 def _from_cell(name: str, task: Named, size: ModelSize) -> tuple[Subject, Task]:

@@ -3,22 +3,25 @@
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import torch
 from safetensors.torch import load, save
 
-from compress.masks import sparsity
-from compress.saliency import METHODS
+from compress.cycle import prune
+from compress.masks import PrunedAway, refuse_empty_layers, sparsity
+from compress.saliency import METHODS, Evidence
 from compress.targets import is_recurrent, parameters_of, targets_of
 from nas.assembly import executor_of
-from nas.driver import Driver, Plan, Watcher
+from nas.driver import Driver, Watcher
 from nas.errors import BadInput, Interrupted, NasError
 from nas.execution.executor import Done, Executor, Resources
 from nas.export import load_model, write_weights
 from nas.files import write_atomically
 from nas.grid import Grid
 from nas.jobs.sweep import Base, Pruning, PruningGrid, SweepJob, base_of
+from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import Candidate
 from nas.report.sweep import SweepSummary, row_of, write_sweep_report
@@ -48,7 +51,9 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> SweepSum
     epochs = _train_epochs(config, subject)
     epoch_steps = config.epoch_steps or _epoch_steps(task)
     _check_evidence(config, epochs)
-    training = TrainingSettings(**config.training.model_dump(exclude={"noise"}))
+    if not epochs:
+        _refuse_collapse(space, subject)
+    training = TrainingSettings(**config.training.model_dump(exclude={"noise", "density"}))
     here = config.execution.executor == "serial"
     grid = Grid(space)
     with (
@@ -70,7 +75,9 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> SweepSum
             epoch_steps=epoch_steps,
             tolerance=config.tolerance,
             scope=config.scope,
+            ap_relative=config.ap_relative,
             noise=config.training.noise,
+            density=config.training.density,
             seed=config.seed,
         )
         plan = Plan(
@@ -118,6 +125,20 @@ def _grid(config: SweepConfig, subject: Subject) -> PruningGrid:
                 f"level 1 leaves no layer of {subject.name} anything: ask for less than 1"
             )
     return PruningGrid(subject, config.methods, what, config.ap, config.levels, config.seeds)
+
+
+def _refuse_collapse(space: PruningGrid, subject: Subject) -> None:
+    """Raises `BadInput` where a method that needs no data leaves a layer nothing."""
+    for method, what, level in product(space.methods, space.what, sorted(space.levels)):
+        if METHODS[method].needs or METHODS[method].rounds > 1:
+            continue
+        model = subject.build(0)
+        targets = targets_of(model, what)
+        masks = prune(model, targets, METHODS[method], level, Evidence())
+        try:
+            refuse_empty_layers(targets, masks)
+        except PrunedAway as error:
+            raise BadInput(f"{subject.name}, {method}, level {level:g}: {error}") from None
 
 
 def _train_epochs(config: SweepConfig, subject: Subject) -> int:

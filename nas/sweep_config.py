@@ -19,6 +19,9 @@ class Recovery(Section):
     clip: float = Field(default=5.0, ge=0)
     device: str = "auto"
     noise: float = Field(default=0.0, ge=0, description="η of the gradient noise in recovery")
+    density: float | None = Field(
+        default=None, gt=0, le=1, description="AR-Net's share of weights left, in recovery"
+    )
 
 
 class SweepConfig(Section):
@@ -30,6 +33,7 @@ class SweepConfig(Section):
     levels: shares of the weights that are removed.
     what: which weights; those that the model has of "both" and "weights" if not given.
     ap: shares of the weights of which activating-while-pruning removes so many; 0 for none.
+    ap_relative: it measures movement relative to each tensor's scale: where there are no ReLUs.
     train_epochs: before pruning; 20 if not given where there are no weights, else 0.
     epoch_steps: optimiser steps of an epoch; one pass through the data if not given.
     tolerance: what a network may lose and still count as recovered: of an accuracy so much, of a
@@ -44,6 +48,7 @@ class SweepConfig(Section):
     methods: tuple[str, ...] = ("magnitude",)
     what: tuple[str, ...] = ()
     ap: tuple[float, ...] = (0.0,)
+    ap_relative: bool = False
     scope: Scope = "global"
     recover_epochs: int = Field(default=10, ge=0)
     train_epochs: int | None = Field(default=None, ge=0)

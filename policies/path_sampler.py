@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -40,6 +40,15 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class UsesScores(Protocol):
+    """A policy that may be told of scores before, or without, a reward."""
+
+    def offer(self, path: Path, scores: Sequence[float]) -> None:
+        """Training-free scores of a candidate, which may be proposed; always as many."""
+        ...
+
+
 class PathSampler(BaseSampler):
     """Lets a policy drive any Optuna study of integer and categorical parameters.
 
@@ -72,8 +81,18 @@ class PathSampler(BaseSampler):
     ) -> dict[str, Any]:
         return {}
 
+    def offer(self, trial: FrozenTrial, scores: Sequence[float]) -> None:
+        """Let the policy know training-free scores of a candidate, if it makes use of them."""
+        if isinstance(self.policy, UsesScores):
+            self.policy.offer(path_of(trial), scores)
+
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Learn from trials that finished before this sampler was made, in the order they did."""
+        """Learn from trials that finished before this sampler was made, in the order they did.
+
+        Raises `ValueError` for a study of several objectives.
+        """
+        if len(study.directions) > 1:
+            raise ValueError(f"{type(self.policy).__name__} follows one objective only")
         if not self._learnt:
             finished = [old for old in study.get_trials(deepcopy=False) if old.state.is_finished()]
             for old in sorted(finished, key=lambda old: old.datetime_complete or datetime.min):

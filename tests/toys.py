@@ -69,6 +69,17 @@ def students_of_a_gru() -> LayerRemovalSpace:
     return LayerRemovalSpace(outline_of(teacher, example), make)
 
 
+class DeeperPerceptrons(Perceptrons):
+    """The same decisions, with more layers."""
+
+    name = "deeper-perceptrons"
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        layers = decisions.integer("layers", 1, 5)
+        widths = tuple(decisions.choose(f"layer_{i}/width", (4, 8, 16)) for i in range(layers))
+        return Architecture(self.name, widths)
+
+
 class ExplodingPerceptrons(Perceptrons):
     """Those of three layers answer NaN, those of two cannot be built."""
 

@@ -22,6 +22,7 @@ class Row:
     tau, rho: Kendall's tau-b and Spearman's rho, below zero where high values go with low losses.
     tau_good_half: tau-b among the candidates of the lower losses.
     seconds_per_candidate: processor time of the whole score; building the model is not counted.
+        None for what was not computed here.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Row:
     rho_low: float | None
     rho_high: float | None
     tau_good_half: float | None
-    seconds_per_candidate: float
+    seconds_per_candidate: float | None
     candidates: int
     failed: int
 
@@ -41,7 +42,7 @@ def rank_row(
     name: str,
     values: np.ndarray,
     losses: np.ndarray,
-    seconds: float,
+    seconds: float | None,
     failed: int,
     rng: np.random.Generator,
 ) -> Row:
@@ -107,7 +108,7 @@ def table(rows: Sequence[Row]) -> str:
             _text(row.rho),
             f"{_text(row.rho_low)} to {_text(row.rho_high)}",
             _text(row.tau_good_half),
-            f"{1e3 * row.seconds_per_candidate:.1f}",
+            "" if row.seconds_per_candidate is None else f"{1e3 * row.seconds_per_candidate:.1f}",
             str(row.candidates),
             str(row.failed),
         ]

@@ -6,123 +6,121 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from nas.bench.ranks import FEWEST, Row, rank_row
-from nas.errors import BadInput
+from nas.bench.ranks import Row, rank_row
+from nas.bench.recipes import Trained
 from nas.execution.executor import CandidateFailed, attempt
+from nas.scores.forest import Forest
+from nas.scores.predicted_loss import PredictedLoss, fit
 from nas.scores.score import Score, ScoreFailed
 from nas.tasks.task import Task
 from search_spaces.architecture import Architecture
-from search_spaces.decisions import InvalidArchitecture
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
 from search_spaces.space import ModelShape, ModelSize
 
 BASELINES = ("parameters", "flops")
 PUBLISHED, PROXY = ModelSize(400, 600, 3), ModelSize(64, 96, 3)
+FOLDS = 5
+
+
+class Features:
+    """What a predicted loss is predicted from, computed like a score."""
+
+    name = PredictedLoss.name
+    higher_is_better = False
+    __call__ = staticmethod(PredictedLoss.features)
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A recipe and the mean of its runs' last test losses.
+class Column:
+    """One value of a score.
 
-    published: what others computed of it, by name.
+    values: of every recipe, NaN where it has none.
+    seconds: processor time a recipe; None for what was not computed here.
     """
 
-    architecture: Architecture
-    loss: float
-    published: dict[str, float]
-
-
-def read_table(path: Path) -> list[Trained]:
-    """The distinct recipes of a table; runs of the same one are merged.
-
-    Lines: `id`, `recipe`, `last_test`, and, where known, `same_recipe_as` and `ref_metrics`. A
-    loss of null is of a run that failed and is left out.
-    Raises `BadInput` naming the line.
-    """
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
-    losses: dict[str, list[float]] = {}
-    first: dict[str, tuple[Architecture, dict[str, float]]] = {}
-    ids: dict[Any, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        row = _row_of(line, where)
-        key = json.dumps(row["id"])
-        if key in ids:
-            raise BadInput(f"{where}: id {key} is already on line {ids[key]}")
-        ids[key] = number
-        try:
-            architecture = read_recipe(row["recipe"])
-        except (InvalidArchitecture, AttributeError, TypeError) as error:
-            raise BadInput(f"{where}: {error}") from None
-        metrics = _numbers(row.get("ref_metrics") or {}, where)
-        digest = architecture.digest()
-        first.setdefault(digest, (architecture, metrics))
-        if row["last_test"] is not None:
-            losses.setdefault(digest, []).append(_number(row["last_test"], "last_test", where))
-    if len(losses) < FEWEST:
-        raise BadInput(
-            f"{path} has {len(losses)} distinct recipes with a loss, {FEWEST} are needed"
-        )
-    return [Trained(first[d][0], float(np.mean(losses[d])), first[d][1]) for d in losses]
-
-
-def _row_of(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{where}: no JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise BadInput(f'{where}: expected {{"id": …, "recipe": {{node: …}}, "last_test": …}}')
-    missing = [key for key in ("id", "recipe", "last_test") if key not in row]
-    if missing:
-        raise BadInput(f'{where}: "{missing[0]}" is missing')
-    return row
-
-
-def _numbers(metrics: Any, where: str) -> dict[str, float]:
-    if not isinstance(metrics, dict):
-        raise BadInput(f"{where}: ref_metrics is {metrics!r}, must be numbers by name")
-    return {k: _number(v, f"ref_metrics.{k}", where) for k, v in metrics.items() if v is not None}
-
-
-def _number(value: Any, name: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadInput(f"{where}: {name} is {value!r}, must be a number")
-    return float(value)
+    name: str
+    values: np.ndarray
+    higher_is_better: bool = True
+    seconds: float | None = None
 
 
 def measure(
     scores: Sequence[Score], recipes: Sequence[Trained], task: Task, size: ModelSize, seed: int = 0
-) -> list[Row]:
-    """A row for each value of each score; every recipe gets the same seed."""
-    values: dict[str, dict[str, list[tuple[float, float]]]] = {s.name: {} for s in scores}
-    failed = dict.fromkeys(values, 0)
-    seconds = dict.fromkeys(values, 0.0)
+) -> list[Column]:
+    """A column for each value of each score; every recipe gets the same seed.
+
+    A predicted loss is predicted in five folds, of recipes that its forest has not seen.
+    """
+    scores = [Features() if isinstance(score, PredictedLoss) else score for score in scores]
+    found: dict[str, list[dict[str, float]]] = {score.name: [] for score in scores}
+    seconds = dict.fromkeys(found, 0.0)
     for recipe in recipes:
-        for name, found, taken in values_of(scores, recipe.architecture, task, size, seed):
+        for name, values, taken in values_of(scores, recipe.architecture, task, size, seed):
             seconds[name] += taken / len(recipes)
-            if isinstance(found, CandidateFailed):
-                failed[name] += 1
-                continue
-            for value, number in found.items():
-                values[name].setdefault(value, []).append((number, recipe.loss))
+            found[name].append({} if isinstance(values, CandidateFailed) else values)
+    columns = []
+    for score in scores:
+        rows = found[score.name]
+        if isinstance(score, Features):
+            rows = cross_validated(rows, [recipe.loss for recipe in recipes], seed)
+        for name in next(filter(None, rows), {score.name: 0.0}):
+            values = np.array([row.get(name, np.nan) for row in rows])
+            columns.append(Column(name, values, score.higher_is_better, seconds[score.name]))
+    return columns
+
+
+def known_columns(recipes: Sequence[Trained]) -> list[Column]:
+    """A column for everything that the table itself has of its recipes."""
+    names = dict.fromkeys(name for recipe in recipes for name in recipe.known)
+    return [
+        Column(name, np.array([recipe.known.get(name, np.nan) for recipe in recipes]))
+        for name in names
+    ]
+
+
+def rows_of(columns: Sequence[Column], recipes: Sequence[Trained], seed: int = 0) -> list[Row]:
+    """How each column ranks the recipes that it has a value of."""
     rng = np.random.default_rng(seed)
+    losses = np.array([recipe.loss for recipe in recipes])
     rows = []
-    for name, by_value in values.items():
-        for value, pairs in (by_value or {name: []}).items():
-            numbers, losses = np.array(pairs, float).reshape(-1, 2).T
-            rows.append(rank_row(value, numbers, losses, seconds[name], failed[name], rng))
+    for column in columns:
+        known = np.isfinite(column.values)
+        failed = int((~known).sum())
+        values = column.values[known]
+        rows.append(rank_row(column.name, values, losses[known], column.seconds, failed, rng))
     return rows
+
+
+def write_table(columns: Sequence[Column], recipes: Sequence[Trained], path: Path) -> None:
+    """The recipes with their losses and scores as `nas bench search` reads them: in scores there,
+    higher is better."""
+    lines = []
+    for i, recipe in enumerate(recipes):
+        scores = {c.name: c.values[i] * (1 if c.higher_is_better else -1) for c in columns}
+        row = {
+            "recipe": cell_of(recipe.architecture).to_recipe(),
+            "loss": recipe.loss,
+            "scores": {name: value for name, value in scores.items() if np.isfinite(value)},
+        }
+        lines.append(json.dumps(row) + "\n")
+    path.write_text("".join(lines))
+
+
+def fitted(
+    recipes: Sequence[Trained], task: Task, size: ModelSize, seed: int = 0
+) -> tuple[Forest, int]:
+    """The forest of a predicted loss, and how many recipes it was fitted to."""
+    rows, losses = [], []
+    for recipe in recipes:
+        ((_, features, _),) = values_of([Features()], recipe.architecture, task, size, seed)
+        if not isinstance(features, CandidateFailed):
+            rows.append(features)
+            losses.append(recipe.loss)
+    return fit(rows, losses), len(rows)
 
 
 def values_of(
@@ -146,3 +144,19 @@ def _finite(values: dict[str, float]) -> dict[str, float]:
         if not math.isfinite(value):
             raise ScoreFailed(f"{name} is {value}")
     return values
+
+
+def cross_validated(
+    rows: Sequence[dict[str, float]], losses: Sequence[float], seed: int
+) -> list[dict[str, float]]:
+    """The loss predicted of every row of features by a forest that was fitted without its fold;
+    nothing of a row without features."""
+    known = [i for i, row in enumerate(rows) if row]
+    order = np.random.default_rng(seed).permutation(known)
+    predicted: list[dict[str, float]] = [{} for _ in rows]
+    for fold in np.array_split(order, min(FOLDS, len(known))):
+        others = [i for i in known if i not in fold]
+        forest = fit([rows[i] for i in others], [losses[i] for i in others])
+        for i in fold:
+            predicted[i] = {PredictedLoss.name: math.exp(forest.predict(rows[i]))}
+    return predicted

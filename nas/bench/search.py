@@ -8,15 +8,16 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.samplers import RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from scipy.stats import rankdata
 
 from nas.bench.tables import Table
 from nas.controller import Controller
+from nas.controllers import warmed
 from nas.driver import REDRAWS
 from nas.errors import BadInput
 from nas.registry import create_controller
-from policies.path_sampler import Decision, Path, PathSampler, Policy
+from policies.path_sampler import Decision, Path, PathSampler, Policy, UsesScores
 from search_spaces.decisions import Decisions, InvalidArchitecture, replayed
 from search_spaces.space import SearchSpace
 
@@ -104,29 +105,46 @@ def _proposals(
             f"{table.name} has rows without decisions: only random and ranked can choose there"
         )
     if not name.startswith("warm-"):
-        sampler = create_controller(name, rng, options)
-        if isinstance(sampler, PathSampler):
-            return of_policy(sampler.policy, table)
-        if isinstance(sampler, RandomSampler):
-            return of_policy(_Uniform(rng), table)
-        return of_optuna(Controller(sampler, maximise=True), table)
+        return of_sampler(create_controller(name, rng, options), table, rng)
     inner = name.removeprefix("warm-")
-    if inner == "evolution":
-        options = {"population": warm.best, **options}
-    first = warm.choose(table, rng)[: warm.best]
-    sampler = create_controller(inner, rng, options)
+    pool = warm.choose(table, rng)
+    sampler = create_controller(inner, rng, warmed(inner, options, warm.best))
     if not isinstance(sampler, PathSampler):
-        raise BadInput(f"{name}: {inner} learns nothing from what others proposed")
-    return _warm(sampler.policy, table, first)
+        return _warm_study(Controller(sampler, maximise=True), table, pool[: warm.best])
+    if isinstance(sampler.policy, UsesScores):
+        for row in pool:
+            scores = [table.rows[row].scores[name] for name in warm.scores]
+            sampler.policy.offer(_path(table, row), scores)
+    return _warm(sampler.policy, table, pool[: warm.best])
+
+
+def of_sampler(sampler: BaseSampler, table: Table, rng: np.random.Generator) -> Proposals:
+    if isinstance(sampler, PathSampler):
+        return of_policy(sampler.policy, table)
+    if isinstance(sampler, RandomSampler):
+        return of_policy(_Uniform(rng), table)
+    return of_optuna(Controller(sampler, maximise=True), table)
 
 
 def _warm(policy: Policy, table: Table, first: Sequence[int]) -> Proposals:
     for row in first:
-        path: list[Decision] = []
-        answers = replayed(table.rows[row].answers)
-        table.decide(Decisions(partial(_noted, path, answers)))
-        yield row, partial(policy.learn, tuple(path))
+        yield row, partial(policy.learn, _path(table, row))
     yield from of_policy(policy, table)
+
+
+def _warm_study(controller: Controller, table: Table, first: Sequence[int]) -> Proposals:
+    for row in first:
+        controller.enqueue(table.rows[row].answers)
+        proposal = controller.propose(cast(SearchSpace, table))
+        yield row, partial(controller.tell, proposal.token)
+    yield from of_optuna(controller, table)
+
+
+def _path(table: Table, row: int) -> Path:
+    """The decisions that lead to a row."""
+    path: list[Decision] = []
+    table.decide(Decisions(partial(_noted, path, replayed(table.rows[row].answers))))
+    return tuple(path)
 
 
 def _noted(path: list[Decision], known: Decisions, name: str, options: Sequence[Any]) -> Any:

@@ -117,6 +117,12 @@ def scores(
     proxy: Annotated[
         bool, Option("--proxy", help="Hidden size 96, embedding 64 instead of 600 and 400.")
     ] = False,
+    fit: Annotated[
+        Path | None, Option(help="File for a fit of predicted-loss to the whole table.")
+    ] = None,
+    values: Annotated[
+        Path | None, Option(help="File for the values, a table for nas bench search.")
+    ] = None,
     seed: Annotated[int, Option(help="Seed of the untrained weights.")] = 0,
     figure: Annotated[Path | None, Option(help="File for a chart, .png or .svg.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
@@ -129,16 +135,25 @@ def scores(
     from nas.assembly import load_task
     from nas.bench import ranks
     from nas.bench import scores as bench
+    from nas.bench.recipes import read_table
     from nas.cli.output import say, say_json
     from nas.registry import available, create
 
     names = [*(score or available("scores")), *bench.BASELINES]
     chosen = [create("scores", name) for name in dict.fromkeys(names)]
-    recipes = bench.read_table(table)
+    recipes = read_table(table)
     task = load_task("language-model", {"data": data}) if data else load_task("python-text", {})
     torch.set_num_threads(1)
     size = bench.PROXY if proxy else bench.PUBLISHED
-    rows = bench.measure(chosen, recipes, task, size, seed)
+    columns = bench.measure(chosen, recipes, task, size, seed)
+    rows = bench.rows_of(columns + bench.known_columns(recipes), recipes, seed)
+    if values:
+        bench.write_table(columns, recipes, values)
+    if fit:
+        forest, count = bench.fitted(recipes, task, size, seed)
+        setting = {"task": task.name, "hidden": size.hidden, "embedding": size.embedding}
+        about = {"table": table.name, "recipes": count, **setting}
+        forest.write(fit, about)
     if figure:
         ranks.figure(rows, figure)
     if json:

@@ -12,11 +12,39 @@ def search(
         str | None, Option(help="Search space: a name of `nas ls` or module:name.")
     ] = None,
     controller: Annotated[
-        str | None, Option(help="What proposes: random, tpe, evolution, or module:name.")
+        str | None, Option(help="What proposes: a name of `nas ls` or module:name.")
     ] = None,
     score: Annotated[
         list[str] | None,
         Option(help="Training-free score; repeat for more; the first guides; none trains all."),
+    ] = None,
+    ranking: Annotated[
+        str | None,
+        Option(help="Who is best: by the first score, or by the rank-sum of all scores."),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        Option(
+            help="Score by which the 10 best (warm_start.best) of a random --pool open the search: "
+            "they train first, and the controller goes on from their losses."
+        ),
+    ] = None,
+    pool: Annotated[
+        int | None, Option(help="For --warm-start: architectures to score, 1000 if not given.")
+    ] = None,
+    objectives: Annotated[
+        str | None,
+        Option(
+            help="What the controller is told, all better when lower: loss, parameters, flops, "
+            "latency, separated by commas; random, tpe and nsga-ii follow several."
+        ),
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        Option(
+            help="File of a policy gradient's policy: it begins with it if it is there, and what "
+            "was learnt is written to it at the end."
+        ),
     ] = None,
     candidates: Annotated[int | None, Option(help="Architectures to propose and score.")] = None,
     survivors: Annotated[
@@ -78,6 +106,11 @@ def search(
         "space.name": space,
         "controller.name": controller,
         "scores": scores,
+        "ranking": ranking,
+        "warm_start.score": warm_start,
+        "warm_start.pool": pool,
+        "objectives": None if objectives is None else tuple(objectives.split(",")),
+        "policy": policy,
         "candidates": candidates,
         "survivors": survivors,
         "task.name": task,

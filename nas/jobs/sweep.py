@@ -93,7 +93,7 @@ class SweepJob:
 
     bases: by the number of the seed.
     epochs, epoch_steps: of recovery.
-    noise: of recovery, see `FixedMasks`.
+    noise, density: of recovery, see `FixedMasks`.
     """
 
     space: PruningGrid
@@ -105,7 +105,9 @@ class SweepJob:
     epoch_steps: int
     tolerance: float
     scope: Scope
+    ap_relative: bool
     noise: float
+    density: float | None
     seed: int
 
     def screen(
@@ -136,11 +138,10 @@ class SweepJob:
             row.level,
             self._evidence(row),
             activating=row.ap,
+            relative=self.ap_relative,
             scope=self.scope,
         )
-        refuse_empty_layers(
-            {t.parameter: masks[t.parameter] for t in targets if t.kind == "weight"}
-        )
+        refuse_empty_layers(targets, masks)
         return dense.eval(), model, masks
 
     def _evidence(self, row: Pruning) -> Evidence:
@@ -199,7 +200,8 @@ class SweepJob:
         row = Pruning(*cast(tuple, architecture.spec))
         _, model, masks = self.pruned(row)
         seed = candidate_seed(self.seed, row.seed)
-        update = FixedMasks(masks, noise=self.noise, seed=seed)
+        steps = max(1, self.epochs * self.epoch_steps)
+        update = FixedMasks(masks, self.noise, seed, self.density, steps)
         trained: Trained | None = None
         recovery_epochs: dict[str, float] = {}
         losses = []

@@ -1,4 +1,4 @@
-"""The named models as a space: what else is built, searched and loaded can be any of them."""
+"""The named models as a space, so that they are built and loaded as candidates are."""
 
 import inspect
 
@@ -10,6 +10,8 @@ from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.rnn_cell.model import Output
 from search_spaces.space import ModelShape
+
+FOUND_AS = "nas.models.space:NamedModels"
 
 
 class NamedModels:
@@ -23,10 +25,12 @@ class NamedModels:
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
-        """The model that answers as those of other spaces do; it draws its weights by itself."""
+        """The model, answering as those of other spaces do."""
         (name,) = architecture.spec  # type: ignore[misc]
         options = {"classes": shape.data.outputs, "channels": shape.data.inputs}
-        return Answering(create("models", str(name), options))
+        with torch.random.fork_rng(devices=()):  # its layers draw their weights by themselves
+            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+            return Answering(create("models", str(name), options))
 
 
 class Answering(nn.Module):

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
+from nas.objectives import named_objectives
 from nas.record import Candidate, best_first
 from nas.report.summary import RunSummary
 
@@ -39,6 +40,26 @@ def course(summary: RunSummary) -> Figure:
         _scale(axes.set_yscale, [value for _, value in points])
         axes.legend(frameon=False)
     _labels(axes, "candidate", name or "no score")
+    return figure
+
+
+def front(summary: RunSummary) -> Figure:
+    """The loss against each other objective, the Pareto front among all that were trained."""
+    loss, *others = sorted(summary.objectives, key=lambda name: name != "loss")
+    figure = Figure(figsize=(3.6 * len(others), 3.4), layout="constrained")
+    trained = [c for c in summary.candidates if c.rungs and not c.failed]
+    kinds = ((trained, GREY, "trained", 2), (summary.front, ORANGE, "Pareto front", 3))
+    for axes, name in zip(figure.subplots(1, len(others), squeeze=False)[0], others, strict=True):
+        for candidates, colour, label, order in kinds:
+            values = [named_objectives(c, (name, loss)).values() for c in candidates]
+            axes.scatter(*zip(*values, strict=True), s=20, color=colour, label=label, zorder=order)
+        for c in summary.front:
+            axes.annotate(
+                f" #{c.number}", tuple(named_objectives(c, (name, loss)).values()), fontsize=7
+            )
+        axes.legend(frameon=False, fontsize=8)
+        axes.locator_params(axis="x", nbins=4)
+        _labels(axes, "latency, seconds" if name == "latency" else name, "validation loss")
     return figure
 
 

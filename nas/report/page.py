@@ -5,7 +5,7 @@ from html import escape
 
 from nas.record import best_first
 from nas.report.summary import RunSummary
-from nas.report.table import headline, survivor_rows
+from nas.report.table import front_rows, headline, survivor_rows
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --panel: #fff; }
@@ -32,6 +32,7 @@ def page(summary: RunSummary, figures: dict[str, str], cells: dict[int, str]) ->
         f"<h1>{escape(summary.name)}</h1>",
         f"<p>{escape(headline(summary))}{'' if summary.finished else ' — not finished'}</p>",
         _facts(summary),
+        *(["<h2>Pareto front</h2>", _table(front_rows(summary))] if summary.front else []),
         "<h2>Survivors</h2>",
         _table(survivor_rows(summary)),
         *(_figure(svg, caption) for caption, svg in figures.items()),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nas.objectives import pareto_front
 from nas.record import Candidate
 
 
@@ -14,6 +15,7 @@ class RunSummary:
     seconds: of all drivers together.
     finished: False for a run that was interrupted or is under way.
     command: the command line that last worked on it.
+    objectives: what the controller was told, of a search that follows several.
     """
 
     name: str
@@ -27,8 +29,14 @@ class RunSummary:
     seconds: float
     finished: bool
     command: str
+    objectives: tuple[str, ...] = ()
 
     @property
     def score_names(self) -> list[str]:
         """The names of all values that candidates have, such as one a layer."""
         return list(dict.fromkeys(name for c in self.candidates for name in c.scores))
+
+    @property
+    def front(self) -> list[Candidate]:
+        """The Pareto front by the objectives, lowest loss first; empty where there is one only."""
+        return pareto_front(self.candidates, self.objectives) if len(self.objectives) > 1 else []

@@ -98,7 +98,7 @@ def curves(summary: SweepSummary) -> dict[tuple[str, str, float], dict[float, li
 
 
 def knees(summary: SweepSummary) -> list[dict[str, Any]]:
-    """For every curve the highest level up to which all levels recover, and what it costs.
+    """For every curve the highest level that recovers, and what it costs.
 
     A level recovers when the mean over the seeds loses no more than the tolerance.
     """
@@ -107,11 +107,7 @@ def knees(summary: SweepSummary) -> list[dict[str, Any]]:
         costs = {
             level: _mean_cost(rows, summary.higher_is_better) for level, rows in levels.items()
         }
-        level = None
-        for candidate, lost in costs.items():
-            if lost > summary.tolerance:
-                break
-            level = candidate
+        level = max((at for at, lost in costs.items() if lost <= summary.tolerance), default=None)
         knee = {"method": method, "what": what, "ap": ap, "level": level}
         if level is not None:
             knee["cost"] = costs[level]

@@ -1,17 +1,22 @@
 """The survivors of a run as lines of text and as rows."""
 
+from nas.objectives import named_objectives
 from nas.record import Candidate, best_first
 from nas.report.summary import RunSummary
 
 
 def survivors_table(summary: RunSummary) -> str:
-    """The run in a line, then the trained candidates, best first; fits 80 columns."""
-    head, *rows = survivor_rows(summary)
+    """The run in a line, then the trained candidates, best first; fits 80 columns.
+
+    Of a search with several objectives the Pareto front only.
+    """
+    head, *rows = front_rows(summary) if summary.front else survivor_rows(summary)
     rows = [
         [f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
     ]
     table = [head, *([row[0], row[1][:8], *row[2:]] for row in rows)]
-    return "\n".join([headline(summary), "", *aligned(table)])
+    title = ["Pareto front"] if summary.front else []
+    return "\n".join([headline(summary), "", *title, *aligned(table)])
 
 
 def aligned(table: list[list[str]]) -> list[str]:
@@ -37,6 +42,16 @@ def survivor_rows(summary: RunSummary) -> list[list]:
     guide = [name for name in summary.score_names[:1] if name != "parameters"]
     head = ["#", "digest", "parameters", *guide, "steps", "loss", summary.metric]
     return [head, *(_row(candidate, guide) for candidate in best_first(summary.candidates))]
+
+
+def front_rows(summary: RunSummary) -> list[list]:
+    """A row of names, then one a candidate of the Pareto front, with all objectives."""
+    names = summary.objectives
+    rows = [
+        [c.number, c.digest, *named_objectives(c, names).values(), c.rungs[0].metric]
+        for c in summary.front
+    ]
+    return [["#", "digest", *names, summary.metric], *rows]
 
 
 def _row(candidate: Candidate, guide: list[str]) -> list:

@@ -13,7 +13,7 @@ from networkx import DiGraph
 from nas.files import write_atomically
 from nas.record import best_first
 from nas.report.drawing import draw
-from nas.report.figures import course, score_against_loss, training
+from nas.report.figures import course, front, score_against_loss, training
 from nas.report.page import page
 from nas.report.summary import RunSummary
 from nas.report.table import survivor_rows
@@ -37,6 +37,14 @@ def write_report(
         "The course of the search": ("search", course),
         "Training of the survivors": ("training", training),
     }
+    if summary.front:
+        figures = {
+            "The Pareto front: nothing trained is better in one objective and worse in none": (
+                "pareto-front",
+                front,
+            ),
+            **figures,
+        }
     drawn = {
         caption: written(figure(summary), folder / name)
         for caption, (name, figure) in figures.items()

@@ -32,3 +32,15 @@ def correlation_score(rows: Tensor, what: str, rows_are: str) -> float:
     if not (shifted > 0).all():
         raise ScoreFailed(f"{what}: the correlation matrix has a negative eigenvalue")
     return -float((shifted.log() + 1 / shifted).sum())
+
+
+def effective_rank(points: Tensor) -> float:
+    """exp of the entropy of the covariance's normalised eigenvalues, as a share of H, in (0, 1].
+
+    points: `[N, H]`, not all equal.
+    Roy and Vetterli 2007, https://ieeexplore.ieee.org/document/7098875.
+    """
+    centred = points.double() - points.double().mean(dim=0)
+    eigenvalues = torch.linalg.eigvalsh(centred.T @ centred).clamp_min(0)
+    shares = eigenvalues / eigenvalues.sum()
+    return float(torch.special.entr(shares).sum().exp()) / points.shape[1]

@@ -86,7 +86,12 @@ def input_gradient(
     with without_parameter_gradients(model), torch.enable_grad():
         outputs = layer_outputs(model, batch, as_leaf)
         (gradient,) = torch.autograd.grad(outputs[-1].sum(), leaves)
-    return gradient.transpose(0, 1) if _time_first(recurrent_layers(model)[0]) else gradient
+    return inputs_by_step(model, gradient)
+
+
+def inputs_by_step(model: nn.Module, x: Tensor) -> Tensor:
+    """What the first recurrent layer reads, in its own order of dimensions → `[B, T, C]`."""
+    return x.transpose(0, 1) if _time_first(recurrent_layers(model)[0]) else x
 
 
 @contextmanager

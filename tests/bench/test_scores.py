@@ -5,10 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from nas.bench.ranks import rank_row
-from nas.bench.scores import read_table
+from nas.bench.recipes import read_table
+from nas.bench.scores import cross_validated, known_columns, rows_of
+from nas.bench.table_files import read_table as read_search_table
 from nas.errors import BadInput
+from nas.scores.predicted_loss import fit
 from search_spaces.rnn_cell.zoo import ZOO
 from tests.jobs.command import nas
 
@@ -56,6 +60,30 @@ def test_a_bad_line_is_named(tmp_path: Path, row, words: str) -> None:
         read_table(write(tmp_path, [*ROWS, row]))
 
 
+def test_what_the_table_knows_besides_becomes_rows(tmp_path: Path) -> None:
+    rows = [
+        {**row, "val_losses": [row["last_test"] + 1, 9], "ref_metrics": {"mine": -row["last_test"]}}
+        for row in ROWS[:3]
+    ]
+    recipes = read_table(write(tmp_path, rows))
+    found = {row.name: row for row in rows_of(known_columns(recipes), recipes)}
+    assert list(found) == ["loss after epoch 1", "published mine"]
+    assert (found["loss after epoch 1"].tau, found["published mine"].tau) == (1, -1)
+
+
+def test_a_predicted_loss_is_never_fitted_to_what_it_predicts() -> None:
+    """Losses without any relation to the features: a forest that had seen them would rank them."""
+    rng = np.random.default_rng(1)
+    losses = rng.uniform(4, 8, size=80)
+    features = [{name: float(rng.normal()) for name in "abcdefgh"} for _ in losses]
+    seen = fit(features, losses.tolist())
+    assert kendalltau([seen.predict(row) for row in features], losses)[0] > 0.3
+    rows = cross_validated([*features, {}], [*losses.tolist(), 5.0], seed=0)
+    predicted = [row["predicted-loss"] for row in rows[:-1]]
+    assert rows[-1] == {}
+    assert abs(kendalltau(predicted, losses)[0]) < 0.2
+
+
 def test_too_few_recipes_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="2 distinct recipes with a loss, 3 are needed"):
         read_table(write(tmp_path, ROWS[:2]))
@@ -88,10 +116,11 @@ def test_the_interval_holds_the_true_correlation_of_normal_pairs() -> None:
 def test_the_command_prints_one_object_and_draws(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("a small text , of which bytes are read . " * 300)
-    table, chart = write(tmp_path, ROWS), tmp_path / "chart.png"
+    table, chart, values = write(tmp_path, ROWS), tmp_path / "chart.png", tmp_path / "v.jsonl"
     ended = nas(
         *("bench", "scores", "--table", table, "--data", text, "--proxy", "--json"),
         *("--score", "hidden-covariance", "--score", "activation-distance", "--figure", chart),
+        *("--values", values),
     )
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
@@ -103,6 +132,9 @@ def test_the_command_prints_one_object_and_draws(tmp_path: Path) -> None:
     assert answer["recipes"] == 3 and answer["hidden"] == 96
     assert all(row["candidates"] + row["failed"] == 3 for row in rows.values())
     assert chart.stat().st_size > 1000
+    known = read_search_table(values)
+    assert [row.reward for row in known.rows] == [-6.5, -6, -7]
+    assert known.scored(["hidden-covariance-1", "parameters"]) == [0, 1, 2]
 
 
 def test_a_bad_table_ends_with_code_2_and_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from nas.bench.search import WarmStart, of_optuna, of_policy, replay
 from nas.bench.table_files import read_table
 from nas.bench.tables import Row, Table
 from nas.controller import Controller
+from nas.controllers import MULTI_OBJECTIVE
 from nas.errors import BadInput
 from nas.registry import BUILT_IN, create_controller
 from policies.path_sampler import PathSampler
@@ -27,12 +28,15 @@ SMALL = Table(
     ],
 )
 POLICIES = pytest.mark.parametrize(
-    "name", [name for name in BUILT_IN["controllers"] if name not in ("random", "tpe")]
+    "name", [name for name in BUILT_IN["controllers"] if name not in MULTI_OBJECTIVE]
 )
 NEAR = WarmStart(("near",), pool=30, best=10)
 
 
-@pytest.mark.parametrize("name", [*BUILT_IN["controllers"], "warm-evolution"])
+EVERY = [*BUILT_IN["controllers"], *(f"warm-{name}" for name in BUILT_IN["controllers"])]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_a_curve_falls_from_seed_to_end_and_comes_again(name: str) -> None:
     curve = replay(name, SMALL, 30, seed=1, warm=NEAR)
     assert curve.shape == (30,)
@@ -59,18 +63,15 @@ def test_ranked_trains_in_the_order_of_the_scores() -> None:
     assert curve[0] == 0
 
 
-def test_a_warm_start_trains_the_best_first_and_evolves_them() -> None:
-    warm, ranked = (replay(name, SMALL, 10, 0, NEAR) for name in ("warm-evolution", "ranked"))
+@pytest.mark.parametrize("name", BUILT_IN["controllers"])
+def test_a_warm_start_trains_the_best_first_whatever_goes_on(name: str) -> None:
+    warm, ranked = (replay(name, SMALL, 10, 0, NEAR) for name in (f"warm-{name}", "ranked"))
     assert (warm == ranked).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("warm-tpe", "tpe learns nothing"), ("warm-best", 'no controller "best"')],
-)
-def test_what_cannot_be_warmed_is_refused(name: str, message: str) -> None:
-    with pytest.raises(BadInput, match=message):
-        replay(name, SMALL, 5, 0, NEAR)
+def test_a_warm_start_of_nobody_is_refused() -> None:
+    with pytest.raises(BadInput, match='no controller "best"'):
+        replay("warm-best", SMALL, 5, 0, NEAR)
 
 
 def test_rows_without_decisions_are_for_random_and_ranked() -> None:
@@ -149,7 +150,9 @@ def mean_curve(name: str, known: Table, trained: int, seeds: int) -> np.ndarray:
     return np.mean([replay(name, known, trained, seed) for seed in range(seeds)], axis=0)
 
 
-@pytest.mark.parametrize("name", ["evolution", "local-search", "mcts", "policy-gradient"])
+@pytest.mark.parametrize(
+    "name", ["evolution", "local-search", "mcts", "policy-gradient", "predictor"]
+)
 def test_controllers_beat_random_on_nas_bench_201(data_folder, name: str) -> None:
     known = read_table(data_folder / "nas" / "nb201")
     seeds = 4 if name == "policy-gradient" else 12
@@ -157,8 +160,7 @@ def test_controllers_beat_random_on_nas_bench_201(data_folder, name: str) -> Non
     assert ours[-1] < random[-1] - 0.1
 
 
-def test_a_warm_start_finds_with_12_models_what_random_finds_with_200(data_folder) -> None:
+@pytest.mark.parametrize("name", ["warm-evolution", "warm-predictor"])
+def test_a_warm_start_finds_with_12_models_what_random_finds_with_200(data_folder, name) -> None:
     known = read_table(data_folder / "nas" / "nb201")
-    assert (
-        mean_curve("warm-evolution", known, 12, 60)[-1] <= mean_curve("random", known, 200, 60)[-1]
-    )
+    assert mean_curve(name, known, 12, 60)[-1] <= mean_curve("random", known, 200, 60)[-1]

@@ -1,8 +1,9 @@
-"""Rank correlation of scores with the authors' published values.
+"""Rank correlation of scores with the authors' published values and with the trained losses.
 
 Run as `nas score --recipes FILE.jsonl --score hidden-covariance … --json > scores.jsonl`, then
 `python tests/benchmarks/published_scores.py FILE.jsonl scores.jsonl`, where FILE.jsonl carries the
-values as `ref_metrics`. Recipes with several ids count once.
+values as `ref_metrics` and losses as `last_test`. Recipes with several ids count once. The shipped
+fit of predicted-loss has seen these losses: `nas bench scores` is what tells how good it is.
 """
 
 import json
@@ -29,6 +30,18 @@ def main(published: str, scored: str) -> None:
     ours = [json.loads(line) for line in Path(scored).read_text().splitlines()]
     print(f"{len(ours)} recipes, {sum(line['failed'] is not None for line in ours)} failed")
     distinct = {line["digest"]: line for line in reversed(ours) if line["failed"] is None}
+    losses: dict[str, list[float]] = {}
+    for line in ours:
+        if (loss := rows[line["id"]]["last_test"]) is not None:
+            losses.setdefault(line["digest"], []).append(loss)
+    for name in next(iter(distinct.values()))["scores"]:
+        pairs = [
+            (line["scores"][name], np.mean(losses[digest]))
+            for digest, line in distinct.items()
+            if digest in losses
+        ]
+        a, b = np.array(pairs).T
+        print(f"{name}: Kendall tau-b {kendalltau(a, b).statistic:+.3f} with the last test loss")
     for name, column in COLUMNS.items():
         pairs = [
             (line["scores"][name], metrics[column])

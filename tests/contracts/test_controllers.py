@@ -6,6 +6,7 @@ import pytest
 from optuna.trial import TrialState
 
 from nas.controller import Controller
+from nas.controllers import MULTI_OBJECTIVE
 from nas.registry import BUILT_IN, create_controller
 from search_spaces.rnn_cell.space import RnnCellSpace
 from tests.toys import Perceptrons
@@ -14,7 +15,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 EVERY_CONTROLLER = pytest.mark.parametrize("name", BUILT_IN["controllers"])
 EVERY_POLICY = pytest.mark.parametrize(
-    "name", [name for name in BUILT_IN["controllers"] if name not in ("random", "tpe")]
+    "name", [name for name in BUILT_IN["controllers"] if name not in MULTI_OBJECTIVE]
 )
 EVERY_SPACE = pytest.mark.parametrize(
     "space", [Perceptrons(), RnnCellSpace()], ids=lambda s: s.name
@@ -114,3 +115,19 @@ def test_what_it_hears_arrives_in_any_order(name: str) -> None:
     for proposal in reversed(waiting):
         asked.tell(proposal.token, float(sum(proposal.architecture.spec)))
     assert asked.propose(Perceptrons()).token == 40
+
+
+@EVERY_CONTROLLER
+def test_it_follows_several_objectives_or_says_that_it_does_not(name: str) -> None:
+    study = optuna.create_study(sampler=sampler(name), directions=["minimize", "maximize"])
+
+    def both(trial: optuna.Trial) -> tuple[float, float]:
+        width = trial.suggest_int("width", 1, 9)
+        return float(trial.suggest_int("other", 1, 9) + width), float(width)
+
+    if name in MULTI_OBJECTIVE:
+        study.optimize(both, n_trials=50)
+        assert len(study.best_trials) > 1
+    else:
+        with pytest.raises(ValueError, match="follows one objective only"):
+            study.optimize(both, n_trials=1)

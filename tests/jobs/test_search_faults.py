@@ -57,6 +57,34 @@ def test_a_killed_serial_driver_goes_on_to_exactly_its_budget(tmp_path: Path, do
     assert_complete(run)
 
 
+def test_a_killed_warm_start_keeps_its_pool_and_goes_on_to_exactly_its_budget(
+    tmp_path: Path,
+) -> None:
+    """Killed while it scores the pool, and while it trains what comes after it."""
+    run = tmp_path / "run"
+    pool = ["--warm-start", "toys:FirstWeight", "--pool", 12, "--set", "warm_start.best=4"]
+    search = command(run, "serial", *pool, "--candidates", 10)
+    before = []
+    for done in (5, 14):
+        process = start(*search, NAS_TOY_SECONDS="0.1")
+        wait_for(process, lambda done=done: len(results(run)) >= done)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        before += results(run)
+    ended = nas(*search)
+    assert ended.returncode == 0, ended.stderr
+    records = results(run)
+    assert [record["number"] for record in records] == list(range(12 + 10 - 4))
+    for old in before:
+        new = records[old["number"]]
+        assert (new["digest"], new["scores"]) == (old["digest"], old["scores"])
+        assert new["rungs"][: len(old["rungs"])] == old["rungs"]
+    drawn = [r for r in records[:12] if r["duplicate_of"] is None]
+    best = sorted(drawn, key=lambda record: -record["scores"]["first-weight"])[:4]
+    assert {r["number"] for r in drawn if r["rungs"]} == {r["number"] for r in best}
+    assert all(record["rungs"] for record in records[12:])
+
+
 def test_a_driver_killed_in_training_goes_on_from_the_checkpoints(tmp_path: Path) -> None:
     run, long = tmp_path / "run", ["--set", "training.steps=4000"]
     process = start(*command(run, "serial", *long))

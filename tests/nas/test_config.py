@@ -13,6 +13,9 @@ from nas.errors import BadInput
     [
         ("training.stepz=3", "training.stepz: unknown key; there are clip, device"),
         ("screen.hiden=3", "screen.hiden: unknown key; there are activation_penalty"),
+        ("scores=5", "scores: Input should be a valid tuple, not 5"),
+        ("warm_start=5", "warm_start: Input should be a valid dictionary"),
+        ("objectives=5", "objectives: Input should be a valid tuple, not 5"),
         ("speed=3", "speed: unknown key; there are candidates, controller"),
         ("training.steps=0", "training.steps: Input should be greater than or equal to 1, not 0"),
         ("model.dropout=1", "model.dropout: Input should be less than 1, not 1"),
@@ -26,6 +29,27 @@ def test_a_wrong_setting_is_named(setting: str, message: str) -> None:
     with pytest.raises(BadInput) as error:
         search_config(None, [setting], {})
     assert message in str(error.value)
+
+
+def test_an_unknown_key_of_a_section_that_may_be_left_out_is_named() -> None:
+    with pytest.raises(
+        BadInput, match=r"warm_start\.size: unknown key; there are best, pool, score"
+    ):
+        search_config(None, ["warm_start.score=synflow", "warm_start.size=3"], {})
+    with pytest.raises(BadInput, match=r"scores\.0: Input should be a valid string, not 5"):
+        search_config(None, ["warm_start.score=5"], {})
+
+
+def test_what_is_told_and_ranks_is_scored() -> None:
+    """The score of a warm start comes first, alone unless others are named; latency is added."""
+    warm = {"warm_start.score": "synflow"}
+    assert search_config(None, [], warm).scores == ("synflow",)
+    assert search_config(None, ['scores=["fisher"]'], warm).scores == ("synflow", "fisher")
+    several = search_config(None, [], {"objectives": ("loss", "latency")})
+    assert several.scores == (*SearchConfig().scores, "latency")
+    assert SearchConfig().told == ()
+    assert search_config(None, [], warm).told == search_config(None, ["scores=[]"], {}).told
+    assert several.told == ("loss", "latency")
 
 
 def test_options_may_be_set_without_repeating_the_default_name() -> None:

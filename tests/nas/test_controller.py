@@ -1,7 +1,7 @@
 """The controller's own study: what it is asked for and what it hears."""
 
 import pytest
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
 from optuna.trial import TrialState
 
 from nas.controller import Controller
@@ -86,3 +86,30 @@ def test_a_remembered_candidate_without_a_result_can_be_told_later() -> None:
     assert heard(again) == [(TrialState.RUNNING, None)]
     again.tell(token, 0.7)
     assert heard(again) == [(TrialState.COMPLETE, 0.7)]
+
+
+def test_remembered_candidates_are_a_population() -> None:
+    """As if the sampler had proposed them: NSGA-II leaves out trials that are only added."""
+    first = controller()
+    for i in range(6):
+        first.tell(first.propose(Perceptrons()).token, float(i))
+    again = controller(sampler=NSGAIISampler(seed=0, population_size=6))
+    for trial in first._study.trials:
+        again.remember(trial, trial.value, evaluated=True)
+    generations = [
+        next(v for k, v in trial.system_attrs.items() if k.endswith("generation"))
+        for trial in again._study.trials
+    ]
+    assert generations == [0] * 6
+    again.propose(Perceptrons())
+    assert again._study.trials[-1].system_attrs["NSGAIISampler:generation"] == 1
+
+
+def test_several_objectives_are_told_together() -> None:
+    asked = Controller(RandomSampler(seed=0), maximise=False, objectives=2)
+    tokens = [asked.propose(Perceptrons()).token for _ in range(2)]
+    asked.tell(tokens[0], (0.5, 3.0))
+    asked.tell(tokens[1], None)
+    told = [trial.values for trial in asked._study.trials]
+    assert told == [[0.5, 3.0], None]
+    assert [d.name for d in asked._study.directions] == ["MINIMIZE"] * 2

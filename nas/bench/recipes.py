@@ -1,0 +1,109 @@
+"""Tables of recurrent cells with the losses that they reached when trained."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.bench.ranks import FEWEST
+from nas.errors import BadInput
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import InvalidArchitecture
+from search_spaces.rnn_cell.space import read_recipe
+
+EPOCHS = (1, 3, 10)  # after which the validation loss is compared with scores
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A recipe and the mean of its runs' last test losses.
+
+    known: what else the table has, by name: validation losses on the way, published scores.
+    """
+
+    architecture: Architecture
+    loss: float
+    known: dict[str, float]
+
+
+def read_table(path: Path) -> list[Trained]:
+    """The distinct recipes of a table; runs of the same one are merged.
+
+    Lines: `id`, `recipe`, `last_test`, and, where known, `val_losses`, one an epoch, and
+    `ref_metrics`, published scores by name; of a recipe's runs the first one's count. A loss of
+    null is of a run that failed and is left out.
+    Raises `BadInput` naming the line.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from None
+    losses: dict[str, list[float]] = {}
+    first: dict[str, tuple[Architecture, dict[str, float]]] = {}
+    ids: dict[Any, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        row = _row_of(line, where)
+        key = json.dumps(row["id"])
+        if key in ids:
+            raise BadInput(f"{where}: id {key} is already on line {ids[key]}")
+        ids[key] = number
+        try:
+            architecture = read_recipe(row["recipe"])
+        except (InvalidArchitecture, AttributeError, TypeError) as error:
+            raise BadInput(f"{where}: {error}") from None
+        known = {**_epochs(row.get("val_losses") or [], where), **_published(row, where)}
+        digest = architecture.digest()
+        first.setdefault(digest, (architecture, known))
+        if row["last_test"] is not None:
+            losses.setdefault(digest, []).append(_number(row["last_test"], "last_test", where))
+    if len(losses) < FEWEST:
+        raise BadInput(
+            f"{path} has {len(losses)} distinct recipes with a loss, {FEWEST} are needed"
+        )
+    return [Trained(first[d][0], float(np.mean(losses[d])), first[d][1]) for d in losses]
+
+
+def _row_of(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{where}: no JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise BadInput(f'{where}: expected {{"id": …, "recipe": {{node: …}}, "last_test": …}}')
+    missing = [key for key in ("id", "recipe", "last_test") if key not in row]
+    if missing:
+        raise BadInput(f'{where}: "{missing[0]}" is missing')
+    return row
+
+
+def _epochs(losses: Any, where: str) -> dict[str, float]:
+    if not isinstance(losses, list):
+        raise BadInput(f"{where}: val_losses is {losses!r}, must be a list of numbers")
+    return {
+        f"loss after epoch {epoch}": _number(losses[epoch - 1], "val_losses", where)
+        for epoch in EPOCHS
+        if epoch <= len(losses) and losses[epoch - 1] is not None
+    }
+
+
+def _published(row: dict[str, Any], where: str) -> dict[str, float]:
+    metrics = row.get("ref_metrics") or {}
+    if not isinstance(metrics, dict):
+        raise BadInput(f"{where}: ref_metrics is {metrics!r}, must be numbers by name")
+    return {
+        f"published {name}": _number(value, f"ref_metrics.{name}", where)
+        for name, value in metrics.items()
+        if value is not None
+    }
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadInput(f"{where}: {name} is {value!r}, must be a number")
+    return float(value)

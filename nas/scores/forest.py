@@ -1,0 +1,85 @@
+"""A forest of regression trees that is kept as plain numbers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import ExtraTreesRegressor
+
+TREES = 50
+SMALLEST_LEAF = 4
+SHARE_OF_FEATURES = 0.4
+DIGITS = 6  # of what is written
+
+NOTHING = -1  # the child of a leaf
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The mean of regression trees.
+
+    names: of the features, in order.
+    trees: of each the columns `feature`, `threshold`, `left`, `right` and `value`, a row a node,
+        the root first; a leaf has no children (-1). Up to the threshold the way goes left.
+    """
+
+    names: tuple[str, ...]
+    trees: tuple[Mapping[str, Sequence[float]], ...]
+
+    @classmethod
+    def fit(
+        cls, rows: Sequence[Mapping[str, float]], targets: Sequence[float], seed: int = 0
+    ) -> "Forest":
+        """Extremely randomised trees: Geurts et al. 2006,
+        https://doi.org/10.1007/s10994-006-6226-1."""
+        names = tuple(rows[0])
+        model = ExtraTreesRegressor(
+            TREES,
+            min_samples_leaf=SMALLEST_LEAF,
+            max_features=SHARE_OF_FEATURES,
+            random_state=seed,
+        ).fit([[row[name] for name in names] for row in rows], targets)
+        return cls(names, tuple(_columns(tree.tree_) for tree in model.estimators_))
+
+    def predict(self, row: Mapping[str, float]) -> float:
+        """Raises `KeyError` for a feature that is missing."""
+        values = [row[name] for name in self.names]
+        return float(np.mean([_leaf(tree, values) for tree in self.trees]))
+
+    def write(self, path: Path, about: Mapping[str, Any]) -> None:
+        """about: where the numbers come from, for whoever opens the file."""
+        text = json.dumps({"about": about, "names": self.names, "trees": self.trees})
+        path.write_text(text + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Forest":
+        """Raises `ValueError` for a file that holds no forest."""
+        try:
+            found = json.loads(path.read_text())
+            return cls(tuple(found["names"]), tuple(found["trees"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} holds no fit of a score: {error!r}") from None
+
+
+def _columns(tree: Any) -> dict[str, list[float]]:
+    def rounded(numbers: np.ndarray) -> list[float]:
+        return [float(f"{number:.{DIGITS}g}") for number in numbers]
+
+    return {
+        "feature": tree.feature.tolist(),
+        "threshold": rounded(tree.threshold),
+        "left": tree.children_left.tolist(),
+        "right": tree.children_right.tolist(),
+        "value": rounded(tree.value.ravel()),
+    }
+
+
+def _leaf(tree: Mapping[str, Sequence[float]], values: Sequence[float]) -> float:
+    node = 0
+    while tree["left"][node] != NOTHING:
+        left = values[int(tree["feature"][node])] <= tree["threshold"][node]
+        node = int(tree["left" if left else "right"][node])
+    return tree["value"][node]
