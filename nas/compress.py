@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from optuna.samplers import BaseSampler
 
 from compress.graph import CannotTrace
 from compress.outline import outline_of
@@ -27,7 +26,7 @@ from nas.record import Candidate
 from nas.registry import create_controller
 from nas.report.compress import CompressSummary, Network, write_compress_report
 from nas.run import Run
-from nas.saved_policy import save_policy
+from nas.saved_policy import load_policy, policy_of, save_policy
 from nas.signals import stop_on_signals
 from nas.student_files import write_student
 from nas.subject import Subject
@@ -36,7 +35,6 @@ from nas.tasks.distilled import Distilled
 from nas.teacher import checked_accuracy, find_teacher, logits_of, trained_teacher
 from nas.tracking import Tracker
 from nas.training import TrainingSettings, evaluate, restore
-from policies.policy_gradient import PolicyGradient
 from search_spaces.layer_removal.space import LayerRemovalSpace
 
 
@@ -50,7 +48,7 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
     subject, task = find_teacher(config)
     space = _space(config, subject, task)
     plan = _plan(config)
-    _sampler(config, 0)  # what cannot be made is refused before a file is written
+    _controller(config, 0, config.policy)  # what cannot be made is refused before a file is written
     here = config.execution.executor == "serial"
     with (
         Run.open(config.run, config.identity(), config.storage) as run,
@@ -60,13 +58,13 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
     ):
         job = _job(config, subject, task, space, run.folder)
         progress = Progress(plan.candidates, sum(plan.places), task.metric)
-        sampler = _sampler(config, len(run.trials()))
-        controller = Controller(sampler, maximise=False)  # it is told rewards below zero
+        was_over = run.is_over(plan.candidates)
+        controller = _controller_of(run, config)
         driver = Driver(run, controller, job, executor, plan, [progress, tracker, *watchers])
         with progress:
             driver.search(stop)
-        if isinstance(policy := getattr(sampler, "policy", None), PolicyGradient):
-            save_policy(policy, run.folder / "policy.safetensors")
+        if config.policy is not None and not was_over:
+            save_policy(policy_of(controller.sampler, config.controller.name), config.policy)
         candidates = tuple(driver.candidates[number] for number in sorted(driver.candidates))
         best = _best(job, candidates)
         summary = _measured(run, job, task, candidates, best, time.monotonic() - started)
@@ -120,13 +118,30 @@ def _plan(config: CompressConfig) -> Plan:
     )
 
 
-def _sampler(config: CompressConfig, trials: int) -> BaseSampler:
-    """What proposes; its seed depends on how far the run is, or it would repeat itself."""
+def _controller(config: CompressConfig, trials: int, policy: Path | None) -> Controller:
+    """It is told each reward below zero, and so minimises; its seed depends on how far the run is.
+
+    policy: the file that it begins with, if there is one.
+    """
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
-    options = config.controller.options
-    if config.controller.name == "policy-gradient":
+    name, options = config.controller.name, config.controller.options
+    if name == "policy-gradient":
         options.setdefault("batch", config.rollouts)
-    return create_controller(config.controller.name, rng, options)
+    sampler = create_controller(name, rng, options)
+    if config.policy is not None:
+        trained = policy_of(sampler, name)
+        if policy is not None and policy.exists():
+            load_policy(trained, policy)
+    return Controller(sampler, maximise=False)
+
+
+def _controller_of(run: Run, config: CompressConfig) -> Controller:
+    """The controller; the policy that it begins with is kept, for when the run goes on."""
+    done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
+    controller = _controller(config, done, kept if done else config.policy)
+    if config.policy is not None and not done:
+        save_policy(policy_of(controller.sampler, config.controller.name), kept)
+    return controller
 
 
 def _job(

@@ -31,6 +31,7 @@ class CompressConfig(Section):
     teacher: a model of `nas ls`, package.module:function, or a folder that `nas train --to` wrote.
     weights: of the teacher; without them it is trained for `teacher_steps`.
     task: without a name, that of the teacher; digits where there are neither data nor weights.
+    policy: file that a policy gradient begins with where it exists, and is written to at the end.
     updates, rollouts: so many times so many students are proposed.
     survivors: how many of them go on after the first rung.
     cost: what of a student is to become smaller.
@@ -46,6 +47,7 @@ class CompressConfig(Section):
     task: Named = Named(name="")
     size: Size = Size()
     controller: Named = Named(name="policy-gradient")
+    policy: Path | None = None
     updates: int = Field(default=8, ge=1)
     rollouts: int = Field(default=5, ge=1)
     survivors: int = Field(default=8, ge=1)
@@ -62,5 +64,5 @@ class CompressConfig(Section):
 
     def identity(self) -> dict[str, Any]:
         """What must stay the same when a run goes on."""
-        free = {"run", "execution", "storage", "cache", "updates", "controller"}
+        free = {"run", "execution", "storage", "cache", "updates", "controller", "policy"}
         return flat(self.model_dump(mode="json", exclude=free))

@@ -31,7 +31,11 @@ def compress(
         float | None, Option(help="How many times smaller the student must be.")
     ] = None,
     policy: Annotated[
-        Path | None, Option(help="A policy trained in an earlier search, to begin with.")
+        Path | None,
+        Option(
+            help="File of a policy gradient's policy: it begins with it if it is there, and what "
+            "was learnt is written to it at the end."
+        ),
     ] = None,
     run: Annotated[
         Path | None, Option(help="Folder of the run; the same command again goes on with it.")
@@ -72,7 +76,7 @@ def compress(
         "task.name": task,
         "task.data": None if data is None else str(data),
         "controller.name": controller,
-        "controller.start": None if policy is None else str(policy),
+        "policy": policy,
         "updates": updates,
         "rollouts": rollouts,
         "cost": cost,

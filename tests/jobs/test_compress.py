@@ -32,7 +32,8 @@ SETTINGS = {
 def compressed(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("compress")
     settings = [f"--set={key}={value}" for key, value in {**SETTINGS, "cache": folder}.items()]
-    ended = nas("compress", *settings, "--run", folder / "run", "--json")
+    files = ("--run", folder / "run", "--policy", folder / "policy.safetensors")
+    ended = nas("compress", *settings, *files, "--json")
     assert ended.returncode == 0, ended.stderr
     return folder, json.loads(ended.stdout)
 
@@ -49,7 +50,7 @@ def test_a_student_is_smaller_and_its_files_answer_alike(compressed) -> None:
     assert sum(p.numel() for p in loaded.parameters()) == student["parameters"]
     assert (folder / "run" / "report" / "students.svg").exists()
     assert "points of test accuracy" in (Path(student["path"]) / "README.md").read_text()
-    assert (folder / "run" / "policy.safetensors").exists()
+    assert (folder / "policy.safetensors").exists()
 
 
 def test_a_run_that_goes_on_trains_nobody_again(compressed) -> None:
@@ -95,6 +96,7 @@ def test_a_student_learns_the_teachers_answers_to_the_very_images_it_sees() -> N
         ({"teacher_steps": 1}, "which is guessing among 10 classes"),
         ({"weights": "none.pt", "task": "digits"}, "none.pt does not exist"),
         ({"task": "python-text"}, "python-text is no classification"),
+        ({"policy": "p", "controller": "random"}, "trains no policy"),
         ({"task": "reber"}, "resnet8 cannot take inputs of 49"),
     ],
 )
