@@ -98,8 +98,6 @@ def card(summary: CompressSummary) -> str:
         [
             f"# {summary.subject}, compressed",
             "",
-            headline(summary) + ".",
-            "",
             f"Removed: {', '.join(removed) or 'nothing'}.",
             f"Narrowed to: {', '.join(f'{path} {width}' for path, width in widths) or 'nothing'}.",
             "",
