@@ -9,6 +9,8 @@ from typing import Any
 from torch import nn
 
 from nas.assembly import controller_of, drawer_of, executor_of, search_job, search_plan
+from nas.compress import run_compress
+from nas.compress_config import CompressConfig
 from nas.config import SearchConfig, read_config, search_config
 from nas.controller import Controller
 from nas.driver import Driver, Watcher
@@ -21,6 +23,7 @@ from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import best_first
 from nas.registry import create
+from nas.report.compress import CompressSummary
 from nas.report.summary import RunSummary
 from nas.report.sweep_rows import SweepSummary
 from nas.report.write import write_report
@@ -176,6 +179,18 @@ def sweep(
     Returns the rows to look into. Raises as `search`.
     """
     return run_sweep(config or read_config(SweepConfig, None, (), settings), watchers)
+
+
+def compress(
+    config: CompressConfig | None = None, *, watchers: Sequence[Watcher] = (), **settings: Any
+) -> CompressSummary:
+    """Search for a smaller network than the teacher, distil it, test it, time it, write it.
+
+    config: all settings; or `settings` by name, as in `compress(teacher="resnet8", updates=2)`.
+    Returns teacher and student as measured. Raises as `search`, and `TargetNotMet` when no student
+    is small enough.
+    """
+    return run_compress(config or read_config(CompressConfig, None, (), settings), watchers)
 
 
 def report(folder: Path) -> RunSummary:

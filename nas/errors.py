@@ -13,6 +13,12 @@ class BadInput(NasError):
     exit_code = 2
 
 
+class TargetNotMet(NasError):
+    """Everything went well, but nothing found is good enough."""
+
+    exit_code = 3
+
+
 class RunLocked(NasError):
     """Another driver owns the run."""
 

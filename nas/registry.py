@@ -54,6 +54,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "n-parity": "nas.tasks.n_parity:load_n_parity",
         "digits": "nas.tasks.images:load_digits",
         "images": "nas.tasks.images:load_images",
+        "sequences": "nas.tasks.sequences:load_sequences",
     },
     "models": {
         "resnet8": "nas.models.cifar_resnet:resnet8",

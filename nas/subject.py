@@ -76,7 +76,7 @@ def find_subject(
     folder = Path(name).parent if Path(name).is_file() else Path(name)
     if (folder / "architecture.json").exists():
         subject, found = _from_folder(folder, task)
-    elif name in available("models"):
+    elif name in available("models") or ":" in name:
         subject, found = _named_model(name, task)
     else:
         subject, found = _from_cell(name, task, size)

@@ -11,9 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from compress.outline import outline_of
+from compress.student import student
+from nas.models.recurrent_classifier import RecurrentClassifier
+from nas.models.space import Answering
 from nas.tasks.task import Batch, Measured, cross_entropy, mean_cross_entropy, tensor
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
+from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
 from search_spaces.rnn_cell.model import Output
 from search_spaces.space import DataShape, ModelShape
 
@@ -48,6 +53,20 @@ class Perceptron(nn.Module):
     def forward(self, inputs, state=None, lengths=None) -> Output:
         answers = self.stack(inputs.mean(dim=1))
         return Output(answers, None, answers.new_zeros(()))
+
+
+def students_of_a_gru() -> LayerRemovalSpace:
+    """What is left of two recurrent layers over 3 features, with weights of its own."""
+    teacher, example = (
+        RecurrentClassifier(nn.GRU(3, 10, 2, batch_first=True), 2),
+        torch.zeros(2, 6, 3),
+    )
+
+    def make(architecture: Architecture, generator: torch.Generator) -> nn.Module:
+        removed, widths = student_of(architecture)
+        return Answering(student(teacher, example, removed, dict(widths), generator))
+
+    return LayerRemovalSpace(outline_of(teacher, example), make)
 
 
 class DeeperPerceptrons(Perceptrons):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from nas.cli import bench, doctor, export, ls, report, score, search, sweep, train
+from nas.cli import bench, compress, doctor, export, ls, report, score, search, sweep, train
 from nas.cli.output import results_on_stdout
 from nas.errors import Interrupted, NasError
 
@@ -49,6 +49,7 @@ for verb in (
     score.score,
     train.train,
     sweep.sweep,
+    compress.compress,
     report.report,
     export.export,
     ls.ls,
@@ -65,5 +66,6 @@ app.add_typer(benches, name="bench")
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 failed, 2 wrong input, 75 run in use, 130 and 143 interrupted."""
+    """Exit codes: 0 done, 1 failed, 2 wrong input, 3 target not met, 75 run in use, 130 and 143
+    interrupted."""
     app()

@@ -42,10 +42,17 @@ class Task(Protocol):
     carries_state: a training or validation batch goes on where the one before it ended.
     """
 
-    name: str
-    metric: str
-    higher_is_better: bool
-    carries_state: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def higher_is_better(self) -> bool: ...
+
+    @property
+    def carries_state(self) -> bool: ...
 
     @property
     def shape(self) -> DataShape: ...

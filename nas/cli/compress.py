@@ -1,0 +1,102 @@
+"""`nas compress`: a smaller network that is searched for, distilled, measured and written."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+
+def compress(
+    config: Annotated[Path | None, Argument(help="TOML file with any of the settings.")] = None,
+    teacher: Annotated[
+        str | None, Option(help="A model of `nas ls`, module:function, or a trained folder.")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        Option("--weights", "--state-dict", help="Its weights: .safetensors, .th or .pt."),
+    ] = None,
+    task: Annotated[
+        str | None, Option(help="What it answers: a name of `nas ls` or module:name.")
+    ] = None,
+    data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
+    controller: Annotated[
+        str | None, Option(help="What proposes students: policy-gradient, evolution, tpe, …")
+    ] = None,
+    updates: Annotated[int | None, Option(help="How often the controller learns.")] = None,
+    rollouts: Annotated[int | None, Option(help="Students between two updates.")] = None,
+    cost: Annotated[
+        str | None, Option(help="What shrinks: parameters, flops, bytes or milliseconds.")
+    ] = None,
+    target_compression: Annotated[
+        float | None, Option(help="How many times smaller the student must be.")
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        Option(
+            help="File of a policy gradient's policy: it begins with it if it is there, and what "
+            "was learnt is written to it at the end."
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None, Option(help="Folder of the run; the same command again goes on with it.")
+    ] = None,
+    executor: Annotated[
+        str | None, Option(help="ray (processes, clusters) or serial (this process).")
+    ] = None,
+    workers: Annotated[
+        int | None, Option(help="Evaluations at the same time; all CPUs if not given.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, Option(help="Join a Ray cluster: host:port or auto.")
+    ] = None,
+    gpus_per_survivor: Annotated[
+        float | None, Option(help="GPUs that a training asks Ray for; may be a fraction.")
+    ] = None,
+    storage: Annotated[
+        str | None, Option(help="Optuna storage URL; a journal in the run's folder if not given.")
+    ] = None,
+    seed: Annotated[int | None, Option(help="Seed of everything that is random.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        Option("--set", help="Any setting, as in training.steps=1000; repeat for more."),
+    ] = None,
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compress a trained network: remove layers, narrow the rest, distil, prove the speed.
+
+    Interrupted or killed, the same command goes on where it was.
+    """
+    from nas.cli.output import say, say_json
+    from nas.compress_config import CompressConfig
+    from nas.config import read_config
+
+    flags: dict[str, Any] = {
+        "teacher": teacher,
+        "weights": weights,
+        "task.name": task,
+        "task.data": None if data is None else str(data),
+        "controller.name": controller,
+        "policy": policy,
+        "updates": updates,
+        "rollouts": rollouts,
+        "cost": cost,
+        "target_compression": target_compression,
+        "run": run,
+        "execution.executor": executor,
+        "execution.workers": workers,
+        "execution.ray_address": ray_address,
+        "execution.gpus_per_survivor": gpus_per_survivor,
+        "storage": storage,
+        "seed": seed,
+    }
+    settings = read_config(CompressConfig, config, set_ or [], flags)
+
+    from nas import api
+    from nas.report.compress import compress_facts, compress_table
+
+    summary = api.compress(settings)
+    if json:
+        say_json(compress_facts(summary))
+    else:
+        say(compress_table(summary))
+        say(f"\nstudent: {summary.path}")

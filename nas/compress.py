@@ -1,0 +1,222 @@
+"""A compression from its settings to a student that is tested, timed and written."""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from compress.graph import CannotTrace
+from compress.outline import outline_of
+from compress.reward import Constraint
+from compress.speed import speeds
+from nas.assembly import executor_of
+from nas.compress_config import CompressConfig
+from nas.controller import Controller
+from nas.driver import Driver, Plan, Watcher
+from nas.errors import BadInput, NasError, TargetNotMet
+from nas.execution.executor import Resources
+from nas.halving import halved
+from nas.jobs.compress import CompressJob, StudentMaker, cost_share, network_of
+from nas.progress import Progress
+from nas.record import Candidate
+from nas.registry import create_controller
+from nas.report.compress import CompressSummary, Network, write_compress_report
+from nas.run import Run
+from nas.saved_policy import load_policy, policy_of, save_policy
+from nas.signals import stop_on_signals
+from nas.student_files import write_student
+from nas.subject import Subject
+from nas.tasks.classification import Classification
+from nas.tasks.distilled import Distilled
+from nas.teacher import checked_accuracy, find_teacher, logits_of, trained_teacher
+from nas.tracking import Tracker
+from nas.training import TrainingSettings, evaluate, restore
+from search_spaces.layer_removal.space import LayerRemovalSpace
+
+
+def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> CompressSummary:
+    """Search for a student, distil it, test and time it; go on with the run where it exists.
+
+    Raises `BadInput` before anything is written, `TargetNotMet` when no student is small enough,
+    and as `nas.api.search` does.
+    """
+    started = time.monotonic()
+    subject, task = find_teacher(config)
+    space = _space(config, subject, task)
+    plan = _plan(config)
+    _controller(config, 0, config.policy)  # what cannot be made is refused before a file is written
+    here = config.execution.executor == "serial"
+    with (
+        Run.open(config.run, config.identity(), config.storage) as run,
+        closing(Tracker(run.folder, task.metric, task.higher_is_better)) as tracker,
+        executor_of(config.execution) as executor,
+        stop_on_signals(config.execution.grace, here) as stop,
+    ):
+        job = _job(config, subject, task, space, run.folder)
+        progress = Progress(plan.candidates, sum(plan.places), task.metric)
+        was_over = run.is_over(plan.candidates)
+        controller = _controller_of(run, config)
+        driver = Driver(run, controller, job, executor, plan, [progress, tracker, *watchers])
+        with progress:
+            driver.search(stop)
+        if config.policy is not None and not was_over:
+            save_policy(policy_of(controller.sampler, config.controller.name), config.policy)
+        candidates = tuple(driver.candidates[number] for number in sorted(driver.candidates))
+        best = _best(job, candidates)
+        summary = _measured(run, job, task, candidates, best, time.monotonic() - started)
+        write_compress_report(summary, run.folder / "report")
+    return summary
+
+
+def _space(config: CompressConfig, subject: Subject, task: Classification) -> LayerRemovalSpace:
+    """The students there are; raises `BadInput` where none is small enough."""
+    batch = task.score_batch(config.seed)
+    example = batch.inputs[:2]
+    model = subject.build(0).eval()
+    try:
+        outline = outline_of(network_of(model), example)
+    except CannotTrace as error:
+        raise BadInput(f"{subject.name}: {error}") from None
+    except RuntimeError as error:
+        shape = "×".join(map(str, example.shape[1:]))
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{subject.name} cannot take inputs of {shape}: {reason}") from None
+    if not outline.removable and not outline.channels:
+        raise BadInput(f"nothing of {subject.name} can be removed or narrowed")
+    space = LayerRemovalSpace(outline, StudentMaker(subject, example, config.inherit))
+    if config.target_compression is not None:
+        smallest = space.make(space.smallest(), torch.Generator())
+        share = cost_share(config.cost, model, smallest, batch)
+        if share * config.target_compression > 1:
+            raise BadInput(
+                f"no student of {subject.name} has {config.target_compression:g} times fewer "
+                f"{config.cost}: the smallest has {1 / share:.1f} times fewer"
+            )
+    return space
+
+
+def _plan(config: CompressConfig) -> Plan:
+    """Every student trains in the first rung, whose reward the controller is told."""
+    training, students = config.training, config.updates * config.rollouts
+    steps = tuple(
+        max(1, training.steps // training.reduction ** (training.rungs - 1 - i))
+        for i in range(training.rungs)
+    )
+    later = halved(min(config.survivors, students), max(1, training.rungs - 1), training.reduction)
+    return Plan(
+        candidates=students,
+        steps=steps,
+        places=(students, *later)[: training.rungs],
+        batch=1,
+        scored=False,
+        deterministic=config.execution.deterministic,
+        training=Resources(gpus=config.execution.gpus_per_survivor),
+    )
+
+
+def _controller(config: CompressConfig, trials: int, policy: Path | None) -> Controller:
+    """It is told each reward below zero, and so minimises; its seed depends on how far the run is.
+
+    policy: the file that it begins with, if there is one.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
+    name, options = config.controller.name, config.controller.options
+    if name == "policy-gradient":
+        options.setdefault("batch", config.rollouts)
+    sampler = create_controller(name, rng, options)
+    if config.policy is not None:
+        trained = policy_of(sampler, name)
+        if policy is not None and policy.exists():
+            load_policy(trained, policy)
+    return Controller(sampler, maximise=False)
+
+
+def _controller_of(run: Run, config: CompressConfig) -> Controller:
+    """The controller; the policy that it begins with is kept, for when the run goes on."""
+    done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
+    controller = _controller(config, done, kept if done else config.policy)
+    if config.policy is not None and not done:
+        save_policy(policy_of(controller.sampler, config.controller.name), kept)
+    return controller
+
+
+def _job(
+    config: CompressConfig,
+    subject: Subject,
+    task: Classification,
+    space: LayerRemovalSpace,
+    folder: Path,
+) -> CompressJob:
+    """The job, with a teacher that is trained and has answered every training example."""
+    settings = TrainingSettings(
+        learning_rate=config.training.learning_rate,
+        weight_decay=config.training.weight_decay,
+        clip=config.training.clip,
+        device=config.training.device,
+    )
+    file = folder / "teacher.safetensors"
+    subject = trained_teacher(subject, task, config.teacher_steps, settings, file)
+    accuracy = checked_accuracy(subject, task).metric
+    logits = logits_of(subject, task, config.cache)
+    maker = replace(space.make, subject=subject)  # type: ignore[type-var]
+    target = config.target_compression
+    return CompressJob(
+        space=replace(space, make=maker),
+        subject=subject,
+        task=Distilled(task, logits, config.training.method, config.training.temperature),
+        training=settings,
+        cost=config.cost,
+        constraint=Constraint(None if target is None else 1 / target, config.least_accuracy),
+        accuracy=accuracy,
+        rollouts=config.rollouts,
+        seed=config.seed,
+    )
+
+
+def _best(job: CompressJob, candidates: Sequence[Candidate]) -> Candidate:
+    """Of the students trained longest the one of the highest reward that meets the target."""
+    trained = [c for c in candidates if c.rungs and c.failed is None and c.duplicate_of is None]
+    if not trained:
+        raise NasError(f"no student could be trained; the first: {candidates[0].failed}")
+    meeting = [c for c in trained if job.constraint.is_met(c.measures["cost"], c.measures["kept"])]
+    best = max(meeting or trained, key=lambda c: (c.rungs[-1].step, c.measures["reward"]))
+    if not meeting:
+        raise TargetNotMet(
+            f"no student met the target: the best is {1 / best.measures['cost']:.1f} times smaller "
+            f"and keeps {best.measures['kept']:.1%} of the accuracy; go on with more --updates, or "
+            "train longer"
+        )
+    return best
+
+
+def _measured(
+    run: Run,
+    job: CompressJob,
+    task: Classification,
+    candidates: tuple[Candidate, ...],
+    best: Candidate,
+    seconds: float,
+) -> CompressSummary:
+    """Teacher and student on the test data, which nothing has touched before, and their speed."""
+    teacher = job.subject.build(0).cpu()
+    student = job.student(best.number, best.architecture).cpu()
+    restore(run.read_checkpoint(best.rungs[-1].checkpoint), student)
+    inputs = task.score_batch(job.seed).inputs
+    slow, fast = speeds([network_of(teacher), network_of(student)], inputs)
+    tested = [evaluate(model, task, task.test_batches()).metric for model in (teacher, student)]
+    folder = run.folder / "student"
+    write_student(network_of(student), best.architecture, job.subject, task, inputs[:1], folder)
+    return CompressSummary(
+        name=run.folder.name,
+        subject=job.subject.name,
+        teacher=Network(tested[0], job.accuracy, slow),
+        student=Network(tested[1], best.rungs[-1].metric, fast),
+        path=str(folder),
+        best=best,
+        candidates=candidates,
+        seconds=seconds,
+    )

@@ -1,0 +1,145 @@
+"""The compression job: what a student costs and keeps, as pure functions that workers run."""
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
+from compress.speed import milliseconds
+from compress.student import student
+from nas.compress_config import Cost
+from nas.execution.executor import CandidateFailed, attempt
+from nas.jobs.job import Screened
+from nas.models.space import Answering
+from nas.scores.size import count_flops, count_parameters
+from nas.seeds import candidate_seed
+from nas.subject import Subject, weights_of
+from nas.tasks.distilled import Distilled
+from nas.tasks.task import Batch, Measured
+from nas.training import Trained, TrainingSettings, train_rung
+from search_spaces.architecture import Architecture
+from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
+
+TIMED = 16  # examples of a forward pass that is timed
+
+
+@dataclass(frozen=True)
+class StudentMaker:
+    """Makes students of a teacher.
+
+    example: an input of the teacher.
+    inherit: with the teacher's weights, else with fresh ones.
+    """
+
+    subject: Subject
+    example: Tensor
+    inherit: bool = True
+
+    def __call__(self, architecture: Architecture, generator: torch.Generator) -> nn.Module:
+        described = student_of(architecture)
+        network = network_of(self.subject.build(0))
+        fresh = None if self.inherit else generator
+        smaller = student(
+            network, self.example, described.removed, dict(described.widths), fresh=fresh
+        )
+        return Answering(smaller)
+
+
+@dataclass(frozen=True)
+class CompressJob:
+    """Everything but the student that an evaluation depends on; sent once to the workers.
+
+    accuracy: of the teacher on the validation data.
+    rollouts: students of one update of the controller.
+    """
+
+    space: LayerRemovalSpace
+    subject: Subject
+    task: Distilled
+    training: TrainingSettings
+    cost: Cost
+    constraint: Constraint
+    accuracy: float
+    rollouts: int
+    seed: int
+
+    def screen(
+        self, candidates: list[tuple[int, Architecture]]
+    ) -> list[Screened | CandidateFailed]:
+        """Build each student and say what it costs as a share of the teacher's."""
+        torch.set_num_threads(1)
+        return [
+            attempt("build", lambda n=n, a=a: self._screen(n, a))  # type: ignore[misc]
+            for n, a in candidates
+        ]
+
+    def train(
+        self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
+    ) -> Trained | CandidateFailed:
+        """Distil a student up to step `until`. Its loss is its reward below zero."""
+        torch.set_num_threads(1)
+        return attempt("train", lambda: self._train(number, architecture, until, checkpoint))
+
+    def student(self, number: int, architecture: Architecture) -> nn.Module:
+        """The student of a number before it is trained."""
+        generator = torch.Generator().manual_seed(candidate_seed(self.seed, number))
+        return self.space.make(architecture, generator)
+
+    def share(self, model: nn.Module) -> float:
+        """What a student costs as a share of the teacher's cost."""
+        return cost_share(self.cost, self.subject.build(0), model, self._batch())
+
+    def _batch(self) -> Batch:
+        return self.task.score_batch(self.seed)
+
+    def _screen(self, number: int, architecture: Architecture) -> Screened:
+        started = time.perf_counter()
+        model = self.student(number, architecture).eval()
+        share = self.share(model)
+        if share >= 1:
+            raise ValueError(f"the student is no smaller: {share:.3g} times the teacher")
+        flops = count_flops(model, self._batch())
+        seconds = time.perf_counter() - started
+        return Screened(count_parameters(model), flops, {}, seconds, {"cost": share})
+
+    def _train(
+        self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
+    ) -> Trained:
+        model = self.student(number, architecture)
+        seed = candidate_seed(self.seed, number)
+        trained = train_rung(model, self.task, self.training, seed, until, checkpoint)
+        kept = trained.validation.metric / self.accuracy
+        share = self.share(model.cpu().eval())
+        # the constraint is soft only for the first rung, whose reward the controller is told
+        update = SOFT_UPDATES if checkpoint else number // self.rollouts
+        worth = constrained_reward(share, kept, self.constraint, update)
+        return replace(
+            trained,
+            validation=Measured(-worth, trained.validation.metric),
+            measures={
+                "cost": share,
+                "kept": kept,
+                "reward": worth,
+                "cross_entropy": trained.validation.loss,
+            },
+        )
+
+
+def network_of(model: nn.Module) -> nn.Module:
+    """The network inside of one that answers as those of search spaces do."""
+    return model.network if isinstance(model, Answering) else model
+
+
+def cost_share(cost: Cost, teacher: nn.Module, model: nn.Module, batch: Batch) -> float:
+    """The cost of a model as a share of the teacher's."""
+    if cost == "milliseconds":
+        inputs = batch.inputs[:TIMED]
+        slow, fast = milliseconds((teacher.eval(), model.eval()), inputs)
+        return fast / slow
+    if cost == "flops":
+        return count_flops(model.eval(), batch) / count_flops(teacher.eval(), batch)
+    if cost == "bytes":
+        return len(weights_of(model)) / len(weights_of(teacher))
+    return count_parameters(model) / count_parameters(teacher)

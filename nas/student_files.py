@@ -1,0 +1,93 @@
+"""A student as files: weights, architecture, an exported program; and the student from them."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from compress.place_channels import PlaceChannels
+from compress.student import replace_module, student
+from nas.errors import NasError
+from nas.export import TOLERANCE
+from nas.files import write_atomically
+from nas.jobs.compress import network_of
+from nas.registry import create
+from nas.subject import Subject
+from nas.tasks.classification import Classification
+from search_spaces.architecture import Architecture
+from search_spaces.layer_removal.space import student_of
+from search_spaces.space import DataShape, ModelShape, ModelSize
+
+STEPS = 4  # of a sequence that only shows the shape
+
+
+def write_student(
+    model: nn.Module,
+    architecture: Architecture,
+    subject: Subject,
+    task: Classification,
+    example: Tensor,
+    folder: Path,
+) -> float:
+    """Write `model.safetensors`, `architecture.json` and `model.pt2`, and read them again.
+
+    subject: the teacher. The program takes any number of examples and needs PyTorch alone.
+    Returns the largest difference; raises `NasError` when it is beyond 1e-4.
+    """
+    model = model.cpu().eval()
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    described = {
+        **json.loads(architecture.to_json()),
+        "teacher": subject.name,
+        "found_as": subject.space,
+        "teacher_spec": subject.architecture.spec,
+        "data": asdict(subject.shape.data),
+        "size": asdict(subject.shape.size),
+        "places": {path: module.places for path, module in _shortcuts(model)},
+        "mean": task.mean,
+        "deviation": task.deviation,
+    }
+    write_atomically(folder / "model.safetensors", save(weights))
+    write_atomically(folder / "architecture.json", json.dumps(described, indent=1))
+    shapes = ({0: torch.export.Dim("batch")},)
+    two = torch.cat([example, example])  # one example would be taken for a constant
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # recurrent modules keep lists of weights
+        program = torch.export.export(model, (two,), dynamic_shapes=shapes, strict=False)
+    torch.export.save(program, folder / "model.pt2")
+    with torch.no_grad():
+        expected = model(example)
+        again = (load_student(folder), torch.export.load(folder / "model.pt2").module())
+        difference = max(float((one(example) - expected).abs().max()) for one in again)
+    if not difference <= TOLERANCE:
+        raise NasError(f"the files in {folder} answer differently: off by {difference:g}")
+    return difference
+
+
+def load_student(folder: Path) -> nn.Module:
+    """The student that `write_student` wrote, in evaluation mode; it returns logits."""
+    described = json.loads((folder / "architecture.json").read_text())
+    shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))
+    spec = json.dumps({"space": described["found_as"], "spec": described["teacher_spec"]})
+    space = create("spaces", described["found_as"])
+    teacher = space.build(Architecture.from_json(spec), shape, torch.Generator())
+    what = student_of(Architecture.from_json(json.dumps(described)))
+    data = shape.data
+    size = (data.inputs, data.height, data.width) if data.kind == "images" else (STEPS, data.inputs)
+    example = torch.zeros(2, *size)
+    model = student(network_of(teacher), example, what.removed, dict(what.widths))
+    for path, module in list(_shortcuts(model)):
+        replace_module(model, path, PlaceChannels(described["places"][path], module.stride))
+    model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
+    return model.eval()
+
+
+def _shortcuts(model: nn.Module) -> Iterator[tuple[str, PlaceChannels]]:
+    for path, module in model.named_modules():
+        if isinstance(module, PlaceChannels):
+            yield path, module
