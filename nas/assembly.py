@@ -10,6 +10,7 @@ import numpy as np
 from nas.config import SearchConfig
 from nas.controller import Controller
 from nas.driver import Plan
+from nas.errors import BadInput
 from nas.execution.executor import Executor, Resources
 from nas.execution.serial import SerialExecutor
 from nas.halving import halved
@@ -25,9 +26,11 @@ def search_job(config: SearchConfig) -> SearchJob:
     space: SearchSpace = create("spaces", config.space.name, config.space.options)
     train_size = ModelSize(**config.model.model_dump())
     screen_size = ModelSize(**config.screen.model_dump()) if config.screen else train_size
+    task = load_task(config.task.name, config.task.options)
+    _check_fit(space, task)
     return SearchJob(
         space=space,
-        task=load_task(config.task.name, config.task.options),
+        task=task,
         scores=tuple(create("scores", name) for name in config.scores),
         screen_size=screen_size,
         train_size=train_size,
@@ -40,6 +43,16 @@ def search_job(config: SearchConfig) -> SearchJob:
         seed=config.seed,
         kernels=config.execution.kernels,
     )
+
+
+def _check_fit(space: SearchSpace, task: Task) -> None:
+    """Raises `BadInput` when the space has a `check` that refuses the task's data."""
+    check = getattr(space, "check", None)
+    if check is not None:
+        try:
+            check(task.shape)
+        except ValueError as error:
+            raise BadInput(f'space "{space.name}", task "{task.name}": {error}') from None
 
 
 def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
