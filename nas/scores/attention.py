@@ -1,4 +1,4 @@
-"""Running an untrained encoder for a score: what its modules answer, and gradients of its weights."""
+"""Running an untrained encoder for a score: its modules' answers and weights' gradients."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

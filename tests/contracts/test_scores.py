@@ -143,7 +143,7 @@ def test_a_model_without_recurrent_layers_is_scored_or_refused_in_words(score) -
     if score.name in ANY_MODEL:
         assert all(map(math.isfinite, score(Averaged().eval(), batch, generator()).values()))
     else:
-        with pytest.raises(ScoreFailed, match="no (recurrent|encoder) layers"):
+        with pytest.raises(ScoreFailed, match=r"no (recurrent|encoder) layers"):
             score(Averaged().eval(), batch, generator())
 
 
