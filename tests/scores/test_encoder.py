@@ -51,7 +51,9 @@ def test_head_confidence_is_the_largest_output_of_each_head() -> None:
         for b, length in enumerate([6, 3, 5, 4])
         for head in range(2)
     ]
-    assert scored(HeadConfidence(), model) == pytest.approx(float(sum(largest)) / 8, rel=1e-5)
+    assert scored(HeadConfidence(), model) == pytest.approx(
+        float(torch.stack(largest).mean()), rel=1e-5
+    )
 
 
 def test_softmax_confidence_is_the_largest_probability_of_each_query() -> None:
@@ -76,8 +78,9 @@ def test_head_importance_is_weight_times_gradient_of_the_projections() -> None:
     model = encoder(*ATTENTION)
     mixing = model.layers[0].mixing
     weights = [getattr(mixing, name).weight for name in ("query", "key", "value")]
-    expected = sum((w * g).abs().sum() for w, g in zip(weights, gradients(model, weights)))  # noqa: B905
-    assert scored(HeadImportance(), model) == pytest.approx(float(expected) / 3, rel=1e-4)
+    pairs = zip(weights, gradients(model, weights), strict=True)
+    expected = sum(float((w * g).abs().sum()) for w, g in pairs)
+    assert scored(HeadImportance(), model) == pytest.approx(expected / 3, rel=1e-4)
 
 
 def test_synaptic_diversity_is_the_product_of_nuclear_norms() -> None:
@@ -88,7 +91,9 @@ def test_synaptic_diversity_is_the_product_of_nuclear_norms() -> None:
         torch.linalg.svdvals(w).sum() * torch.linalg.svdvals(g).sum()
         for w, g in zip(weights, gradients(model, weights), strict=True)  # type: ignore[arg-type]
     ]
-    assert scored(SynapticDiversity(), model) == pytest.approx(float(sum(products)) / 2, rel=1e-4)
+    assert scored(SynapticDiversity(), model) == pytest.approx(
+        float(torch.stack(products).mean()), rel=1e-4
+    )
 
 
 def test_activation_distance_counts_what_fires_alike_in_the_shared_steps() -> None:
