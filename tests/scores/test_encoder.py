@@ -52,7 +52,7 @@ def test_head_confidence_is_the_largest_output_of_each_head() -> None:
         for head in range(2)
     ]
     assert scored(HeadConfidence(), model) == pytest.approx(
-        float(torch.stack(largest).mean()), rel=1e-5
+        float(torch.stack(largest).mean().detach()), rel=1e-5
     )
 
 
@@ -92,7 +92,7 @@ def test_synaptic_diversity_is_the_product_of_nuclear_norms() -> None:
         for w, g in zip(weights, gradients(model, weights), strict=True)  # type: ignore[arg-type]
     ]
     assert scored(SynapticDiversity(), model) == pytest.approx(
-        float(torch.stack(products).mean()), rel=1e-4
+        float(torch.stack(products).mean().detach()), rel=1e-4
     )
 
 
