@@ -29,9 +29,11 @@ def search_job(config: SearchConfig) -> SearchJob:
     space: SearchSpace = create("spaces", config.space.name, config.space.options)
     train_size = ModelSize(**config.model.model_dump())
     screen_size = ModelSize(**config.screen.model_dump()) if config.screen else train_size
+    task = load_task(config.task.name, config.task.options)
+    _check_fit(space, task)
     return SearchJob(
         space=space,
-        task=load_task(config.task.name, config.task.options),
+        task=task,
         scores=tuple(create("scores", name) for name in config.scores),
         screen_size=screen_size,
         train_size=train_size,
@@ -44,6 +46,16 @@ def search_job(config: SearchConfig) -> SearchJob:
         seed=config.seed,
         kernels=config.execution.kernels,
     )
+
+
+def _check_fit(space: SearchSpace, task: Task) -> None:
+    """Raises `BadInput` when the space has a `check` that refuses the task's data."""
+    check = getattr(space, "check", None)
+    if check is not None:
+        try:
+            check(task.shape)
+        except ValueError as error:
+            raise BadInput(f'space "{space.name}", task "{task.name}": {error}') from None
 
 
 def search_plan(config: SearchConfig, job: SearchJob) -> Plan:

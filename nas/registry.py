@@ -16,7 +16,10 @@ from nas.errors import BadInput
 Kind = Literal["spaces", "controllers", "scores", "tasks", "models"]
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
-    "spaces": {"rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace"},
+    "spaces": {
+        "rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace",
+        "transformer": "search_spaces.transformer.space:TransformerSpace",
+    },
     "controllers": {
         "random": "nas.controllers:random",
         "tpe": "nas.controllers:tpe",
@@ -43,6 +46,12 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "grasp": "nas.scores.saliency:Grasp",
         "fisher": "nas.scores.fisher:Fisher",
         "synflow": "nas.scores.synaptic_flow:SynapticFlow",
+        "head-confidence": "nas.scores.encoder:HeadConfidence",
+        "softmax-confidence": "nas.scores.encoder:SoftmaxConfidence",
+        "head-importance": "nas.scores.encoder:HeadImportance",
+        "synaptic-diversity": "nas.scores.encoder:SynapticDiversity",
+        "encoder-activation-distance": "nas.scores.encoder:EncoderActivationDistance",
+        "layers": "nas.scores.encoder:LayerCount",
         "latency": "nas.scores.latency:Latency",
         "parameters": "nas.scores.size:ParameterCount",
         "flops": "nas.scores.size:FlopCount",
@@ -50,6 +59,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "tasks": {
         "python-text": "nas.tasks.python_text:load_python_text",
         "language-model": "nas.tasks.text:load_language_model",
+        "masked-language-model": "nas.tasks.masked_text:load_masked_language_model",
         "reber": "nas.tasks.reber:load_reber",
         "n-parity": "nas.tasks.n_parity:load_n_parity",
         "digits": "nas.tasks.images:load_digits",

@@ -20,6 +20,7 @@ class DataShape:
     outputs: size of the answer: vocabulary or classes.
     every_step: an answer after every step `[B, T, outputs]`, or one a sequence `[B, outputs]`.
     height, width: of images.
+    masked: every step's answer is hidden from the inputs, so that both sides may be read.
     """
 
     kind: Literal["tokens", "features", "images"]
@@ -28,6 +29,7 @@ class DataShape:
     every_step: bool
     height: int = 0
     width: int = 0
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

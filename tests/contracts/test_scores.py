@@ -13,10 +13,20 @@ from search_spaces.rnn_cell.model import Output
 from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
+from search_spaces.transformer.model import Encoder
+from search_spaces.transformer.space import MIXINGS, EncoderSpec, LayerSpec
 
 SCORES = [create("scores", name) for name in BUILT_IN["scores"]]
 MEASURED = {"latency"}  # seconds differ from call to call
 ANY_MODEL = {"gradient-norm", "parameters", "flops", "latency", "snip", "grasp"}
+ENCODER = {
+    "head-confidence",
+    "softmax-confidence",
+    "head-importance",
+    "synaptic-diversity",
+    "encoder-activation-distance",
+    "layers",
+}
 EVERY_SCORE = pytest.mark.parametrize("score", SCORES, ids=lambda score: score.name)
 
 
@@ -24,16 +34,32 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def language_model(cell: str = "lstm") -> tuple[nn.Module, Batch]:
+def language_model(score: Score) -> tuple[nn.Module, Batch]:
+    if score.name in ENCODER:
+        return encoder(DataShape("tokens", 40, 40, True, masked=True)), text_batch()
     shape = ModelShape(DataShape("tokens", 40, 40, True), ModelSize(12, 16, 2))
-    model = RnnCellSpace().build(read_recipe(ZOO[cell]), shape, generator()).eval()
+    model = RnnCellSpace().build(read_recipe(ZOO["lstm"]), shape, generator()).eval()
+    return model, text_batch()
+
+
+def text_batch() -> Batch:
     tokens = torch.randint(40, (8, 31), generator=generator(1))
-    return model, Batch(tokens[:, :-1], tokens[:, 1:])
+    return Batch(tokens[:, :-1], tokens[:, 1:])
 
 
-def classifier() -> tuple[nn.Module, Batch]:
+def encoder(data: DataShape) -> nn.Module:
+    """One layer of each mixing."""
+    layers = tuple(LayerSpec(mixing, MIXINGS[mixing][1], 2, 24, 1) for mixing in MIXINGS)
+    shape = ModelShape(data, ModelSize(12))
+    return Encoder(EncoderSpec(16, layers), shape, 32, generator()).eval()
+
+
+def classifier(score: Score) -> tuple[nn.Module, Batch]:
     shape = ModelShape(DataShape("features", 3, 4, False), ModelSize(12, 16, 2))
-    model = RnnCellSpace().build(read_recipe(ZOO["gru"]), shape, generator()).eval()
+    if score.name in ENCODER:
+        model = encoder(shape.data)
+    else:
+        model = RnnCellSpace().build(read_recipe(ZOO["gru"]), shape, generator()).eval()
     inputs = torch.randn(8, 20, 3, generator=generator(1))
     lengths = torch.tensor([20, 3, 20, 20, 20, 7, 20, 20])
     return model, Batch(inputs, torch.arange(8) % 4, lengths)
@@ -62,7 +88,7 @@ def test_it_is_a_score_by_its_registered_name(score) -> None:
 @EVERY_SCORE
 @pytest.mark.parametrize("made", [language_model, classifier])
 def test_its_values_are_finite_and_bear_its_name(score, made) -> None:
-    model, batch = made()
+    model, batch = made(score)
     values = score(model, batch, generator())
     assert values
     assert all(
@@ -74,13 +100,13 @@ def test_its_values_are_finite_and_bear_its_name(score, made) -> None:
 def test_the_same_generator_gives_the_same_values(score) -> None:
     if score.name in MEASURED:
         pytest.skip("measured")
-    first, second = (score(*language_model(), generator(3)) for _ in range(2))
+    first, second = (score(*language_model(score), generator(3)) for _ in range(2))
     assert first == second
 
 
 @EVERY_SCORE
 def test_the_model_is_left_as_it_was(score) -> None:
-    model, batch = language_model()
+    model, batch = language_model(score)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     attributes = [set(module.__dict__) for module in model.modules()]
     score(model, batch, generator())
@@ -89,12 +115,12 @@ def test_the_model_is_left_as_it_was(score) -> None:
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
     assert attributes == [set(module.__dict__) for module in model.modules()]
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    assert all(layer.backend == "auto" for layer in model.layers)  # type: ignore[union-attr]
+    assert all(getattr(layer, "backend", "auto") == "auto" for layer in model.layers)  # type: ignore[union-attr]
 
 
 @EVERY_SCORE
 def test_global_randomness_is_not_touched(score) -> None:
-    model, batch = language_model()
+    model, batch = language_model(score)
     torch.manual_seed(5)
     before = torch.get_rng_state()
     score(model, batch, generator())
@@ -105,9 +131,9 @@ def test_global_randomness_is_not_touched(score) -> None:
 def test_under_no_grad_it_says_the_same(score) -> None:
     if score.name in MEASURED:
         pytest.skip("measured")
-    expected = score(*language_model(), generator())
+    expected = score(*language_model(score), generator())
     with torch.no_grad():
-        assert score(*language_model(), generator()) == expected
+        assert score(*language_model(score), generator()) == expected
 
 
 @EVERY_SCORE
@@ -117,15 +143,15 @@ def test_a_model_without_recurrent_layers_is_scored_or_refused_in_words(score) -
     if score.name in ANY_MODEL:
         assert all(map(math.isfinite, score(Averaged().eval(), batch, generator()).values()))
     else:
-        with pytest.raises(ScoreFailed, match="no recurrent layers"):
+        with pytest.raises(ScoreFailed, match=r"no (recurrent|encoder) layers"):
             score(Averaged().eval(), batch, generator())
 
 
 @EVERY_SCORE
 def test_weights_that_are_not_finite_never_become_a_number(score) -> None:
-    if score.name in ("parameters", "flops", "latency"):
+    if score.name in ("parameters", "flops", "latency", "layers"):
         pytest.skip("looks at no value")
-    model, batch = language_model()
+    model, batch = language_model(score)
     nn.init.constant_(next(model.layers.parameters()), float("nan"))  # type: ignore[union-attr]
     with pytest.raises(ScoreFailed):
         score(model, batch, generator())

@@ -18,7 +18,15 @@ TEXT = "".join(f"line {i} of a text , and more\n" for i in range(400))
 
 
 @pytest.fixture(
-    scope="module", params=["python-text", "language-model", "reber", "n-parity", "digits"]
+    scope="module",
+    params=[
+        "python-text",
+        "language-model",
+        "masked-language-model",
+        "reber",
+        "n-parity",
+        "digits",
+    ],
 )
 def task(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Task:
     if request.param == "language-model":

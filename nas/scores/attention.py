@@ -1,0 +1,86 @@
+"""Running an untrained encoder for a score: its modules' answers and weights' gradients."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nas.scores.saliency import batch_loss
+from nas.scores.score import ScoreFailed
+from nas.tasks.task import Batch
+from search_spaces.transformer.mixing import LinearTransform, SelfAttention
+from search_spaces.transformer.model import EncoderLayer
+
+
+def encoder_layers(model: nn.Module) -> list[EncoderLayer]:
+    """First to last; raises `ScoreFailed` when the model is no encoder."""
+    layers = [module for module in model.modules() if isinstance(module, EncoderLayer)]
+    if not layers:
+        raise ScoreFailed("the model has no encoder layers: use --space transformer")
+    return layers
+
+
+def attentions(model: nn.Module) -> list[SelfAttention]:
+    """All self-attentions, those in span convolutions too.
+
+    Raises `ScoreFailed` when there is none.
+    """
+    layers = encoder_layers(model)
+    found = [m for layer in layers for m in layer.modules() if isinstance(m, SelfAttention)]
+    if not found:
+        raise ScoreFailed("the encoder has no self-attention: linear transforms only")
+    return found
+
+
+def head_projections(model: nn.Module) -> list[tuple[nn.Linear, int]]:
+    """The linear maps whose outputs are split into heads, each with its number of heads."""
+    projections: list[tuple[nn.Linear, int]] = []
+    for layer in encoder_layers(model):
+        for module in layer.modules():
+            if isinstance(module, LinearTransform):
+                projections.append((module.input, module.heads))
+            elif isinstance(module, SelfAttention):
+                parts = (module.query, module.key, module.value, module.weight)
+                projections += [(p, module.heads) for p in parts if isinstance(p, nn.Linear)]
+    return projections
+
+
+def answers_of(modules: Sequence[nn.Module], model: nn.Module, batch: Batch) -> list[Tensor]:
+    """What each module answers in one forward pass without gradients."""
+    answers: dict[nn.Module, Tensor] = {}
+    with _recording(modules, answers), torch.no_grad():
+        model(batch.inputs, None, batch.lengths)
+    return [answers[module] for module in modules]
+
+
+@contextmanager
+def _recording(modules: Sequence[nn.Module], answers: dict[nn.Module, Tensor]) -> Iterator[None]:
+    def record(module: nn.Module, _: object, answer: Tensor) -> None:
+        answers[module] = answer
+
+    hooks = [module.register_forward_hook(record) for module in modules]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def loss_gradients(
+    weights: list[nn.Parameter], model: nn.Module, batch: Batch
+) -> tuple[Tensor | None, ...]:
+    """Of the batch's cross-entropy.
+
+    The authors' code differentiates the sum of the last LayerNorm's outputs, which is constant:
+    its gradients are rounding noise.
+    """
+    with torch.enable_grad():
+        return torch.autograd.grad(batch_loss(model, batch), weights, allow_unused=True)
+
+
+def valid_steps(inputs: Tensor, lengths: Tensor | None, steps: int) -> Tensor:
+    """`[B, T]`, true for the steps that count."""
+    if lengths is None:
+        return torch.ones(len(inputs), steps, dtype=torch.bool, device=inputs.device)
+    return torch.arange(steps, device=inputs.device) < lengths.unsqueeze(1)

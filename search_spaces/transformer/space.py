@@ -1,0 +1,126 @@
+"""The search space of NAS-Bench-BERT: encoders whose layers mix tokens in different ways."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions, InvalidArchitecture
+from search_spaces.space import DataShape, ModelShape
+
+if TYPE_CHECKING:
+    from networkx import DiGraph
+
+MIXINGS: dict[str, tuple[Any, ...]] = {
+    "self-attention": ("scaled-dot-product", "weighted-multiplicative"),
+    "linear-transform": ("dft", "dct"),
+    "span-convolution": (5, 9),
+}
+VARIANTS = {
+    "self-attention": "similarity",
+    "linear-transform": "transform",
+    "span-convolution": "kernel",
+}
+HIDDEN, DEPTHS, HEADS = (128, 256), (2, 4), (2, 4)
+FEED_FORWARD_SIZES, FEED_FORWARDS = (512, 1024), (1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One layer of an encoder.
+
+    mixing, variant: a key of `MIXINGS` and one of its values.
+    heads: of the mixing; it divides the hidden size.
+    feed_forward_size, feed_forwards: width and number of the layers after the mixing.
+    """
+
+    mixing: str
+    variant: str | int
+    heads: int
+    feed_forward_size: int
+    feed_forwards: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """A hidden size and the layers, first to last."""
+
+    hidden: int
+    layers: tuple[LayerSpec, ...]
+
+
+class TransformerSpace:
+    """FlexiBERT-like encoders of 2 or 4 layers.
+
+    Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 4.1, after Tuli
+    et al. 2022, https://arxiv.org/abs/2205.11656. Their code never applies the hidden size and
+    the feed-forward size; here both are. `ModelSize` gives the width of the embedding and the
+    dropout; hidden size and depth are decisions.
+
+    positions: longest sequence that can be read.
+    """
+
+    name = "transformer"
+
+    def __init__(self, positions: int = 512) -> None:
+        if type(positions) is not int or positions < 1:
+            raise ValueError(f"positions is {positions}, must be a whole number from 1 up")
+        self.positions = positions
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        hidden = decisions.choose("hidden", HIDDEN)
+        depth = decisions.choose("depth", DEPTHS)
+        layers = tuple(_decide_layer(decisions.scope(f"layer_{i}")) for i in range(depth))
+        return Architecture(self.name, (hidden, layers))
+
+    def check(self, data: DataShape) -> None:
+        """Raises `ValueError` for a task that asks for the next token: an encoder sees it."""
+        if data.every_step and not data.masked:
+            raise ValueError(
+                "an encoder sees the tokens that this task asks for: "
+                "use --task masked-language-model, or a task with one answer a sequence"
+            )
+
+    def build(
+        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
+    ) -> nn.Module:
+        """Raises `ValueError` as `check`."""
+        from search_spaces.transformer.model import Encoder
+
+        self.check(shape.data)
+        return Encoder(encoder_of(architecture), shape, self.positions, generator)
+
+    def graph(self, architecture: Architecture) -> "DiGraph":
+        """The encoder as drawings have it."""
+        from search_spaces.transformer.graph import graph
+
+        return graph(encoder_of(architecture))
+
+
+def _decide_layer(decisions: Decisions) -> tuple[str, str | int, int, int, int]:
+    mixing = decisions.choose("mixing", tuple(MIXINGS))
+    return (
+        mixing,
+        decisions.choose(VARIANTS[mixing], MIXINGS[mixing]),
+        decisions.choose("heads", HEADS),
+        decisions.choose("feed_forward_size", FEED_FORWARD_SIZES),
+        decisions.choose("feed_forwards", FEED_FORWARDS),
+    )
+
+
+def encoder_of(architecture: Architecture) -> EncoderSpec:
+    """Raises `InvalidArchitecture` naming the layer that describes nothing."""
+    try:
+        hidden, layers = architecture.spec  # type: ignore[misc]
+        encoder = EncoderSpec(hidden, tuple(LayerSpec(*layer) for layer in layers))  # type: ignore
+    except (TypeError, ValueError):
+        raise InvalidArchitecture(
+            "an encoder is [hidden size, [layers]], a layer [mixing, variant, heads, "
+            "feed-forward size, feed-forwards]"
+        ) from None
+    for i, layer in enumerate(encoder.layers):
+        if layer.variant not in MIXINGS.get(layer.mixing, ()):
+            raise InvalidArchitecture(f"layer {i}: there is no {layer.mixing} {layer.variant}")
+    return encoder
