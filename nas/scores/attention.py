@@ -68,7 +68,7 @@ def _recording(modules: Sequence[nn.Module], answers: dict[nn.Module, Tensor]) -
 
 
 def loss_gradients(
-    weights: list[nn.Parameter], model: nn.Module, batch: Batch
+    weights: Sequence[Tensor], model: nn.Module, batch: Batch
 ) -> tuple[Tensor | None, ...]:
     """Of the batch's cross-entropy.
 

@@ -1,5 +1,7 @@
 """Saliency of connections: what taking each of them away would change."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -93,7 +95,7 @@ def batch_loss(model: nn.Module, batch: Batch) -> Tensor:
     return cross_entropy(model(batch.inputs, None, batch.lengths)[0], batch.targets)
 
 
-def saliency(weights: list[nn.Parameter], gradients: tuple[Tensor | None, ...]) -> float:
+def saliency(weights: Sequence[Tensor], gradients: tuple[Tensor | None, ...]) -> float:
     """Σ |w · g|, the sum of sums in double precision."""
     return sum(
         float((weight.detach() * gradient).abs().sum().double())
