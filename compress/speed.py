@@ -45,9 +45,9 @@ def speeds(models: Sequence[nn.Module], inputs: Tensor, repeats: int = 15) -> li
     try:
         for batch in BATCHES:
             torch.set_num_threads(1)
-            one[batch] = milliseconds(models, examples[:batch], repeats)
+            one[batch] = milliseconds(models, examples[:batch], repeats=repeats)
             torch.set_num_threads(threads)
-            every[batch] = milliseconds(models, examples[:batch], repeats)
+            every[batch] = milliseconds(models, examples[:batch], repeats=repeats)
     finally:
         torch.set_num_threads(threads)
     return [
@@ -64,18 +64,22 @@ def speeds(models: Sequence[nn.Module], inputs: Tensor, repeats: int = 15) -> li
 
 def milliseconds(
     models: Sequence[nn.Module],
-    inputs: Tensor,
+    *inputs: Tensor | None,
     repeats: int = 15,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """The median forward pass of each model, in turns; the first turn does not count."""
+    """The median forward pass of each model, in turns, so that what slows the machine slows all;
+    the first turn does not count.
+
+    clock: seconds at the moment of the call.
+    """
     seconds: list[list[float]] = [[] for _ in models]
     with torch.inference_mode():
         for turn in range(repeats + 1):
             for model, taken in zip(models, seconds, strict=True):
                 started = clock()
-                model(inputs)
-                if inputs.is_cuda:
+                model(*inputs)
+                if inputs[0] is not None and inputs[0].is_cuda:
                     torch.cuda.synchronize()
                 if turn:
                     taken.append(clock() - started)

@@ -9,30 +9,30 @@ from typing import Any
 from torch import nn
 
 from nas.assembly import controller_of, drawer_of, executor_of, search_job, search_plan
-from nas.compress import run_compress
-from nas.compress_config import CompressConfig
+from nas.compressing.compress import run_compress
+from nas.compressing.config import CompressConfig
 from nas.config import SearchConfig, read_config, search_config
 from nas.controller import Controller
 from nas.driver import Driver, Watcher
 from nas.errors import BadInput, NasError
 from nas.execution.executor import CandidateFailed
-from nas.export import write_model
 from nas.jobs.search import SearchJob
+from nas.model_files import write_model
 from nas.naming import read_recipes
 from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import best_first
 from nas.registry import create
-from nas.report.compress import CompressSummary
-from nas.report.summary import RunSummary
-from nas.report.sweep_rows import SweepSummary
-from nas.report.write import write_report
+from nas.reporting.compress import CompressSummary
+from nas.reporting.summary import RunSummary
+from nas.reporting.sweep_rows import SweepSummary
+from nas.reporting.write import write_report
 from nas.run import Run
 from nas.saved import described, load_run
 from nas.saved_policy import policy_of, save_policy
 from nas.signals import stop_on_signals
-from nas.sweep import run_sweep
-from nas.sweep_config import SweepConfig
+from nas.sweeping.config import SweepConfig
+from nas.sweeping.sweep import run_sweep
 from nas.tasks.task import Task
 from nas.tracking import Tracker
 from nas.training import TrainingSettings, evaluate, restore

@@ -15,7 +15,7 @@ from nas.files import write_atomically
 from nas.jobs.search import SearchJob
 from nas.objectives import named_objectives
 from nas.record import Candidate, best_first
-from nas.report.summary import RunSummary
+from nas.reporting.summary import RunSummary
 
 SCHEMA = 1
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nas.report.table import aligned
+from nas.reporting.table import aligned
 
 Curves = Mapping[str, NDArray[np.float64]]  # of a controller: [seeds, trained models]
 COLOURS = ("#999999", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")

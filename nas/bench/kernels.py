@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.op import compile_cell
 from kernels.cell.spec import CellSpec
-from nas.report.table import aligned
+from nas.reporting.table import aligned
 
 STEPS, BATCH = 70, 20
 # The layers of NAS-Bench-NLP's networks (section 4.1), and one layer of a small proxy.

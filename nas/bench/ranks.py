@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
 
-from nas.report.table import aligned
+from nas.reporting.table import aligned
 
 RESAMPLES = 500
 FEWEST = 3  # candidates for which a rank correlation says anything

@@ -67,7 +67,7 @@ def compress(
     Interrupted or killed, the same command goes on where it was.
     """
     from nas.cli.output import say, say_json
-    from nas.compress_config import CompressConfig
+    from nas.compressing.config import CompressConfig
     from nas.config import read_config
 
     flags: dict[str, Any] = {
@@ -92,7 +92,7 @@ def compress(
     settings = read_config(CompressConfig, config, set_ or [], flags)
 
     from nas import api
-    from nas.report.compress import compress_facts, compress_table
+    from nas.reporting.compress import compress_facts, compress_table
 
     summary = api.compress(settings)
     if json:

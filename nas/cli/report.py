@@ -15,7 +15,7 @@ def report(
     """Write a run's tables, figures and page from its record."""
     from nas import api
     from nas.cli.output import say, say_json
-    from nas.report.table import survivors_table
+    from nas.reporting.table import survivors_table
     from nas.saved import search_facts
 
     summary = api.report(run)

@@ -129,7 +129,7 @@ def search(
     settings = search_config(config, set_ or [], flags)
 
     from nas import api
-    from nas.report.table import survivors_table
+    from nas.reporting.table import survivors_table
     from nas.saved import search_facts
 
     summary = api.search(settings)

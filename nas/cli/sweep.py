@@ -65,7 +65,7 @@ def sweep(
     """
     from nas.cli.output import say, say_json
     from nas.config import read_config
-    from nas.sweep_config import SweepConfig
+    from nas.sweeping.config import SweepConfig
 
     flags: dict[str, Any] = {
         "model": model,
@@ -90,8 +90,8 @@ def sweep(
     settings = read_config(SweepConfig, config, set_ or [], flags)
 
     from nas import api
-    from nas.report.sweep import sweep_table
-    from nas.report.sweep_rows import sweep_facts
+    from nas.reporting.sweep import sweep_table
+    from nas.reporting.sweep_rows import sweep_facts
 
     summary = api.sweep(settings)
     if json:

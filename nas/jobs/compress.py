@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
 from compress.speed import milliseconds
 from compress.student import student
-from nas.compress_config import Cost
+from nas.compressing.config import Cost
 from nas.execution.executor import CandidateFailed, attempt
 from nas.jobs.job import Screened
 from nas.models.space import Answering

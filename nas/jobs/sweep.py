@@ -17,13 +17,13 @@ from compress.fixed_masks import FixedMasks, copied, rewind
 from compress.masks import Masks, Scope, counted_sparsity, refuse_empty_layers
 from compress.saliency import METHODS, Evidence
 from compress.schedule import SCHEDULES
+from compress.speed import milliseconds
 from compress.targets import targets_of
 from nas.execution.executor import CandidateFailed, attempt
 from nas.jobs.job import Screened
 from nas.jobs.pruning_grid import Pruning, PruningGrid
 from nas.scores.size import count_flops, count_parameters
 from nas.seeds import candidate_seed
-from nas.speed import milliseconds
 from nas.subject import Subject, weights_of
 from nas.tasks.task import Batch, Measured, Task
 from nas.training import Trained, TrainingSettings, evaluate, train_rung
@@ -148,7 +148,8 @@ class SweepJob:
         model = deepcopy(dense)
         masks = self.pruned(model, row, row.level, self._evidence(row))
         measured = evaluate(model, self.task, self.task.validation_batches())
-        slow, fast = milliseconds((dense, model), self._example())
+        example = self._example()
+        slow, fast = milliseconds((dense, model), example.inputs, None, example.lengths)
         measures = {
             "sparsity": counted_sparsity(model, row.what),
             "metric_dense": self.bases[row.seed].validation.metric,

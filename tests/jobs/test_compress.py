@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from nas import api
-from nas.compress_config import CompressConfig
+from nas.compressing.config import CompressConfig
+from nas.compressing.student_files import load_student
 from nas.config import read_config
 from nas.errors import BadInput, TargetNotMet
-from nas.student_files import load_student
 from nas.tasks.distilled import Distilled
 from nas.tasks.images import load_digits
 from tests.jobs.command import nas, results

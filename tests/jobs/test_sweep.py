@@ -12,11 +12,11 @@ from safetensors.torch import load, save_file
 from compress.masks import counted_sparsity
 from nas import api
 from nas.errors import BadInput
-from nas.export import load_model
+from nas.model_files import load_model
 from nas.models.cifar_resnet import resnet8
 from nas.record import Candidate
-from nas.report.sweep import sweep_table
-from nas.report.sweep_rows import Row, SweepSummary, knees
+from nas.reporting.sweep import sweep_table
+from nas.reporting.sweep_rows import Row, SweepSummary, knees
 from tests.jobs.command import nas
 
 SMALL = {

@@ -1,17 +1,20 @@
 """A search in this process: warm starts, several objectives, policies that are kept."""
 
+import importlib
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import nas
 from nas.api import search
 from nas.config import search_config
 from nas.errors import BadInput
 from nas.objectives import named_objectives
 from nas.record import Candidate
 from nas.registry import BUILT_IN
-from nas.report.summary import RunSummary
+from nas.reporting.summary import RunSummary
 from nas.saved import search_facts
 
 TOY = {
@@ -140,3 +143,9 @@ def test_a_policy_goes_from_one_space_to_another(tmp_path: Path) -> None:
     file.write_text("no weights")
     with pytest.raises(BadInput, match="holds no policy"):
         searched(tmp_path / "third", **learns)
+
+
+def test_every_verb_is_a_function_whatever_was_imported_before() -> None:
+    for module in ("nas.cli.main", "nas.api"):
+        importlib.import_module(module)
+    assert all(inspect.isfunction(getattr(nas, verb)) for verb in nas.VERBS)

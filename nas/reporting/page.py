@@ -4,8 +4,8 @@ from collections import Counter
 from html import escape
 
 from nas.record import best_first
-from nas.report.summary import RunSummary
-from nas.report.table import front_rows, headline, survivor_rows
+from nas.reporting.summary import RunSummary
+from nas.reporting.table import front_rows, headline, survivor_rows
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --panel: #fff; }

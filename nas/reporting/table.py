@@ -2,7 +2,7 @@
 
 from nas.objectives import named_objectives
 from nas.record import Candidate, best_first
-from nas.report.summary import RunSummary
+from nas.reporting.summary import RunSummary
 
 
 def survivors_table(summary: RunSummary) -> str:

@@ -9,10 +9,10 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from nas.progress import Progress
 from nas.record import Candidate, Rung
-from nas.report.drawing import positions
-from nas.report.summary import RunSummary
-from nas.report.table import survivors_table
-from nas.report.write import write_report
+from nas.reporting.drawing import positions
+from nas.reporting.summary import RunSummary
+from nas.reporting.table import survivors_table
+from nas.reporting.write import write_report
 from nas.tracking import Tracker
 from search_spaces.rnn_cell.graph import graph
 from search_spaces.rnn_cell.space import read_recipe

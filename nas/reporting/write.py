@@ -12,11 +12,11 @@ from networkx import DiGraph
 
 from nas.files import write_atomically
 from nas.record import best_first
-from nas.report.drawing import draw
-from nas.report.figures import course, front, score_against_loss, training
-from nas.report.page import page
-from nas.report.summary import RunSummary
-from nas.report.table import survivor_rows
+from nas.reporting.drawing import draw
+from nas.reporting.figures import course, front, score_against_loss, training
+from nas.reporting.page import page
+from nas.reporting.summary import RunSummary
+from nas.reporting.table import survivor_rows
 from search_spaces.architecture import Architecture
 
 DRAWN = 3  # best architectures whose graphs are drawn

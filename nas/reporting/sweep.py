@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nas.files import write_atomically
-from nas.report.sweep_rows import Row, SweepSummary, curves, is_faster, knees
-from nas.report.table import aligned
-from nas.report.write import written
+from nas.reporting.sweep_rows import Row, SweepSummary, curves, is_faster, knees
+from nas.reporting.table import aligned
+from nas.reporting.write import written
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 

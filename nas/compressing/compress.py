@@ -14,7 +14,9 @@ from compress.outline import outline_of
 from compress.reward import Constraint
 from compress.speed import speeds
 from nas.assembly import executor_of
-from nas.compress_config import CompressConfig
+from nas.compressing.config import CompressConfig
+from nas.compressing.student_files import write_student
+from nas.compressing.teacher import checked_accuracy, find_teacher, logits_of, trained_teacher
 from nas.controller import Controller
 from nas.driver import Driver, Plan, Watcher
 from nas.errors import BadInput, NasError, TargetNotMet
@@ -24,15 +26,13 @@ from nas.jobs.compress import CompressJob, StudentMaker, cost_share, network_of
 from nas.progress import Progress
 from nas.record import Candidate
 from nas.registry import create_controller
-from nas.report.compress import CompressSummary, Network, write_compress_report
+from nas.reporting.compress import CompressSummary, Network, write_compress_report
 from nas.run import Run
 from nas.saved_policy import load_policy, policy_of, save_policy
 from nas.signals import stop_on_signals
-from nas.student_files import write_student
 from nas.subject import Subject
 from nas.tasks.classification import Classification
 from nas.tasks.distilled import Distilled
-from nas.teacher import checked_accuracy, find_teacher, logits_of, trained_teacher
 from nas.tracking import Tracker
 from nas.training import TrainingSettings, evaluate, restore
 from search_spaces.layer_removal.space import LayerRemovalSpace

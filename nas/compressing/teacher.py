@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nas.compress_config import CompressConfig
+from nas.compressing.config import CompressConfig
 from nas.config import Named
 from nas.errors import BadInput
 from nas.files import write_atomically

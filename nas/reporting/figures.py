@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from nas.objectives import named_objectives
 from nas.record import Candidate, best_first
-from nas.report.summary import RunSummary
+from nas.reporting.summary import RunSummary
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from compress.speed import Speed
 from nas.files import write_atomically
 from nas.record import Candidate
-from nas.report.table import aligned
-from nas.report.write import written
+from nas.reporting.table import aligned
+from nas.reporting.write import written
 from search_spaces.layer_removal.space import student_of
 
 
@@ -102,7 +102,8 @@ def card(summary: CompressSummary) -> str:
             f"Narrowed to: {', '.join(f'{path} {width}' for path, width in widths) or 'nothing'}.",
             "",
             "`model.pt2` needs PyTorch alone: `torch.export.load(...).module()(inputs)`;",
-            "`model.safetensors` and `architecture.json` are read by `nas.student_files`.",
+            "`model.safetensors` and `architecture.json` are read by",
+            "`nas.compressing.student_files`.",
             "",
             "```",
             compress_table(summary),

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from compress.place_channels import PlaceChannels
 from compress.student import replace_module, student
 from nas.errors import NasError
-from nas.export import TOLERANCE
 from nas.files import write_atomically
 from nas.jobs.compress import network_of
+from nas.model_files import TOLERANCE
 from nas.registry import create
 from nas.subject import Subject
 from nas.tasks.classification import Classification

@@ -12,7 +12,7 @@ from nas.errors import BadInput
 from nas.jobs.pruning_grid import PruningGrid
 from nas.jobs.sweep import SweepJob
 from nas.subject import Subject, find_subject
-from nas.sweep_config import SweepConfig
+from nas.sweeping.config import SweepConfig
 from nas.tasks.task import Task
 from nas.training import TrainingSettings
 from search_spaces.space import ModelSize

@@ -7,23 +7,23 @@ from dataclasses import replace
 
 from compress.masks import counted_sparsity
 from nas.assembly import executor_of
-from nas.bases import trained_bases
 from nas.driver import Driver, Watcher
 from nas.errors import NasError
 from nas.execution.executor import Executor, Resources
-from nas.export import load_model, write_weights
 from nas.grid import Grid
 from nas.jobs.pruning_grid import Pruning
 from nas.jobs.sweep import SweepJob
+from nas.model_files import load_model, write_weights
 from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import Candidate
-from nas.report.sweep import write_sweep_report
-from nas.report.sweep_rows import SweepSummary, row_of
+from nas.reporting.sweep import write_sweep_report
+from nas.reporting.sweep_rows import SweepSummary, row_of
 from nas.run import Run
 from nas.signals import Stop, stop_on_signals
-from nas.sweep_config import SweepConfig
-from nas.sweep_setup import sweep_job
+from nas.sweeping.bases import trained_bases
+from nas.sweeping.config import SweepConfig
+from nas.sweeping.setup import sweep_job
 from nas.tracking import Tracker
 from nas.training import restore
 
