@@ -8,7 +8,7 @@ demo: $(READY)
 	$(BIN)/nas search runs/recipes/demo.toml
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -q -m slow

@@ -47,7 +47,7 @@ def load_run(folder: Path) -> tuple[RunSummary, SearchConfig]:
     """
     about = _read_about(folder)
     if not about:
-        raise BadInput(f"{folder} holds no run: name the folder given to `nas search --run`")
+        raise BadInput(f"{folder} holds no run of `nas search`: name the folder given to its --run")
     config = SearchConfig.model_validate(about["config"])
     files = sorted((folder / "trials").glob("*/result.json"))
     summary = RunSummary(

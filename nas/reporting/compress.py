@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from compress.speed import Speed
 from nas.files import write_atomically
@@ -145,8 +146,16 @@ def _figure(summary: CompressSummary) -> Figure:
     students.scatter(
         teacher.speed.parameters, teacher.validation, marker="*", s=120, color="#d55e00"
     )
-    students.annotate("teacher", (teacher.speed.parameters, teacher.validation))
+    students.annotate(
+        "teacher ",
+        (teacher.speed.parameters, teacher.validation),
+        ha="right",
+        va="bottom",
+    )
     students.set(xscale="log", xlabel="parameters", ylabel="validation accuracy")
+    students.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    students.xaxis.set_major_formatter(EngFormatter(sep=""))
+    students.xaxis.set_minor_formatter(NullFormatter())
     course.plot([c.number for c in trained], [-c.rungs[0].loss for c in trained], ".")
     course.set(xlabel="student", ylabel="reward after the first rung")
     return figure

@@ -23,8 +23,7 @@ def graph(encoder: EncoderSpec) -> DiGraph:
         label = f"{LABELS[layer.variant]}, {layer.heads} heads"
         drawn.add_node(mixing, label=label, kind="elementwise", state=None)
         label = f"{layer.feed_forwards} × {layer.feed_forward_size}"
-        state = 0 if i + 1 == len(encoder.layers) else None
-        drawn.add_node(feed_forward, label=label, kind="linear", state=state)
+        drawn.add_node(feed_forward, label=label, kind="linear", state=None)
         drawn.add_edge(mixing - 1, mixing, place=0)
         drawn.add_edge(mixing, feed_forward, place=0)
     return drawn

@@ -79,7 +79,7 @@ def test_head_importance_is_weight_times_gradient_of_the_projections() -> None:
     mixing = model.layers[0].mixing
     weights = [getattr(mixing, name).weight for name in ("query", "key", "value")]
     pairs = zip(weights, gradients(model, weights), strict=True)
-    expected = sum(float((w * g).abs().sum()) for w, g in pairs)
+    expected = sum(float((w * g).abs().sum().detach()) for w, g in pairs)
     assert scored(HeadImportance(), model) == pytest.approx(expected / 3, rel=1e-4)
 
 
