@@ -1,8 +1,9 @@
 """Tables of recurrent cells with the losses that they reached when trained."""
 
+import itertools
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,22 @@ class Trained:
     """A recipe and the mean of its runs' last test losses.
 
     known: what else the table has, by name: validation losses on the way, published scores.
+    curve: the validation loss after each epoch. seconds: of an epoch. Of the recipe's first run.
     """
 
     architecture: Architecture
     loss: float
     known: dict[str, float]
+    curve: tuple[float, ...] = ()
+    seconds: float | None = None
 
 
 def read_table(path: Path) -> list[Trained]:
     """The distinct recipes of a table; runs of the same one are merged.
 
-    Lines: `id`, `recipe`, `last_test`, and, where known, `val_losses`, one an epoch, and
-    `ref_metrics`, published scores by name; of a recipe's runs the first one's count. A loss of
-    null is of a run that failed and is left out.
+    Lines: `id`, `recipe`, `last_test`, and, where known, `val_losses`, one an epoch,
+    `wall_per_epoch` in seconds, and `ref_metrics`, published scores by name; of a recipe's runs
+    the first one's count. A last loss of null is of a run that failed and is left out.
     Raises `BadInput` naming the line.
     """
     try:
@@ -42,7 +46,7 @@ def read_table(path: Path) -> list[Trained]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from None
     losses: dict[str, list[float]] = {}
-    first: dict[str, tuple[Architecture, dict[str, float]]] = {}
+    first: dict[str, Trained] = {}
     ids: dict[Any, int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -57,16 +61,15 @@ def read_table(path: Path) -> list[Trained]:
             architecture = read_recipe(row["recipe"])
         except (InvalidArchitecture, AttributeError, TypeError) as error:
             raise BadInput(f"{where}: {error}") from None
-        known = {**_epochs(row.get("val_losses") or [], where), **_published(row, where)}
         digest = architecture.digest()
-        first.setdefault(digest, (architecture, known))
+        first.setdefault(digest, _trained(architecture, row, where))
         if row["last_test"] is not None:
             losses.setdefault(digest, []).append(_number(row["last_test"], "last_test", where))
     if len(losses) < FEWEST:
         raise BadInput(
             f"{path} has {len(losses)} distinct recipes with a loss, {FEWEST} are needed"
         )
-    return [Trained(first[d][0], float(np.mean(losses[d])), first[d][1]) for d in losses]
+    return [replace(first[d], loss=float(np.mean(losses[d]))) for d in losses]
 
 
 def _row_of(line: str, where: str) -> dict[str, Any]:
@@ -82,14 +85,21 @@ def _row_of(line: str, where: str) -> dict[str, Any]:
     return row
 
 
-def _epochs(losses: Any, where: str) -> dict[str, float]:
+def _trained(architecture: Architecture, row: dict[str, Any], where: str) -> Trained:
+    """What a line says of its run, but for the last loss."""
+    losses, seconds = row.get("val_losses") or [], row.get("wall_per_epoch")
     if not isinstance(losses, list):
         raise BadInput(f"{where}: val_losses is {losses!r}, must be a list of numbers")
-    return {
-        f"loss after epoch {epoch}": _number(losses[epoch - 1], "val_losses", where)
-        for epoch in EPOCHS
-        if epoch <= len(losses) and losses[epoch - 1] is not None
-    }
+    finished = itertools.takewhile(lambda loss: loss is not None, losses)
+    curve = tuple(_number(loss, "val_losses", where) for loss in finished)
+    epochs = {f"loss after epoch {n}": curve[n - 1] for n in EPOCHS if n <= len(curve)}
+    return Trained(
+        architecture,
+        math.nan,
+        {**epochs, **_published(row, where)},
+        curve,
+        None if seconds is None else _number(seconds, "wall_per_epoch", where),
+    )
 
 
 def _published(row: dict[str, Any], where: str) -> dict[str, float]:

@@ -62,6 +62,7 @@ benches = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_m
 benches.command("kernels")(_ended_well(bench.kernels))
 benches.command("search")(_ended_well(bench.search))
 benches.command("scores")(_ended_well(bench.scores))
+benches.command("rungs")(_ended_well(bench.rungs))
 app.add_typer(benches, name="bench")
 
 

@@ -1,0 +1,98 @@
+"""Rungs replayed on learning curves: what halving saves of the hours that training takes."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.bench.curves import mean_and_error
+from nas.bench.recipes import Trained
+from nas.errors import BadInput
+from nas.halving import climbing, halved
+from nas.reporting.table import aligned
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a search with rungs costs and finds, of each seed an entry.
+
+    hours: until the last training is over, on all workers together at the same time.
+    regret: the best trained candidate's last test loss, less the best of the candidates.
+    """
+
+    hours: NDArray[np.float64]
+    regret: NDArray[np.float64]
+
+
+def with_curves(recipes: Sequence[Trained]) -> list[Trained]:
+    """Those whose every epoch is known; raises `BadInput` where there are none."""
+    longest = max(len(recipe.curve) for recipe in recipes)
+    known = [r for r in recipes if r.seconds is not None and len(r.curve) == longest > 0]
+    if not known:
+        raise BadInput("the table has no recipe with val_losses and wall_per_epoch")
+    return known
+
+
+def replay(
+    recipes: Sequence[Trained],
+    candidates: int,
+    rungs: int,
+    reduction: int,
+    workers: int,
+    seeds: Sequence[int],
+) -> Replay:
+    """Train random candidates in rungs, promoted as a run's driver does it, on a virtual clock."""
+    epochs = len(recipes[0].curve)
+    steps = [max(1, epochs // reduction ** (rungs - 1 - i)) for i in range(rungs)]
+    plan = list(zip(steps, halved(candidates, rungs, reduction), strict=True))
+    hours, regrets = [], []
+    for seed in seeds:
+        drawn = np.random.default_rng(seed).choice(len(recipes), candidates, replace=False)
+        chosen = [recipes[i] for i in drawn]
+        ended = dict(_trainings(chosen, plan, workers))
+        hours.append(max(ended.values()) / 3600)
+        best = min(chosen[n].loss for n, step in ended if step == epochs)
+        regrets.append(best - min(recipe.loss for recipe in chosen))
+    return Replay(np.array(hours), np.array(regrets))
+
+
+def _trainings(
+    chosen: Sequence[Trained], plan: Sequence[tuple[int, int]], workers: int
+) -> Iterator[tuple[tuple[int, int], float]]:
+    """Every training in the order of its end: candidate and epochs, and the second of its end."""
+    order = {n: float(n) for n in range(len(chosen))}
+    losses: dict[int, dict[int, float]] = {step: {} for step, _ in plan}
+    before = dict(zip((step for step, _ in plan), (0, *(step for step, _ in plan)), strict=False))
+    running: list[tuple[float, int, int]] = []
+    started: set[tuple[int, int]] = set()
+    now = 0.0
+    while True:
+        for n, step in climbing(order, losses.__getitem__, 0, plan):
+            if (n, step) not in started and len(running) < workers:
+                started.add((n, step))
+                seconds = (step - before[step]) * (chosen[n].seconds or 0.0)
+                heapq.heappush(running, (now + seconds, n, step))
+        if not running:
+            return
+        now, n, step = heapq.heappop(running)
+        losses[step][n] = chosen[n].curve[step - 1]
+        yield (n, step), now
+
+
+def as_json(replays: dict[str, Replay]) -> dict[str, Any]:
+    return {
+        name: {"hours": mean_and_error(r.hours), "regret": mean_and_error(r.regret)}
+        for name, r in replays.items()
+    }
+
+
+def table(replays: dict[str, Replay]) -> str:
+    """A row a plan: hours and regret, mean ± standard error."""
+    rows = [["rungs", "hours", "regret"]]
+    for name, r in replays.items():
+        told = [mean_and_error(values) for values in (r.hours, r.regret)]
+        rows.append([name, *(f"{mean:.3f} ± {error:.3f}" for mean, error in told)])
+    return "\n".join(aligned(rows))
