@@ -22,7 +22,7 @@ from nas.naming import read_recipes
 from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import best_first
-from nas.registry import create
+from nas.registry import create, create_score
 from nas.reporting.compress import CompressSummary
 from nas.reporting.summary import RunSummary
 from nas.reporting.sweep_rows import SweepSummary
@@ -116,7 +116,7 @@ def score(
     job = SearchJob(
         space=RnnCellSpace(),
         task=task,
-        scores=tuple(create("scores", name) for name in scores),
+        scores=tuple(create_score(name) for name in scores),
         screen_size=size,
         train_size=size,
         training=TrainingSettings(),

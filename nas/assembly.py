@@ -16,7 +16,7 @@ from nas.execution.serial import SerialExecutor
 from nas.halving import halved
 from nas.jobs.search import SearchJob
 from nas.plan import Plan
-from nas.registry import create, create_controller
+from nas.registry import create, create_controller, create_score
 from nas.saved_policy import load_policy, policy_of
 from nas.tasks.task import Task
 from nas.training import TrainingSettings
@@ -34,7 +34,7 @@ def search_job(config: SearchConfig) -> SearchJob:
     return SearchJob(
         space=space,
         task=task,
-        scores=tuple(create("scores", name) for name in config.scores),
+        scores=tuple(create_score(name) for name in config.scores),
         screen_size=screen_size,
         train_size=train_size,
         training=TrainingSettings(

@@ -157,6 +157,19 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
     return thing
 
 
+def create_score(text: str) -> Any:
+    """A score by its name, with options after commas: `hidden-covariance,between=sequences`.
+
+    Raises `BadInput` as `create`.
+    """
+    name, *settings = text.split(",")
+    pairs = [setting.partition("=") for setting in settings]
+    for setting, (key, equals, _) in zip(settings, pairs, strict=True):
+        if not (key and equals):
+            raise BadInput(f'score "{text}": "{setting}" is no option=value')
+    return create("scores", name, {key: value for key, _, value in pairs})
+
+
 def create_controller(
     name: str, rng: np.random.Generator, options: Mapping[str, Any]
 ) -> BaseSampler:

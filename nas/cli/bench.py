@@ -137,10 +137,10 @@ def scores(
     from nas.bench import scores as bench
     from nas.bench.recipes import read_table
     from nas.cli.output import say, say_json
-    from nas.registry import available, create
+    from nas.registry import available, create_score
 
     names = [*(score or available("scores")), *bench.BASELINES]
-    chosen = [create("scores", name) for name in dict.fromkeys(names)]
+    chosen = [create_score(name) for name in dict.fromkeys(names)]
     recipes = read_table(table)
     task = load_task("language-model", {"data": data}) if data else load_task("python-text", {})
     torch.set_num_threads(1)

@@ -16,7 +16,10 @@ def search(
     ] = None,
     score: Annotated[
         list[str] | None,
-        Option(help="Training-free score; repeat for more; the first guides; none trains all."),
+        Option(
+            help="Training-free score; repeat for more; the first guides; none trains all. Options "
+            "follow commas: hidden-covariance,between=sequences."
+        ),
     ] = None,
     ranking: Annotated[
         str | None,

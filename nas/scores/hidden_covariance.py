@@ -1,5 +1,7 @@
 """Hidden covariance: how differently the units of an untrained RNN answer the same inputs."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -19,10 +21,18 @@ class HiddenCovariance:
     Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2; the paper
     correlates the batch's sequences, the authors' code the units (`RNN_metrics.ipynb`), and its
     published values are those of the code.
+
+    between: "units" as the code, or "sequences" as the paper: then M has a row a sequence, and
+        -B is the best.
     """
 
     name = "hidden-covariance"
     higher_is_better = True
+
+    def __init__(self, between: Literal["units", "sequences"] = "units") -> None:
+        if between not in ("units", "sequences"):
+            raise ValueError(f'between is "{between}", must be "units" or "sequences"')
+        self.between: Literal["units", "sequences"] = between
 
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator
@@ -30,7 +40,7 @@ class HiddenCovariance:
         with torch.no_grad():
             outputs = layer_outputs(model, batch)
         return {
-            f"{self.name}-{i}": covariance_score(states_entering(y), layer=i)
+            f"{self.name}-{i}": covariance_score(states_entering(y), layer=i, between=self.between)
             for i, y in enumerate(outputs, start=1)
         }
 
@@ -40,10 +50,14 @@ def states_entering(outputs: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(outputs[:, :1]), outputs[:, :-1]], dim=1)
 
 
-def covariance_score(states: Tensor, layer: int) -> float:
+def covariance_score(
+    states: Tensor, layer: int, between: Literal["units", "sequences"] = "units"
+) -> float:
     """The score of one layer's states `[B, T, H]`, in float64.
 
-    Raises `ScoreFailed` when a state is not finite or a unit never changes.
+    Raises `ScoreFailed` when a state is not finite or a unit, or sequence, never changes.
     """
+    if between == "sequences":
+        return correlation_score(states.flatten(1), f"layer {layer}", "sequences never change")
     units = states.flatten(0, 1).T  # [H, B·T]
     return correlation_score(units, f"layer {layer}", "units never change their state")

@@ -8,7 +8,14 @@ from optuna.samplers import RandomSampler
 
 from nas import registry
 from nas.errors import BadInput
-from nas.registry import BUILT_IN, available, create, create_controller, resolve
+from nas.registry import (
+    BUILT_IN,
+    available,
+    create,
+    create_controller,
+    create_score,
+    resolve,
+)
 from search_spaces.rnn_cell.space import RnnCellSpace
 from tests.toys import FirstWeight, Perceptrons
 
@@ -84,3 +91,14 @@ def no_sampler(rng: np.random.Generator) -> list[int]:
 def test_a_controller_names_the_option_that_it_does_not_take() -> None:
     with pytest.raises(BadInput, match='"evolution" takes no size: it takes population'):
         create_controller("evolution", rng(), {"size": 3})
+
+
+def test_options_of_a_score_follow_its_name() -> None:
+    assert create_score("hidden-covariance,between=sequences").between == "sequences"
+    for text, words in [
+        ("hidden-covariance,between", "is no option=value"),
+        ("hidden-covariance,between=rows", 'between is "rows"'),
+        ("hidden-covariance,rows=1", "takes no rows"),
+    ]:
+        with pytest.raises(BadInput, match=words):
+            create_score(text)

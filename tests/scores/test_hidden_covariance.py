@@ -44,6 +44,13 @@ def test_units_that_are_independent_score_nearly_minus_their_number() -> None:
     assert covariance_score(states, layer=1) == pytest.approx(-10, abs=0.01)
 
 
+def test_the_papers_form_compares_sequences() -> None:
+    states = torch.randn(6, 40, 9, generator=torch.Generator().manual_seed(0))
+    expected = authors_score(states.permute(1, 0, 2).double().numpy())
+    found = covariance_score(states, layer=1, between="sequences")
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
 def test_the_states_that_count_enter_a_step() -> None:
     outputs = torch.arange(1.0, 4.0).view(1, 3, 1)
     assert states_entering(outputs).flatten().tolist() == [0, 1, 2]
