@@ -3,11 +3,26 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
+
+from nas.cli.options import (
+    Config,
+    Data,
+    Executor,
+    GpusPerSurvivor,
+    Json,
+    Policy,
+    RayAddress,
+    Run,
+    Seed,
+    Set,
+    Storage,
+    Workers,
+)
 
 
 def compress(
-    config: Annotated[Path | None, Argument(help="TOML file with any of the settings.")] = None,
+    config: Config = None,
     teacher: Annotated[
         str | None, Option(help="A model of `nas ls`, module:function, or a trained folder.")
     ] = None,
@@ -18,7 +33,7 @@ def compress(
     task: Annotated[
         str | None, Option(help="What it answers: a name of `nas ls` or module:name.")
     ] = None,
-    data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
+    data: Data = None,
     controller: Annotated[
         str | None, Option(help="What proposes students: policy-gradient, evolution, tpe, …")
     ] = None,
@@ -30,37 +45,16 @@ def compress(
     target_compression: Annotated[
         float | None, Option(help="How many times smaller the student must be.")
     ] = None,
-    policy: Annotated[
-        Path | None,
-        Option(
-            help="File of a policy gradient's policy: it begins with it if it is there, and what "
-            "was learnt is written to it at the end."
-        ),
-    ] = None,
-    run: Annotated[
-        Path | None, Option(help="Folder of the run; the same command again goes on with it.")
-    ] = None,
-    executor: Annotated[
-        str | None, Option(help="ray (processes, clusters) or serial (this process).")
-    ] = None,
-    workers: Annotated[
-        int | None, Option(help="Evaluations at the same time; all CPUs if not given.")
-    ] = None,
-    ray_address: Annotated[
-        str | None, Option(help="Join a Ray cluster: host:port or auto.")
-    ] = None,
-    gpus_per_survivor: Annotated[
-        float | None, Option(help="GPUs that a training asks Ray for; may be a fraction.")
-    ] = None,
-    storage: Annotated[
-        str | None, Option(help="Optuna storage URL; a journal in the run's folder if not given.")
-    ] = None,
-    seed: Annotated[int | None, Option(help="Seed of everything that is random.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        Option("--set", help="Any setting, as in training.steps=1000; repeat for more."),
-    ] = None,
-    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+    policy: Policy = None,
+    run: Run = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    gpus_per_survivor: GpusPerSurvivor = None,
+    storage: Storage = None,
+    seed: Seed = None,
+    set_: Set = None,
+    json: Json = False,
 ) -> None:
     """Compress a trained network: remove layers, narrow the rest, distil, prove the speed.
 

@@ -1,13 +1,27 @@
 """`nas search`: candidates scored without training, the best of them trained."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
+
+from nas.cli.options import (
+    Config,
+    Data,
+    Executor,
+    GpusPerSurvivor,
+    Json,
+    Policy,
+    RayAddress,
+    Run,
+    Seed,
+    Set,
+    Storage,
+    Workers,
+)
 
 
 def search(
-    config: Annotated[Path | None, Argument(help="TOML file with any of the settings.")] = None,
+    config: Config = None,
     space: Annotated[
         str | None, Option(help="Search space: a name of `nas ls` or module:name.")
     ] = None,
@@ -42,13 +56,7 @@ def search(
             "latency, separated by commas; random, tpe and nsga-ii follow several."
         ),
     ] = None,
-    policy: Annotated[
-        Path | None,
-        Option(
-            help="File of a policy gradient's policy: it begins with it if it is there, and what "
-            "was learnt is written to it at the end."
-        ),
-    ] = None,
+    policy: Policy = None,
     candidates: Annotated[int | None, Option(help="Architectures to propose and score.")] = None,
     survivors: Annotated[
         int | None, Option(help="How many of the best scored are trained.")
@@ -56,30 +64,18 @@ def search(
     task: Annotated[
         str | None, Option(help="What they are trained on: a name of `nas ls` or module:name.")
     ] = None,
-    data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
-    run: Annotated[
-        Path | None, Option(help="Folder of the run; the same command again goes on with it.")
-    ] = None,
-    executor: Annotated[
-        str | None, Option(help="ray (processes, clusters) or serial (this process).")
-    ] = None,
-    workers: Annotated[
-        int | None, Option(help="Evaluations at the same time; all CPUs if not given.")
-    ] = None,
-    ray_address: Annotated[
-        str | None, Option(help="Join a Ray cluster: host:port or auto.")
-    ] = None,
-    gpus_per_survivor: Annotated[
-        float | None, Option(help="GPUs that a training asks Ray for; may be a fraction.")
-    ] = None,
+    data: Data = None,
+    run: Run = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    gpus_per_survivor: GpusPerSurvivor = None,
     kernels: Annotated[
         str | None,
         Option(help="How cells are run: auto (the fastest), reference, cpu or gpu."),
     ] = None,
-    storage: Annotated[
-        str | None, Option(help="Optuna storage URL; a journal in the run's folder if not given.")
-    ] = None,
-    seed: Annotated[int | None, Option(help="Seed of everything that is random.")] = None,
+    storage: Storage = None,
+    seed: Seed = None,
     deterministic: Annotated[
         bool | None,
         Option(
@@ -89,13 +85,8 @@ def search(
     grace: Annotated[
         float | None, Option(help="Seconds that running evaluations get after Ctrl-C.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        Option("--set", help="Any setting, as in training.steps=300; repeat for more."),
-    ] = None,
-    json: Annotated[
-        bool, Option("--json", help="Print one JSON object instead of tables.")
-    ] = False,
+    set_: Set = None,
+    json: Json = False,
 ) -> None:
     """Search a space: score candidates without training, train the best, write a report.
 

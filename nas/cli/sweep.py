@@ -5,14 +5,16 @@ from typing import Annotated, Any
 
 from typer import Option
 
+from nas.cli.options import Config, Data, Executor, Json, RayAddress, Run, Seed, Set, Workers
+
 
 def sweep(
+    config: Config = None,
     model: Annotated[
         str | None,
         Option(help="TASK-CELL, as in reber-lstm, or a folder that nas export wrote."),
     ] = None,
     weights: Annotated[Path | None, Option(help="File of trained weights.")] = None,
-    config: Annotated[Path | None, Option(help="TOML file with any of the settings.")] = None,
     levels: Annotated[
         str | None, Option(help="Shares to remove: 0.5,0.9 or first:last:step.")
     ] = None,
@@ -39,25 +41,14 @@ def sweep(
     task: Annotated[
         str | None, Option(help="What it is measured on: a name of `nas ls` or module:name.")
     ] = None,
-    data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
-    run: Annotated[
-        Path | None, Option(help="Folder of the run; the same command again goes on with it.")
-    ] = None,
-    executor: Annotated[
-        str | None, Option(help="ray (processes, clusters) or serial (this process).")
-    ] = None,
-    workers: Annotated[
-        int | None, Option(help="Evaluations at the same time; all CPUs if not given.")
-    ] = None,
-    ray_address: Annotated[
-        str | None, Option(help="Join a Ray cluster: host:port or auto.")
-    ] = None,
-    seed: Annotated[int | None, Option(help="Seed of everything that is random.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        Option("--set", help="Any setting, as in size.hidden=100; repeat for more."),
-    ] = None,
-    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+    data: Data = None,
+    run: Run = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    seed: Seed = None,
+    set_: Set = None,
+    json: Json = False,
 ) -> None:
     """Prune a network at every level by every method, let it recover, find the knee.
 
