@@ -39,7 +39,7 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen:
 def nas(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
     """`nas` with the arguments, ended."""
     process = start(*arguments, **environment)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -183,7 +183,7 @@ def test_the_first_signal_finishes_what_runs_and_the_run_can_be_resumed(
     process = start(*command(run, executor, *alone), NAS_TOY_SECONDS="0.5")
     wait_for(process, lambda: results(run))
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == code, err
     assert "the same command goes on" in err
     interrupted = len(results(run))
@@ -202,7 +202,7 @@ def test_the_second_signal_ends_at_once(tmp_path: Path, executor: str) -> None:
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     started = time.monotonic()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert process.returncode == 143
     assert time.monotonic() - started < 10
     assert nas(*command(run, executor)).returncode == 0
