@@ -18,6 +18,8 @@ from nas.models.space import Answering
 from nas.tasks.task import Batch, Measured, cross_entropy, mean_cross_entropy, tensor
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
+from search_spaces.layer_chain.chain import Chain, Rules
+from search_spaces.layer_chain.space import LayerChainSpace
 from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
 from search_spaces.rnn_cell.model import Output
 from search_spaces.space import DataShape, ModelShape
@@ -67,6 +69,30 @@ def students_of_a_gru() -> LayerRemovalSpace:
         return Answering(student(teacher, example, removed, dict(widths), generator))
 
     return LayerRemovalSpace(outline_of(teacher, example), make)
+
+
+class ResidualChain(nn.Module):
+    """Calls residual layers in the order of a chain, then answers from the mean over time."""
+
+    def __init__(self, chain: Chain) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.chain = chain
+        self.layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(4))
+        self.head = nn.Linear(3, 2)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.5, 0.5, generator=generator)
+
+    def forward(self, inputs, state=None, lengths=None) -> Output:
+        for layer in self.chain:
+            inputs = inputs + self.layers[layer](inputs).tanh()
+        answers = self.head(inputs.mean(dim=1))
+        return Output(answers, None, answers.new_zeros(()))
+
+
+def chains_of_a_stack() -> LayerChainSpace:
+    """Chains over four residual layers."""
+    return LayerChainSpace(Rules(4), ResidualChain)
 
 
 class DeeperPerceptrons(Perceptrons):

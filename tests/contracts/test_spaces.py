@@ -10,12 +10,13 @@ from search_spaces import genome
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture, from_trial
 from search_spaces.space import DataShape, ModelShape, ModelSize, SearchSpace
-from tests.toys import Perceptrons, students_of_a_gru
+from tests.toys import Perceptrons, chains_of_a_stack, students_of_a_gru
 
 SPACES = [
     *(create("spaces", name) for name in BUILT_IN["spaces"]),
     Perceptrons(),
     students_of_a_gru(),
+    chains_of_a_stack(),
 ]
 EVERY_SPACE = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 

@@ -1,0 +1,1 @@
+"""Chains of a pretrained decoder's own layers: skipped, repeated, executed together."""
