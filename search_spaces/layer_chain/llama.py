@@ -1,0 +1,128 @@
+"""A small Llama (Touvron et al. 2023, https://arxiv.org/abs/2302.13971, section 2.2).
+
+RMSNorm before each half, rotary positions, grouped-query attention, SwiGLU, no biases.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from search_spaces.layer_chain.decoder import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaSize:
+    """width: of hidden states. inner: of the feed-forward. key_heads: shared by groups of heads."""
+
+    tokens: int
+    width: int
+    layers: int
+    heads: int
+    key_heads: int
+    inner: int
+
+    @property
+    def head(self) -> int:
+        """Features of one head; even, as they are rotated in pairs."""
+        return self.width // self.heads
+
+
+class Around(NamedTuple):
+    """Of the positions asked for: cosines and sines `[T, head / 2]`, what they see `[T, S]`."""
+
+    cosine: Tensor
+    sine: Tensor
+    visible: Tensor
+
+
+class Attention(nn.Module):
+    def __init__(self, size: LlamaSize) -> None:
+        super().__init__()
+        self.size = size
+        keys = size.key_heads * size.head
+        self.query = nn.Linear(size.width, size.width, bias=False)
+        self.key = nn.Linear(size.width, keys, bias=False)
+        self.value = nn.Linear(size.width, keys, bias=False)
+        self.output = nn.Linear(size.width, size.width, bias=False)
+
+    def forward(self, x: Tensor, around: Around, slot: Slot | None) -> Tensor:
+        """x `[B, T, width]` → `[B, T, width]`."""
+        query, key, value = (
+            projected.unflatten(-1, (-1, self.size.head)).transpose(1, 2)  # [B, heads, T, head]
+            for projected in (self.query(x), self.key(x), self.value(x))
+        )
+        query, key = rotated(query, around), rotated(key, around)
+        if slot is not None:
+            key, value = slot.update(key, value)
+        read = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=around.visible, enable_gqa=True
+        )
+        return self.output(read.transpose(1, 2).flatten(2))
+
+
+def rotated(x: Tensor, around: Around) -> Tensor:
+    """Neighbouring features turned as pairs (Su et al. 2021, https://arxiv.org/abs/2104.09864,
+    eq. 15); x `[B, heads, T, head]`."""
+    even, odd = x[..., ::2], x[..., 1::2]
+    cosine, sine = around.cosine, around.sine
+    return torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], -1).flatten(-2)
+
+
+class LlamaLayer(nn.Module):
+    def __init__(self, size: LlamaSize) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(size.width, eps=1e-5)
+        self.attention = Attention(size)
+        self.inner_norm = nn.RMSNorm(size.width, eps=1e-5)
+        self.gate = nn.Linear(size.width, size.inner, bias=False)
+        self.up = nn.Linear(size.width, size.inner, bias=False)
+        self.down = nn.Linear(size.inner, size.width, bias=False)
+
+    def forward(self, x: Tensor, around: Around, slot: Slot | None = None) -> Tensor:
+        """x `[B, T, width]` → `[B, T, width]`."""
+        x = x + self.attention(self.attention_norm(x), around, slot)
+        inner = self.inner_norm(x)
+        return x + self.down(functional.silu(self.gate(inner)) * self.up(inner))
+
+
+class Llama(nn.Module):
+    """A `Decoder` with an embedding that is tied to its head."""
+
+    def __init__(self, size: LlamaSize, generator: torch.Generator) -> None:
+        super().__init__()
+        self.size = size
+        self.embedding = nn.Embedding(size.tokens, size.width)
+        self.stack = nn.ModuleList(LlamaLayer(size) for _ in range(size.layers))
+        self.norm = nn.RMSNorm(size.width, eps=1e-5)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.normal_(parameter, std=size.width**-0.5, generator=generator)
+
+    @property
+    def layers(self) -> int:
+        return len(self.stack)
+
+    def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, Around]:
+        length, device = tokens.shape[1], tokens.device
+        first = 0 if last is None else length - last
+        steps = torch.arange(length, device=device)
+        pairs = torch.arange(0, self.size.head, 2, device=device) / self.size.head
+        angles = torch.outer(steps[first:].float(), 10_000.0**-pairs)
+        visible = steps[first:, None] >= steps
+        return self.embedding(tokens[:, first:]), Around(angles.cos(), angles.sin(), visible)
+
+    def call(self, layer: int, hidden: Tensor, around: Around, slot: Slot | None = None) -> Tensor:
+        return self.stack[layer](hidden, around, slot)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return functional.linear(self.norm(hidden), self.embedding.weight)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens `[B, T]` → logits `[B, T, tokens]`, with every layer called once."""
+        hidden, around = self.enter(tokens)
+        for layer in range(self.layers):
+            hidden = self.call(layer, hidden, around)
+        return self.logits(hidden)

@@ -1,0 +1,41 @@
+"""The trained Llama of 260,032 parameters, read from its file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from search_spaces.layer_chain.decoder import generate
+from search_spaces.layer_chain.llama2c import read_llama, read_vocabulary
+from tests.search_spaces.layer_chain.models import stories
+
+
+def test_it_tells_its_known_story(data_folder: Path) -> None:
+    model = stories(data_folder)
+    words = read_vocabulary(data_folder / "weights" / "stories260k" / "tok512.bin", 512)
+    assert sum(p.numel() for p in model.parameters()) == 260_032
+    begun = torch.tensor([words.encode("")])
+    told = generate(model, begun, tuple(range(model.layers)), 60)[0].tolist()
+    assert words.decode(told).startswith(
+        "Once upon a time, there was a little girl named Lily. She loved to play outside"
+    )
+
+
+def test_what_is_encoded_is_decoded(data_folder: Path) -> None:
+    words = read_vocabulary(data_folder / "weights" / "stories260k" / "tok512.bin", 512)
+    for text in ("Once upon a time", "", "Ünïcode\n& more"):
+        assert words.decode(words.encode(text)) == text
+    assert len(words.encode("Once upon a time")) < len("Once upon a time")
+
+
+def test_a_damaged_file_says_what_is_wrong(data_folder: Path, tmp_path: Path) -> None:
+    whole = (data_folder / "weights" / "stories260k" / "stories260K.bin").read_bytes()
+    (tmp_path / "cut.bin").write_bytes(whole[:-4])
+    with pytest.raises(ValueError, match="has 1056536 bytes, its header asks for 1056540"):
+        read_llama(tmp_path / "cut.bin")
+    (tmp_path / "empty.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"is no llama2\.c model"):
+        read_llama(tmp_path / "empty.bin")
+    (tmp_path / "words.bin").write_bytes(bytes(4))
+    with pytest.raises(ValueError, match="ends at token 0"):
+        read_vocabulary(tmp_path / "words.bin", 512)
