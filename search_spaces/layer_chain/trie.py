@@ -1,0 +1,126 @@
+"""Many chains at once: what chains begin with in common is computed once, level by level.
+
+The hidden state after a call depends on the calls before it only, so chains form a trie. The
+nodes of one level that call the same layer are one batch, whatever chain or sample they are of.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
+
+import torch
+from torch import Tensor
+
+from search_spaces.layer_chain.chain import Chain, checked
+from search_spaces.layer_chain.decoder import Decoder
+
+Node = tuple[int, Chain]  # a row of the tokens, and a chain or what one begins with
+Read = Callable[[Tensor, list[int]], Tensor]
+
+
+class PrefixTrie:
+    """Runs chains on the rows of `tokens`, `[B, T]`, and holds what later chains may begin with.
+
+    memory_bytes: of hidden states; what a layer needs while it runs comes on top. When there is
+        no room, prefixes that save the fewest calls are dropped: the number of chains that passed
+        them times their length. They are computed again when they are wanted again.
+    layer_calls: calls so far, each of one layer on one row; launches: batches they were made in;
+    peak_bytes: of hidden states.
+    Raises `ValueError` when the memory holds less than four hidden states.
+    """
+
+    def __init__(self, decoder: Decoder, tokens: Tensor, memory_bytes: int) -> None:
+        self.decoder = decoder
+        with torch.no_grad():
+            self.entered, self.around = decoder.enter(tokens)
+        self.state_bytes = self.entered[0].nbytes
+        states = memory_bytes // self.state_bytes
+        if states < 4:
+            raise ValueError(
+                f"{memory_bytes} bytes are too little for four hidden states of "
+                f"{self.state_bytes} bytes: allow at least {4 * self.state_bytes}"
+            )
+        self.width = states // 4  # chains at a time: a level, the one before and a stacked copy
+        self.room = states - 3 * self.width
+        self.held: dict[Node, Tensor] = {}
+        self.passed: Counter[Node] = Counter()
+        self.layer_calls = self.launches = self.peak_bytes = 0
+
+    @torch.no_grad()
+    def run(self, requests: Sequence[Node], read: Read | None = None) -> list[Tensor]:
+        """What is read off the last hidden state of every requested row and chain, in order.
+
+        read: takes hidden states `[N, T, d]` and the rows they are of, and returns `[N, …]`;
+        None: all logits, `[N, T, tokens]`.
+        Raises `ValueError` for a chain that cannot be called.
+        """
+        order = sorted({(row, checked(chain, self.decoder.layers)) for row, chain in requests})
+        for row, chain in order:
+            self.passed.update((row, chain[:end]) for end in range(1, len(chain) + 1))
+        reading = read or (lambda hidden, _: self.decoder.logits(hidden))
+        answers: dict[Node, Tensor] = {}
+        for first in range(0, len(order), self.width):
+            self._run(order[first : first + self.width], reading, answers)
+        return [answers[row, tuple(chain)] for row, chain in requests]
+
+    def _run(self, requests: list[Node], read: Read, answers: dict[Node, Tensor]) -> None:
+        """Level by level; neighbours in the order of chains have most in common."""
+        levels: defaultdict[int, dict[Node, None]] = defaultdict(dict)
+        begun: set[Node] = set()
+        for row, chain in requests:
+            end = len(chain)
+            while end and (row, chain[:end]) not in self.held:
+                levels[end][row, chain[:end]] = None
+                end -= 1
+            begun.add((row, chain[:end]))
+        wanted, alive = set(requests), {}
+        self._answer(wanted & self.held.keys(), {}, read, answers)
+        for length in sorted(levels):
+            alive = self._level(levels[length], alive)
+            self._answer(wanted & alive.keys(), alive, read, answers)
+            self._hold(alive, begun)
+
+    def _level(self, nodes: Iterable[Node], before: dict[Node, Tensor]) -> dict[Node, Tensor]:
+        groups: defaultdict[int, list[Node]] = defaultdict(list)
+        for node in nodes:
+            groups[node[1][-1]].append(node)
+        after: dict[Node, Tensor] = {}
+        for layer, group in groups.items():
+            hidden = self._stacked([(row, chain[:-1]) for row, chain in group], before)
+            after |= zip(group, self.decoder.call(layer, hidden, self.around), strict=True)
+            self.layer_calls += len(group)
+            self.launches += 1
+            states = len(self.held) + len(before) + len(group) + len(after)
+            self.peak_bytes = max(self.peak_bytes, states * self.state_bytes)
+        return after
+
+    def _stacked(self, nodes: list[Node], alive: dict[Node, Tensor]) -> Tensor:
+        """Hidden states, `[N, T, d]`."""
+        return torch.stack([self._state(node, alive) for node in nodes])
+
+    def _state(self, node: Node, alive: dict[Node, Tensor]) -> Tensor:
+        row, chain = node
+        if not chain:
+            return self.entered[row]
+        return alive[node] if node in alive else self.held[node]
+
+    def _answer(
+        self, nodes: set[Node], alive: dict[Node, Tensor], read: Read, answers: dict[Node, Tensor]
+    ) -> None:
+        if nodes:
+            order = sorted(nodes)
+            read_off = read(self._stacked(order, alive), [row for row, _ in order])
+            answers |= zip(order, read_off, strict=True)
+
+    def _hold(self, found: dict[Node, Tensor], begun: set[Node]) -> None:
+        """Keep what saves most calls, and in any case what chains under way begin with."""
+        pinned = begun & self.held.keys()
+        others = [node for node in (*self.held, *found) if node not in pinned]
+        best = nlargest(self.room - len(pinned), others, key=self._saved_calls)
+        kept = {node: self.held[node] for node in pinned}
+        for node in best:
+            kept[node] = self.held[node] if node in self.held else found[node].clone()
+        self.held = kept
+
+    def _saved_calls(self, node: Node) -> int:
+        return self.passed[node] * len(node[1])
