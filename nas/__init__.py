@@ -2,7 +2,7 @@
 
 from typing import Any
 
-VERBS = ("search", "score", "train", "sweep", "compress", "report", "export")
+VERBS = ("search", "score", "train", "sweep", "compress", "adapt", "report", "export")
 
 
 def __getattr__(name: str) -> Any:

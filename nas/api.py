@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from nas.adapting.adapt import run_adapt
+from nas.adapting.config import AdaptConfig
 from nas.assembly import controller_of, drawer_of, executor_of, search_job, search_plan
 from nas.compressing.compress import run_compress
 from nas.compressing.config import CompressConfig
@@ -23,6 +25,7 @@ from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import best_first
 from nas.registry import create, create_score
+from nas.reporting.adapt import AdaptSummary
 from nas.reporting.compress import CompressSummary
 from nas.reporting.summary import RunSummary
 from nas.reporting.sweep_rows import SweepSummary
@@ -191,6 +194,18 @@ def compress(
     is small enough.
     """
     return run_compress(config or read_config(CompressConfig, None, (), settings), watchers)
+
+
+def adapt(
+    config: AdaptConfig | None = None, *, watchers: Sequence[Watcher] = (), **settings: Any
+) -> AdaptSummary:
+    """Search chains of a decoder's layers for samples and for all inputs, judge and write them.
+
+    config: all settings; or `settings` by name, as in `adapt(model="my-llama", items="qa.jsonl")`.
+    Returns what was found for each sample, and what serves inputs that nobody searched for.
+    Raises as `search`.
+    """
+    return run_adapt(config or read_config(AdaptConfig, None, (), settings), watchers)
 
 
 def report(folder: Path) -> RunSummary:

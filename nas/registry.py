@@ -65,6 +65,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "digits": "nas.tasks.images:load_digits",
         "images": "nas.tasks.images:load_images",
         "sequences": "nas.tasks.sequences:load_sequences",
+        "arithmetic": "nas.tasks.arithmetic:load_arithmetic",
     },
     "models": {
         "resnet8": "nas.models.cifar_resnet:resnet8",
@@ -82,6 +83,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "vgg19": "nas.models.vgg:vgg19",
         "lstm-classifier": "nas.models.recurrent_classifier:lstm_classifier",
         "gru-classifier": "nas.models.recurrent_classifier:gru_classifier",
+        "llama8": "nas.models.decoder:llama8",
     },
 }
 

@@ -1,28 +1,49 @@
-"""What chains could do for each sample, were the right answer known, beside what chance does."""
+"""What chains could do for each sample, beside what chance does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from nas.adapting.questions import Exam, Judged
-from nas.adapting.tree import ChainSearch, reward
+from nas.adapting.exam import Exam, States
+from nas.adapting.questions import Judged
+from nas.adapting.tree import By, ChainSearch, reward
 from search_spaces.layer_chain.chain import Chain, Rules
+
+Objective = Literal["shorter", "correct"]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a chain is searched for.
+
+    simulations: chains of each sample that are run, besides the full one.
+    batch: chains that a tree proposes before it learns; the samples' batches run together.
+    objective: "shorter" uses all simulations; "correct" stops at the first right answer.
+    by: see `reward`.
+    """
+
+    simulations: int = 200
+    batch: int = 8
+    objective: Objective = "shorter"
+    by: By = "gold"
 
 
 @dataclass(frozen=True)
 class Found:
     """Of one sample: what each tried chain answers, the full one among them.
 
-    controls: what as many perturbations of the full chain's last state answer, one a chain, each
-        as long as that chain's own change of it, in a random direction.
+    controls: whether as many perturbations of the full chain's last states answer right, one a
+        chain, each as large as that chain's own change of them, in a random direction.
+    chosen: the chain of the highest reward.
     """
 
     full: Chain
     tried: dict[Chain, Judged]
-    controls: tuple[Judged, ...]
+    controls: tuple[bool, ...]
+    chosen: Chain
 
     @property
     def right_at_first(self) -> bool:
@@ -35,70 +56,95 @@ class Found:
         return min(right, key=lambda chain: (len(chain), chain), default=None)
 
 
-def search_each(exam: Exam, rules: Rules, simulations: int, batch: int, seed: int) -> list[Found]:
-    """One tree a sample; `simulations` chains of each are run, besides the full one.
+class _Sample:
+    """One tree, what it has tried and its controls, while the search goes on."""
 
-    batch: chains that a tree proposes before it learns; the samples' batches run together.
-    """
-    rows = range(len(exam.questions))
-    streams = np.random.SeedSequence(seed).spawn(len(rows))
-    searches = [ChainSearch(rules, np.random.default_rng(stream)) for stream in streams]
-    full = exam.last_states([(row, rules.full) for row in rows])
-    tried = [{rules.full: judged} for judged in exam.judge(rows, full)]
-    controls: list[list[Judged]] = [[] for _ in rows]
-    noise = torch.Generator().manual_seed(seed)
-    for row in rows:
-        searches[row].learn({rules.full: reward(tried[row][rules.full], rules.full, rules)})
+    def __init__(self, rules: Rules, search: Search, full: States, judged: Judged, seed: int):
+        self.search, self.rules, self.states, self.full = search, rules, full, judged
+        self.tree = ChainSearch(rules, np.random.default_rng(seed))
+        self.noise = torch.Generator().manual_seed(seed)
+        self.tried: dict[Chain, Judged] = {}
+        self.controls: list[bool] = []
+        self.learn({rules.full: judged})
+
+    @property
+    def wanted(self) -> int:
+        """How many chains to run next."""
+        if self.search.objective == "correct" and any(j.correct for j in self.tried.values()):
+            return 0
+        return min(self.search.batch, self.search.simulations + 1 - len(self.tried))
+
+    def learn(self, judged: dict[Chain, Judged]) -> None:
+        self.tried |= judged
+        self.tree.learn({chain: self._reward(chain) for chain in judged})
+
+    def found(self) -> Found:
+        chosen = max(self.tried, key=lambda chain: (self._reward(chain), -len(chain)))
+        return Found(self.rules.full, self.tried, tuple(self.controls), chosen)
+
+    def _reward(self, chain: Chain) -> float:
+        return reward(self.tried[chain], chain, self.rules, self.full, self.search.by)
+
+
+def search_each(exam: Exam, rules: Rules, search: Search, seeds: Sequence[int]) -> list[Found]:
+    """One tree a question of the exam, each with its own seed."""
+    everyone = range(len(exam.questions))
+    states = exam.states([(n, rules.full) for n in everyone])
+    judged = exam.judge(everyone, states)
+    samples = [_Sample(rules, search, *known) for known in zip(states, judged, seeds, strict=True)]
     while True:
-        wanted = [min(batch, simulations + 1 - len(tried[row])) for row in rows]
-        proposed = [searches[row].propose(wanted[row]) for row in rows]
-        requests = [(row, chain) for row in rows for chain in proposed[row]]
+        proposed = [sample.tree.propose(sample.wanted) for sample in samples]
+        requests = [(n, chain) for n in everyone for chain in proposed[n]]
         if not requests:
-            return [
-                Found(rules.full, chains, tuple(control))
-                for chains, control in zip(tried, controls, strict=True)
-            ]
-        states, asked = exam.last_states(requests), [row for row, _ in requests]
-        for (row, chain), judged in zip(requests, exam.judge(asked, states), strict=True):
-            tried[row][chain] = judged
-        for row, judged in zip(
-            asked, exam.judge(asked, perturbed(full[asked], states, noise)), strict=True
-        ):
-            controls[row].append(judged)
-        for row in rows:
-            searches[row].learn({c: reward(tried[row][c], c, rules) for c in proposed[row]})
+            return [sample.found() for sample in samples]
+        asked, ends = [n for n, _ in requests], exam.states(requests)
+        moved = [
+            perturbed(samples[n].states, end, samples[n].noise)
+            for n, end in zip(asked, ends, strict=True)
+        ]
+        new: list[dict[Chain, Judged]] = [{} for _ in everyone]
+        for (n, chain), told in zip(requests, exam.judge(asked, ends), strict=True):
+            new[n][chain] = told
+        for n, told in zip(asked, exam.judge(asked, moved), strict=True):
+            samples[n].controls.append(told.correct)
+        for sample, told in zip(samples, new, strict=True):
+            sample.learn(told)
 
 
-def perturbed(full: Tensor, states: Tensor, generator: torch.Generator) -> Tensor:
-    """`full` moved as far as `states` are from it, in random directions; all `[N, d]`."""
-    direction = torch.randn(full.shape, generator=generator).to(full)
-    size = (states - full).norm(dim=-1, keepdim=True)
-    return full + direction * size / direction.norm(dim=-1, keepdim=True)
+def perturbed(full: States, states: States, generator: torch.Generator) -> States:
+    """Every state of `full` moved as far as that of `states` is from it, in a random direction."""
+    moved = []
+    for at_first, changed in zip(full, states, strict=True):
+        direction = torch.randn(at_first.shape, generator=generator).to(at_first)
+        size = (changed - at_first).norm(dim=-1, keepdim=True)
+        moved.append(at_first + direction * size / direction.norm(dim=-1, keepdim=True))
+    return tuple(moved)
 
 
-def summary(found: Sequence[Found], exam: Exam) -> dict[str, float]:
-    """The two shares of CoLa (Li et al. 2025, abstract), the control, and what it cost.
+def shares(found: Sequence[Found]) -> dict[str, float]:
+    """The two shares of CoLa (Li et al. 2025, abstract) and the control.
 
     All but `full_accuracy` need the right answers: they say what is possible, not what a
     user gets. Shares of no samples are NaN.
+    calls_saved: of the right samples that have a shorter right chain, mean share of the calls.
+    control_pass_at_n: of the wrong samples, those that one of the perturbations puts right.
     """
     right = [one for one in found if one.right_at_first]
     wrong = [one for one in found if not one.right_at_first]
-    shorter = [one for one in right if one.shortest and len(one.shortest) < len(one.full)]
-    best = [one.shortest or one.full for one in found]
+    shorter = [c for one in right if (c := one.shortest) and len(c) < len(one.full)]
+    depth = len(found[0].full) if found else 0
     return {
         "samples": len(found),
         "full_accuracy": _share(len(right), len(found)),
         "right_with_shorter_chain": _share(len(shorter), len(right)),
+        "calls_saved": _share(sum(depth - len(c) for c in shorter), depth * len(shorter)),
         "wrong_put_right": _share(sum(one.shortest is not None for one in wrong), len(wrong)),
-        "control_pass_at_n": _share(
-            sum(any(judged.correct for judged in one.controls) for one in wrong), len(wrong)
+        "control_pass_at_n": _share(sum(any(one.controls) for one in wrong), len(wrong)),
+        "mean_chain_length": _share(
+            sum(len(one.shortest or one.full) for one in found), len(found)
         ),
-        "mean_chain_length": _share(sum(map(len, best)), len(best)),
-        "layer_calls": exam.trie.layer_calls,
-        "layer_calls_naive": sum(len(chain) for one in found for chain in one.tried),
     }
 
 
-def _share(part: int, whole: int) -> float:
+def _share(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")

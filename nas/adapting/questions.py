@@ -1,69 +1,130 @@
-"""Questions with one right answer among several, and what chains of layers answer."""
+"""Questions with a right answer, and what the logits of a decoder answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from search_spaces.layer_chain.decoder import Decoder
-from search_spaces.layer_chain.trie import Node, PrefixTrie
+
+class Row(NamedTuple):
+    """Tokens to read; logits are wanted from position `first` on."""
+
+    tokens: tuple[int, ...]
+    first: int
+
+
+class Judged(NamedTuple):
+    """answer: what was answered: an option's number, or the tokens said.
+
+    correct: whether that is right. likelihood: the probability of the right answer.
+    confidence: the probability of the given one.
+    """
+
+    answer: tuple[int, ...]
+    correct: bool
+    likelihood: float
+    confidence: float
+
+
+class Question(Protocol):
+    @property
+    def rows(self) -> tuple[Row, ...]: ...
+
+    def judged(self, logits: Sequence[Tensor]) -> Judged:
+        """logits: of every row, `[positions from first on, tokens]`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """tokens: of the prompt. options: the token each answer begins with. gold: the right one's
-    index. Raises `ValueError` for what cannot be judged."""
+class Letters:
+    """The likeliest of the options at the last position.
+
+    tokens: of the prompt. options: the token that says each option. gold: the right one's number.
+    Raises `ValueError` for what cannot be judged.
+    """
 
     tokens: tuple[int, ...]
     options: tuple[int, ...]
     gold: int
 
     def __post_init__(self) -> None:
-        if not self.tokens:
-            raise ValueError("a question has no tokens")
-        if len(set(self.options)) != len(self.options) or len(self.options) < 2:
-            raise ValueError(f"a question needs two or more different options, not {self.options}")
-        if not 0 <= self.gold < len(self.options):
-            raise ValueError(f"gold is {self.gold}, must be 0 to {len(self.options) - 1}")
+        _check(self.tokens, self.options, self.gold)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return (Row(self.tokens, len(self.tokens) - 1),)
+
+    def judged(self, logits: Sequence[Tensor]) -> Judged:
+        (at_last,) = logits[0][-1:]
+        return _best(at_last[list(self.options)].float().softmax(dim=0), self.gold)
 
 
-class Judged(NamedTuple):
-    """correct: the gold option is the likeliest. likelihood: its share among the options."""
+@dataclass(frozen=True, slots=True)
+class Likelihoods:
+    """The option of the highest mean log-probability a token.
 
-    correct: bool
-    likelihood: float
-
-
-class Exam:
-    """Answers questions by the logits of their options at the last position.
-
-    memory_bytes: of hidden states, see `PrefixTrie`.
+    options: tokens of each, as they follow the prompt. gold: the right one's number.
+    Raises `ValueError` for what cannot be judged.
     """
 
-    def __init__(self, decoder: Decoder, questions: Sequence[Question], memory_bytes: int) -> None:
-        self.decoder, self.questions = decoder, tuple(questions)
-        self.ends = torch.tensor([len(question.tokens) - 1 for question in questions])
-        tokens = torch.zeros(len(questions), int(self.ends.max()) + 1, dtype=torch.long)
-        for row, question in zip(tokens, questions, strict=True):
-            row[: len(question.tokens)] = torch.tensor(question.tokens)
-        self.trie = PrefixTrie(decoder, tokens, memory_bytes)
+    tokens: tuple[int, ...]
+    options: tuple[tuple[int, ...], ...]
+    gold: int
 
-    def last_states(self, requests: Sequence[Node]) -> Tensor:
-        """The hidden state at the last position of each question and chain, `[N, d]`."""
-        return torch.stack(self.trie.run(requests, self._last))
+    def __post_init__(self) -> None:
+        _check(self.tokens, self.options, self.gold)
 
-    def judge(self, rows: Sequence[int], states: Tensor) -> list[Judged]:
-        """What is answered from hidden states `[N, d]`, each of the question `rows` names."""
-        with torch.no_grad():
-            logits = self.decoder.logits(states.unsqueeze(1))[:, 0]
-        return [_judged(self.questions[row], line) for row, line in zip(rows, logits, strict=True)]
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(Row(self.tokens + o[:-1], len(self.tokens) - 1) for o in self.options)
 
-    def _last(self, hidden: Tensor, rows: list[int]) -> Tensor:
-        return hidden[torch.arange(len(rows)), self.ends[rows]]
+    def judged(self, logits: Sequence[Tensor]) -> Judged:
+        means = [_said(line, o).mean() for line, o in zip(logits, self.options, strict=True)]
+        return _best(torch.stack(means).softmax(dim=0), self.gold)
 
 
-def _judged(question: Question, logits: Tensor) -> Judged:
-    shares = logits[list(question.options)].float().softmax(dim=0)
-    return Judged(int(shares.argmax()) == question.gold, float(shares[question.gold]))
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """The likeliest token at every position of the answer, as greedy decoding would say it.
+
+    Raises `ValueError` where prompt or answer has no tokens.
+    """
+
+    tokens: tuple[int, ...]
+    answer: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.tokens or not self.answer:
+            raise ValueError("prompt and answer need at least one token each")
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return (Row(self.tokens + self.answer[:-1], len(self.tokens) - 1),)
+
+    def judged(self, logits: Sequence[Tensor]) -> Judged:
+        best = tuple(logits[0].argmax(dim=-1).tolist())
+        likelihood, confidence = (
+            float(_said(logits[0], said).sum().exp()) for said in (self.answer, best)
+        )
+        return Judged(best, best == self.answer, likelihood, confidence)
+
+
+def _said(logits: Tensor, tokens: Sequence[int]) -> Tensor:
+    """Log-probabilities `[n]` of tokens, each at its own position of logits `[n, tokens]`."""
+    return logits.float().log_softmax(dim=-1)[torch.arange(len(tokens)), list(tokens)]
+
+
+def _best(shares: Tensor, gold: int) -> Judged:
+    best = int(shares.argmax())
+    return Judged((best,), best == gold, float(shares[gold]), float(shares[best]))
+
+
+def _check(tokens: Sequence[int], options: Sequence[object], gold: int) -> None:
+    if not tokens:
+        raise ValueError("a question has no tokens")
+    if len(set(options)) != len(options) or len(options) < 2 or () in options:
+        raise ValueError(f"a question needs two or more different options, not {options}")
+    if not 0 <= gold < len(options):
+        raise ValueError(f"gold is {gold}, must be 0 to {len(options) - 1}")

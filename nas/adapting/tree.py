@@ -1,7 +1,7 @@
-"""Monte Carlo tree search for the chain of one sample."""
+"""Monte Carlo tree search for a chain, of one sample or of all."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from policies.path_sampler import Decision, Path
 from search_spaces.decisions import Decisions
 from search_spaces.layer_chain.chain import Chain, Rules
 
-PROPOSALS = 20  # tried for each new chain before a round ends with fewer
+PROPOSALS = 2000  # tried for each new chain before a round ends with fewer
+By = Literal["gold", "agreement", "confidence"]
 
 
 class ChainSearch:
@@ -57,8 +58,16 @@ class ChainSearch:
         return tuple(path), chain
 
 
-def reward(judged: Judged, chain: Chain, rules: Rules) -> float:
-    """Correct first, then shorter, 0.5 to 1; of wrong answers the likelier gold, below 0.5."""
-    if judged.correct:
-        return 1 - 0.5 * len(chain) / rules.limit
-    return 0.5 * judged.likelihood
+def reward(judged: Judged, chain: Chain, rules: Rules, full: Judged, by: By = "gold") -> float:
+    """Right first, then short, 0.5 to 1; what is wrong is worth less, 0 to 0.5.
+
+    by: what is right: the "gold" answer, "agreement" with the full chain's, or nothing: then
+        the "confidence" in its own answer takes its place. Only the first needs the right answers.
+    """
+    short = 1 - 0.5 * len(chain) / rules.limit
+    if by == "confidence":
+        return judged.confidence * short
+    right = judged.correct if by == "gold" else judged.answer == full.answer
+    if right:
+        return short
+    return 0.5 * judged.likelihood if by == "gold" else 0.0

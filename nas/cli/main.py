@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from nas.cli import bench, compress, doctor, export, ls, report, score, search, sweep, train
+from nas.cli import adapt, bench, compress, doctor, export, ls, report, score, search, sweep, train
 from nas.cli.output import results_on_stdout
 from nas.errors import Interrupted, NasError
 
@@ -50,6 +50,7 @@ for verb in (
     train.train,
     sweep.sweep,
     compress.compress,
+    adapt.adapt,
     report.report,
     export.export,
     ls.ls,

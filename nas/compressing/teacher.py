@@ -14,7 +14,7 @@ from nas.errors import BadInput
 from nas.files import write_atomically
 from nas.subject import Subject, find_subject, weights_of
 from nas.tasks.classification import EVALUATED, Classification
-from nas.tasks.task import Measured
+from nas.tasks.task import Measured, Task
 from nas.training import TrainingSettings, best_device, evaluate, train_rung
 from search_spaces.space import ModelSize
 
@@ -34,7 +34,7 @@ def find_teacher(config: CompressConfig) -> tuple[Subject, Classification]:
 
 
 def trained_teacher(
-    subject: Subject, task: Classification, steps: int, settings: TrainingSettings, file: Path
+    subject: Subject, task: Task, steps: int, settings: TrainingSettings, file: Path
 ) -> Subject:
     """The subject with weights: its own, those of the file, or new ones, kept in the file."""
     if subject.weights is not None:

@@ -12,6 +12,9 @@ from torch.nn import functional
 
 from search_spaces.layer_chain.decoder import Slot
 
+EPSILON = 1e-5  # of the norms
+ROTATION = 10_000.0  # base of the rotary angles
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaSize:
@@ -74,9 +77,9 @@ def rotated(x: Tensor, around: Around) -> Tensor:
 class LlamaLayer(nn.Module):
     def __init__(self, size: LlamaSize) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(size.width, eps=1e-5)
+        self.attention_norm = nn.RMSNorm(size.width, eps=EPSILON)
         self.attention = Attention(size)
-        self.inner_norm = nn.RMSNorm(size.width, eps=1e-5)
+        self.inner_norm = nn.RMSNorm(size.width, eps=EPSILON)
         self.gate = nn.Linear(size.width, size.inner, bias=False)
         self.up = nn.Linear(size.width, size.inner, bias=False)
         self.down = nn.Linear(size.inner, size.width, bias=False)
@@ -96,10 +99,14 @@ class Llama(nn.Module):
         self.size = size
         self.embedding = nn.Embedding(size.tokens, size.width)
         self.stack = nn.ModuleList(LlamaLayer(size) for _ in range(size.layers))
-        self.norm = nn.RMSNorm(size.width, eps=1e-5)
+        self.norm = nn.RMSNorm(size.width, eps=EPSILON)
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=size.width**-0.5, generator=generator)
+        with torch.no_grad():  # what layers add grows with their number (Radford et al. 2019, 2.3)
+            for layer in self.stack.children():
+                for name in ("attention.output.weight", "down.weight"):
+                    layer.get_parameter(name).mul_((2 * size.layers) ** -0.5)
 
     @property
     def layers(self) -> int:
@@ -110,7 +117,7 @@ class Llama(nn.Module):
         first = 0 if last is None else length - last
         steps = torch.arange(length, device=device)
         pairs = torch.arange(0, self.size.head, 2, device=device) / self.size.head
-        angles = torch.outer(steps[first:].float(), 10_000.0**-pairs)
+        angles = torch.outer(steps[first:].float(), ROTATION**-pairs)
         visible = steps[first:, None] >= steps
         return self.embedding(tokens[:, first:]), Around(angles.cos(), angles.sin(), visible)
 

@@ -15,7 +15,7 @@ from search_spaces.layer_chain.chain import Chain, checked
 from search_spaces.layer_chain.decoder import Decoder
 
 Node = tuple[int, Chain]  # a row of the tokens, and a chain or what one begins with
-Read = Callable[[Tensor, list[int]], Tensor]
+Read = Callable[[Tensor, list[int]], Iterable[Tensor]]
 
 
 class PrefixTrie:
@@ -50,7 +50,8 @@ class PrefixTrie:
     def run(self, requests: Sequence[Node], read: Read | None = None) -> list[Tensor]:
         """What is read off the last hidden state of every requested row and chain, in order.
 
-        read: takes hidden states `[N, T, d]` and the rows they are of, and returns `[N, …]`;
+        read: takes hidden states `[N, T, d]` and the rows they are of, and returns something
+        of each;
         None: all logits, `[N, T, tokens]`.
         Raises `ValueError` for a chain that cannot be called.
         """

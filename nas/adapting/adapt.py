@@ -1,0 +1,141 @@
+"""An adaptation from its settings to its chains, its router and its checkpoints."""
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+
+from safetensors.torch import save
+
+from nas.adapting.config import AdaptConfig
+from nas.adapting.export import write_network
+from nas.adapting.language import Source
+from nas.adapting.setup import DECODER, adapt_job, find_items, find_source
+from nas.adapting.use import Exams, healed_chain, menu_for, statics_of
+from nas.assembly import executor_of
+from nas.compressing.teacher import trained_teacher
+from nas.driver import Driver, Watcher
+from nas.errors import NasError
+from nas.execution.executor import Executor, Resources
+from nas.files import write_atomically
+from nas.grid import Grid
+from nas.jobs.adapt import AdaptJob, found_from_bytes
+from nas.plan import Plan
+from nas.progress import Progress
+from nas.record import Candidate
+from nas.reporting.adapt import AdaptSummary, write_adapt_report
+from nas.run import Run
+from nas.signals import Stop, stop_on_signals
+from nas.tracking import Tracker
+from nas.training import TrainingSettings
+from search_spaces.layer_chain.shortened import shortened
+
+METRIC = "right"
+TRAINING = TrainingSettings(learning_rate=2e-3, weight_decay=0.0, clip=1.0)  # of the small decoder
+
+
+def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> AdaptSummary:
+    """Search chains for every sample, then what serves all; go on with the run where it exists.
+
+    Raises `BadInput` before anything is written, and as `nas.api.search` does.
+    """
+    started = time.monotonic()
+    source = find_source(config)
+    items = find_items(config, source)
+    job = adapt_job(config, source, items)
+    here = config.execution.executor == "serial"
+    with (
+        Run.open(config.run, config.identity(), config.storage) as run,
+        closing(Tracker(run.folder, METRIC, True)) as tracker,
+        executor_of(config.execution) as executor,
+        stop_on_signals(config.execution.grace, here) as stop,
+    ):
+        job = replace(job, source=_trained(source, config, run))
+        candidates = _searched(run, job, executor, stop, config, [tracker, *watchers])
+        summary = _summary(run, job, config, candidates)
+        if items.test:
+            exams = Exams(job.exam(items.fit), job.exam(items.test))
+            summary = _put_to_use(summary, job, config, run, exams)
+        summary = replace(summary, seconds=time.monotonic() - started)
+        write_adapt_report(summary, run.folder / "report")
+    return summary
+
+
+def _trained(source: Source, config: AdaptConfig, run: Run) -> Source:
+    """The source, with a decoder that is trained if there was none."""
+    if source.trained is None:
+        return source
+    subject, task = source.trained
+    file = run.folder / "decoder.safetensors"
+    subject = trained_teacher(subject, task, config.decoder_steps, TRAINING, file)
+    return Source("", (subject, task))
+
+
+def _searched(
+    run: Run,
+    job: AdaptJob,
+    executor: Executor,
+    stop: Stop,
+    config: AdaptConfig,
+    watchers: Sequence[Watcher],
+) -> list[Candidate]:
+    """All groups of samples, by number: screening asks the full chain, training searches."""
+    grid = Grid(job.space)
+    plan = Plan(
+        candidates=grid.size,
+        steps=(config.simulations,),
+        places=(grid.size,),
+        batch=1,
+        deterministic=config.execution.deterministic,
+        training=Resources(gpus=config.execution.gpus_per_survivor),
+    )
+    progress = Progress(grid.size, grid.size, METRIC, title="nas adapt")
+    driver = Driver(run, grid, job, executor, plan, [progress, *watchers])
+    with progress:
+        driver.search(stop)
+    return [driver.candidates[number] for number in sorted(driver.candidates)]
+
+
+def _summary(
+    run: Run, job: AdaptJob, config: AdaptConfig, candidates: Sequence[Candidate]
+) -> AdaptSummary:
+    """What was found for the samples; raises `NasError` where nothing was."""
+    done = [c for c in candidates if c.rungs]
+    if not done:
+        raise NasError(f"no sample could be searched; the first: {candidates[0].failed}")
+    found = [
+        one
+        for candidate in done
+        for one in found_from_bytes(run.read_checkpoint(candidate.rungs[-1].checkpoint))
+    ]
+    return AdaptSummary(
+        name=run.folder.name,
+        model=config.model or DECODER,
+        search=job.search,
+        found=tuple(found),
+        items=tuple(job.items[n] for c in done for n in job.samples(c.architecture)),
+        failed=tuple(c.failed for c in candidates if c.failed),
+        layer_calls=int(sum(c.measures["layer_calls"] for c in done)),
+    )
+
+
+def _put_to_use(
+    summary: AdaptSummary, job: AdaptJob, config: AdaptConfig, run: Run, exams: Exams
+) -> AdaptSummary:
+    """What serves inputs that nobody searched for, judged on items that chose nothing."""
+    if config.static:
+        statics, best = statics_of(job, exams, config)
+        summary = replace(summary, statics=tuple(statics), best_static=best)
+        network = shortened(job.source.load().module, statics[best].chain)
+        write_network(network, run.folder / "static", exams.test)
+        if config.heal_steps:
+            healed, short = healed_chain(job, statics, exams, config)
+            write_network(short, run.folder / "healed", exams.test)
+            summary = replace(summary, healed=healed)
+    if config.menu:
+        menu, router = menu_for(summary.found, summary.statics, exams, config)
+        write_atomically(run.folder / "router.safetensors", save(router.state_dict()))
+        write_atomically(run.folder / "menu.json", json.dumps(menu.chains))
+        summary = replace(summary, menu=menu)
+    return summary

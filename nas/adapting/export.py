@@ -1,0 +1,36 @@
+"""Chains as checkpoints that `transformers` loads, each loaded again and compared."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nas.adapting.exam import Exam
+from nas.adapting.healing import logits_of
+from nas.errors import NasError
+from search_spaces.layer_chain.checkpoint import write_checkpoint
+
+TOLERANCE = 1e-4
+
+
+def write_network(network: nn.Module, folder: Path, exam: Exam) -> float | None:
+    """Write a decoder; returns by how much the answers of what is loaded again differ at most.
+
+    None: `transformers`, which loads it, is not installed. Raises `NasError` when they differ.
+    """
+    write_checkpoint(network, folder)
+    if find_spec("transformers") is None:
+        return None
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    again = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).eval()
+    tokens = exam.tokens[:4]
+    with torch.no_grad():
+        ours, theirs = logits_of(network, tokens), logits_of(again, tokens)
+    difference = float((ours - theirs).abs().max())
+    if difference > TOLERANCE * max(1.0, float(ours.abs().max())):
+        raise NasError(f"{folder}: what was loaded again answers otherwise, by {difference:.2g}")
+    return difference

@@ -1,0 +1,143 @@
+"""The adapt job: chains for groups of samples, as pure functions that workers run."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import nn
+
+from nas.adapting.exam import Exam
+from nas.adapting.items import Item
+from nas.adapting.language import Source, question_of
+from nas.adapting.oracle import Found, Search, search_each, shares
+from nas.adapting.questions import Judged
+from nas.execution.executor import CandidateFailed, attempt
+from nas.jobs.job import Screened
+from nas.scores.size import count_parameters
+from nas.seeds import candidate_seed
+from nas.tasks.task import Measured
+from nas.training import Trained
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions
+from search_spaces.layer_chain.chain import Rules
+from search_spaces.space import ModelShape
+
+
+@dataclass(frozen=True)
+class SampleGroups:
+    """The space of an adaptation: an architecture is a group of samples that go together."""
+
+    groups: int
+
+    name = "samples"
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        return Architecture(self.name, (decisions.integer("group", 0, self.groups - 1),))
+
+    def build(
+        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
+    ) -> nn.Module:
+        raise TypeError("a group of samples is no network")
+
+
+@dataclass(frozen=True)
+class AdaptJob:
+    """Everything but the group that an evaluation depends on; sent once to the workers.
+
+    items: the samples that chains are searched for. group: how many of them go together.
+    likelihoods: see `question_of`. memory_bytes: of hidden states, see `PrefixTrie`.
+    """
+
+    space: SampleGroups
+    source: Source
+    items: tuple[Item, ...]
+    group: int
+    rules: Rules
+    search: Search
+    likelihoods: bool
+    memory_bytes: int
+    seed: int
+
+    def screen(
+        self, candidates: list[tuple[int, Architecture]]
+    ) -> list[Screened | CandidateFailed]:
+        """Ask the full chain."""
+        torch.set_num_threads(1)
+        return [attempt("ask", lambda group=group: self._screen(group)) for _, group in candidates]
+
+    def train(
+        self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
+    ) -> Trained | CandidateFailed:
+        """Search a chain for every sample of a group; the checkpoint is what was found."""
+        torch.set_num_threads(1)
+        return attempt("search", lambda: self._search(architecture))
+
+    def samples(self, group: Architecture) -> range:
+        """The numbers of a group's items."""
+        (index,) = cast(tuple[int], group.spec)
+        return range(index * self.group, min(len(self.items), (index + 1) * self.group))
+
+    def exam(self, items: Sequence[Item]) -> Exam:
+        language = self.source.load()
+        questions = [question_of(item, language, self.likelihoods) for item in items]
+        return Exam(language.decoder, questions, self.memory_bytes)
+
+    def _screen(self, group: Architecture) -> Screened:
+        started = time.perf_counter()
+        exam = self.exam([self.items[n] for n in self.samples(group)])
+        (judged,) = exam.answers([self.rules.full])
+        right = sum(one.correct for one in judged) / len(judged)
+        parameters = count_parameters(self.source.load().module)
+        scores = {"full_accuracy": right}
+        return Screened(parameters, 0, scores, time.perf_counter() - started)
+
+    def _search(self, group: Architecture) -> Trained:
+        started = time.perf_counter()
+        numbers = self.samples(group)
+        exam = self.exam([self.items[n] for n in numbers])
+        seeds = [candidate_seed(self.seed, n) for n in numbers]
+        found = search_each(exam, self.rules, self.search, seeds)
+        told = shares(found)
+        right = sum(one.tried[one.chosen].correct for one in found) / len(found)
+        return Trained(
+            step=self.search.simulations,
+            train_loss=0.0,
+            validation=Measured(told["mean_chain_length"], right),
+            checkpoint=found_to_bytes(found),
+            seconds=time.perf_counter() - started,
+            measures={
+                "layer_calls": exam.trie.layer_calls,
+                "launches": exam.trie.launches,
+                "peak_bytes": exam.trie.peak_bytes,
+            },
+        )
+
+
+def found_to_bytes(found: Sequence[Found]) -> bytes:
+    """As JSON; see `found_from_bytes`."""
+    return json.dumps(
+        [
+            {
+                "full": one.full,
+                "tried": list(one.tried.items()),
+                "controls": one.controls,
+                "chosen": one.chosen,
+            }
+            for one in found
+        ]
+    ).encode()
+
+
+def found_from_bytes(data: bytes) -> list[Found]:
+    return [
+        Found(
+            tuple(one["full"]),
+            {tuple(chain): Judged(tuple(a), *rest) for chain, (a, *rest) in one["tried"]},
+            tuple(one["controls"]),
+            tuple(one["chosen"]),
+        )
+        for one in json.loads(data)
+    ]

@@ -1,0 +1,144 @@
+"""Arithmetic in several steps: each operation needs the value that all before it gave."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from nas.tasks.options import at_least
+from nas.tasks.task import BadData, Batch, Measured, cross_entropy, mean_cross_entropy, tensor
+from search_spaces.space import DataShape
+
+SIGNS = "+-*"
+IGNORED = -100  # a target that does not count; what PyTorch's cross-entropy leaves out
+HELD_OUT = 8  # one of so many expressions is kept from training
+VALIDATION, TEST, SCORES = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Values of expressions such as `3+5*2-4`, modulo a number, from left to right.
+
+    A token is a first number or a sign with its number, so that a network without memory of its
+    own needs depth: a value can be known one layer after the value before it. Every position is
+    asked for the value so far. Expressions are split by a number computed from their tokens: the
+    held-out ones are read in training, as beginnings of longer ones, but their values are no
+    targets there, and are all that validation and test ask for.
+
+    operations: of the longest expressions. batch: expressions of a training step.
+    """
+
+    modulus: int
+    operations: int
+    batch: int
+
+    name = "arithmetic"
+    metric = "accuracy"
+    higher_is_better = True
+    carries_state = False
+
+    @property
+    def tokens(self) -> int:
+        return self.modulus * (1 + len(SIGNS))
+
+    @property
+    def shape(self) -> DataShape:
+        return DataShape("tokens", self.tokens, self.tokens, every_step=True)
+
+    def training_batches(self, seed: int) -> Iterator[Batch]:
+        step = 0
+        while True:
+            tokens, values, held_out = self._draw(self.batch, np.random.default_rng([seed, step]))
+            yield Batch(tensor(tokens), tensor(np.where(held_out, IGNORED, values)))
+            step += 1
+
+    def validation_batches(self) -> Iterator[Batch]:
+        return self._held_out(VALIDATION)
+
+    def test_batches(self) -> Iterator[Batch]:
+        return self._held_out(TEST)
+
+    def score_batch(self, seed: int) -> Batch:
+        """64 expressions, the same for every seed."""
+        tokens, values, held_out = self._draw(64, np.random.default_rng([0, 0, SCORES]))
+        return Batch(tensor(tokens), tensor(np.where(held_out, IGNORED, values)))
+
+    def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(answers, targets)
+
+    def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
+        counted = ((a[t != IGNORED], t[t != IGNORED]) for a, t in answered)
+        return Measured(*mean_cross_entropy(counted))
+
+    def held_out(self, operations: int, count: int, split: int) -> list[tuple[str, str]]:
+        """Held-out expressions of so many operations as text, with their values."""
+        rng = np.random.default_rng([split, operations, self.modulus])
+        found: dict[str, str] = {}
+        for _ in range(100):
+            tokens, values, held_out = self._draw(4 * HELD_OUT * count, rng)
+            for i in np.flatnonzero(held_out[:, operations]):
+                found[self.text(tokens[i, : operations + 1])] = str(values[i, operations])
+            if len(found) >= count:
+                break
+        return list(found.items())[:count]  # of few operations there may be fewer
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """
+        >>> load_arithmetic().text([3, 12, 23])
+        '3+5*2'
+        """
+        signs = ("", *SIGNS)
+        return "".join(f"{signs[t // self.modulus]}{t % self.modulus}" for t in map(int, tokens))
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of an expression; raises `ValueError` for another text.
+
+        >>> load_arithmetic().encode("3+5*2")
+        [3, 12, 23]
+        """
+        found = re.findall(r"([+*-]?)(\d)", text)
+        tokens = [
+            int(digit) + self.modulus * (("", *SIGNS).index(sign))
+            for sign, digit in found
+            if int(digit) < self.modulus
+        ]
+        if not tokens or self.text(tokens) != text:
+            raise ValueError(f'"{text}" is no expression of {SIGNS} and 0 to {self.modulus - 1}')
+        return tokens
+
+    def _held_out(self, split: int) -> Iterator[Batch]:
+        """256 expressions at a time; one batch for every number of operations."""
+        for operations in range(1, self.operations + 1):
+            rng = np.random.default_rng([0, operations, split])
+            tokens, values, held_out = self._draw(256 * HELD_OUT, rng)
+            asked = np.full_like(values, IGNORED)
+            asked[:, operations] = values[:, operations]
+            chosen = held_out[:, operations]
+            yield Batch(tensor(tokens[chosen]), tensor(asked[chosen]))
+
+    def _draw(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Tokens, values so far, and whether what was read so far is held out; all `[B, T]`."""
+        m, shape = self.modulus, (count, self.operations + 1)
+        numbers, signs = rng.integers(m, size=shape), rng.integers(len(SIGNS), size=shape)
+        values = numbers.copy()
+        for i in range(1, shape[1]):
+            before, number = values[:, i - 1], numbers[:, i]
+            results = (before + number, before - number, before * number)
+            values[:, i] = np.choose(signs[:, i], results) % m
+        tokens = numbers + m * (signs + 1)
+        tokens[:, 0] = numbers[:, 0]
+        code = np.zeros_like(tokens)
+        for i in range(shape[1]):
+            code[:, i] = ((code[:, i - 1] if i else 7) * 31 + tokens[:, i] * 17) % 10_007
+        return tokens, values, (code % HELD_OUT == 0) & (np.arange(shape[1]) > 0)
+
+
+def load_arithmetic(*, modulus: int = 7, operations: int = 8, batch: int = 256) -> Arithmetic:
+    """Expressions of 1 to `operations` operations on 0 … `modulus` - 1, which is 2 to 10."""
+    at_least(2, modulus=modulus)
+    at_least(1, operations=operations, batch=batch)
+    if modulus > 10:
+        raise BadData(f"modulus is {modulus}: numbers are single digits, so at most 10")
+    return Arithmetic(modulus, operations, batch)
