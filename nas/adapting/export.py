@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from nas.adapting.checkpoint import write_checkpoint
 from nas.adapting.exam import Exam
 from nas.adapting.healing import logits_of
 from nas.errors import NasError
-from search_spaces.layer_chain.checkpoint import write_checkpoint
 
 TOLERANCE = 1e-4
 

@@ -62,8 +62,8 @@ def _item(where: str, line: str) -> Item:
 
 def _of_choices(where: str, prompt: str, data: dict[str, Any], difficulty: str) -> Item:
     choices, gold = data["choices"], data.get("gold")
-    if not isinstance(choices, list) or len(set(map(str, choices))) < max(2, len(choices)):
-        raise BadInput(f"{where} needs two or more different choices")
+    if not isinstance(choices, list) or len(choices) < 2:
+        raise BadInput(f"{where} needs two or more choices")
     if not isinstance(gold, int) or not 0 <= gold < len(choices):
         raise BadInput(
             f"{where}: gold is {gold!r}, must be the right choice, 0 to {len(choices) - 1}"

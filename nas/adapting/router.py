@@ -5,7 +5,7 @@ the choice falls once, from the prompt. There layers decide one by one; here who
 from a menu, so that inputs of one choice can be served as one batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,8 +16,9 @@ from nas.adapting.exam import Exam
 from nas.adapting.questions import Judged
 from search_spaces.layer_chain.chain import Chain
 
-HIDDEN, STEPS, LEARNING_RATE, WEIGHT_DECAY = 64, 400, 3e-3, 1e-2
-CALL = 0.02  # share of a right answer that a call is worth in the menu, spread over the layers
+HIDDEN, STEPS, LEARNING_RATE = 64, 1000, 3e-3
+WEIGHT_DECAYS = (0.01, 0.3, 1.0, 3.0)  # examples are few and wide
+PRICE = 0.3  # of the longest chain in the menu, in right answers
 
 
 class Routed(NamedTuple):
@@ -27,15 +28,22 @@ class Routed(NamedTuple):
     layer_calls: float
 
 
-def menu_of(chains: Sequence[Chain], judged: Sequence[Sequence[Judged]], size: int) -> list[int]:
-    """Places of the chains that together answer most samples right, cheapest where they tie.
+def worth_most(tried: Mapping[Chain, Judged]) -> Chain:
+    """Of a sample's chains the one that is surest of the right answer for its price."""
+    longest = max(map(len, tried))
+    return max(tried, key=lambda chain: tried[chain].likelihood - PRICE * len(chain) / longest)
 
-    The first is the best one for all; each that follows adds most (greedy cover).
+
+def menu_of(chains: Sequence[Chain], judged: Sequence[Sequence[Judged]], size: int) -> list[int]:
+    """Places of the chains that together answer most samples right for their price.
+
+    The first is the best one for all; each that follows adds most (greedy cover). An answer counts
+    by its likelihood: of many chains some are right by luck, but not sure of it.
     judged: of each chain, its answers to all samples.
     """
     lengths = torch.tensor([len(chain) for chain in chains], dtype=torch.double)
-    right = torch.tensor([[float(one.correct) for one in line] for line in judged])
-    values = right - CALL * (lengths / lengths.max())[:, None]  # [chains, samples]
+    right = torch.tensor([[one.likelihood for one in line] for line in judged])
+    values = right - PRICE * (lengths / lengths.max())[:, None]  # [chains, samples]
     best = torch.full((values.shape[1],), -1.0, dtype=values.dtype)
     menu: list[int] = []
     while len(menu) < min(size, len(chains)):
@@ -69,18 +77,35 @@ class Router(nn.Module):
         return (chances - price * torch.tensor(lengths)).argmax(dim=1).tolist()
 
 
-def trained_router(features: Tensor, right: Tensor, seed: int) -> Router:
-    """features: `[N, f]`. right: `[N, menu]`, 1 where a chain answers right."""
+def trained_router(features: Tensor, right: Tensor, held: int, seed: int) -> Router:
+    """Trained on all but the first `held` samples, which choose how much weights decay.
+
+    features: `[N, f]`. right: `[N, menu]`, likelihoods of right answers, 0 to 1.
+    """
+    routers = [_trained(features[held:], right[held:], decay, seed) for decay in WEIGHT_DECAYS]
+
+    @torch.no_grad()
+    def loss(router: Router) -> float:
+        return float(_loss(router(features[:held]), right[:held]))
+
+    return min(routers, key=loss)
+
+
+def _trained(features: Tensor, right: Tensor, decay: float, seed: int) -> Router:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         router = Router(features, right.shape[1])
-    optimizer = torch.optim.AdamW(router.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(router.parameters(), LEARNING_RATE, weight_decay=decay)
     for _ in range(STEPS):
-        loss = functional.binary_cross_entropy_with_logits(router(features), right)
+        loss = _loss(router(features), right)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return router.eval()
+
+
+def _loss(logits: Tensor, right: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, right)
 
 
 @torch.no_grad()

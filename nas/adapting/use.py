@@ -13,7 +13,15 @@ from nas.adapting.exam import Exam
 from nas.adapting.healing import accuracy_of, heal
 from nas.adapting.oracle import Found
 from nas.adapting.questions import Judged
-from nas.adapting.router import Routed, Router, menu_of, prompt_features, routed, trained_router
+from nas.adapting.router import (
+    Routed,
+    Router,
+    menu_of,
+    prompt_features,
+    routed,
+    trained_router,
+    worth_most,
+)
 from nas.adapting.static import Grades, best_static, static_chains
 from nas.jobs.adapt import AdaptJob
 from search_spaces.layer_chain.chain import Chain
@@ -75,15 +83,15 @@ def menu_for(
     A quarter of the fit items chooses the price: the highest that costs no more than the tolerance.
     """
     full = found[0].full
-    often = Counter(chain for one in found if (chain := one.shortest))
+    often = Counter(worth_most(one.tried) for one in found)
     known = [full, *(s.chain for s in statics), *(c for c, _ in often.most_common(CANDIDATES))]
     candidates = list(dict.fromkeys(known))
     judged = exams.fit.answers(candidates)
     chosen = menu_of(candidates, judged, config.menu)
     chains = [candidates[place] for place in chosen]
-    right = torch.tensor([[float(one.correct) for one in judged[place]] for place in chosen]).T
+    right = torch.tensor([[one.likelihood for one in judged[place]] for place in chosen]).T
     features, held = prompt_features(exams.fit), max(1, len(right) // 4)
-    router = trained_router(features[held:], right[held:], config.seed)
+    router = trained_router(features, right, held, config.seed)
     lengths = [len(chain) for chain in chains]
     least = sum(one.correct for one in judged[0][:held]) / held - config.tolerance
     of_menu = [judged[place] for place in chosen]

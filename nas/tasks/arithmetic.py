@@ -77,10 +77,11 @@ class Arithmetic:
         rng = np.random.default_rng([split, operations, self.modulus])
         found: dict[str, str] = {}
         for _ in range(100):
-            tokens, values, held_out = self._draw(4 * HELD_OUT * count, rng)
+            before = len(found)
+            tokens, values, held_out = self._draw(max(1024, 4 * HELD_OUT * count), rng)
             for i in np.flatnonzero(held_out[:, operations]):
                 found[self.text(tokens[i, : operations + 1])] = str(values[i, operations])
-            if len(found) >= count:
+            if len(found) >= count or len(found) == before:
                 break
         return list(found.items())[:count]  # of few operations there may be fewer
 
@@ -98,15 +99,15 @@ class Arithmetic:
         >>> load_arithmetic().encode("3+5*2")
         [3, 12, 23]
         """
-        found = re.findall(r"([+*-]?)(\d)", text)
-        tokens = [
-            int(digit) + self.modulus * (("", *SIGNS).index(sign))
-            for sign, digit in found
-            if int(digit) < self.modulus
-        ]
-        if not tokens or self.text(tokens) != text:
+        if not re.fullmatch(rf"{self._digit}([+*-]{self._digit})*", text):
             raise ValueError(f'"{text}" is no expression of {SIGNS} and 0 to {self.modulus - 1}')
-        return tokens
+        signs = ("", *SIGNS)
+        found = re.findall(r"([+*-]?)(\d)", text)
+        return [int(digit) + self.modulus * signs.index(sign) for sign, digit in found]
+
+    @property
+    def _digit(self) -> str:
+        return f"[0-{self.modulus - 1}]"
 
     def _held_out(self, split: int) -> Iterator[Batch]:
         """256 expressions at a time; one batch for every number of operations."""

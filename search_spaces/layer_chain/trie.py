@@ -114,10 +114,16 @@ class PrefixTrie:
             answers |= zip(order, read_off, strict=True)
 
     def _hold(self, found: dict[Node, Tensor], begun: set[Node]) -> None:
-        """Keep what saves most calls, and in any case what chains under way begin with."""
+        """Keep what saves most calls, and in any case what chains under way begin with.
+
+        When there is no room a quarter is freed at once, as choosing takes time.
+        """
+        if len(self.held) + len(found) <= self.room:
+            self.held |= {node: state.clone() for node, state in found.items()}
+            return
         pinned = begun & self.held.keys()
         others = [node for node in (*self.held, *found) if node not in pinned]
-        best = nlargest(self.room - len(pinned), others, key=self._saved_calls)
+        best = nlargest(3 * self.room // 4 - len(pinned), others, key=self._saved_calls)
         kept = {node: self.held[node] for node in pinned}
         for node in best:
             kept[node] = self.held[node] if node in self.held else found[node].clone()

@@ -27,7 +27,7 @@ def test_it_equals_running_each_chain_alone(trained: bool, states: int, data_fol
     for asked in (requests[:30], requests[20:]):  # the second time, some prefixes are held
         for (row, chain), logits in zip(asked, trie.run(asked), strict=True):
             direct = run_chain(model, tokens[row : row + 1], chain)[0]
-            torch.testing.assert_close(logits, direct, rtol=1e-5, atol=1e-5)
+            assert (logits - direct).abs().max() <= 1e-5 * max(1, direct.abs().max())
     assert trie.peak_bytes <= states * trie.state_bytes
 
 

@@ -1,0 +1,88 @@
+"""`nas adapt` through the real command line: the whole way, its end by force, wrong input."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.command import nas, start
+
+SMALL = [
+    *("--samples", 6, "--simulations", 12, "--menu", 3, "--executor", "serial", "--json"),
+    *("--set", "decoder_steps=40", "--set", "group=2", "--set", "others=60"),
+    *("--set", "heal_steps=5", "--set", "task.operations=4", "--set", "task.batch=64"),
+]
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory) -> tuple[Path, dict]:
+    run = tmp_path_factory.mktemp("adaptations") / "run"
+    ended = nas("adapt", *SMALL, "--run", run)
+    assert ended.returncode == 0, ended.stderr
+    return run, json.loads(ended.stdout)
+
+
+def test_the_whole_way(adapted: tuple[Path, dict]) -> None:
+    run, facts = adapted
+    assert facts["samples"] == 6 and facts["failed"] == []
+    assert 0 <= facts["full_accuracy"] <= 1
+    assert facts["layer_calls_naive"] > facts["layer_calls"] > 0
+    shares = facts["by_difficulty"].values()
+    assert sum(group["samples"] for group in shares) == 6
+    static, router = facts["static"], facts["router"]
+    assert 0 <= static["pass_at_1"] <= 1 and static["layer_calls"] == len(static["chain"])
+    assert 1 <= len(router["menu"]) <= 3 and router["layer_calls"] > 0
+    assert facts["healed"]["layer_calls"] <= 4
+    assert (run / "report" / "adapt.svg").read_text().count("difficulty") >= 1
+    for name in ("static/config.json", "healed/model.safetensors", "router.safetensors"):
+        assert (run / name).stat().st_size > 100
+
+
+def test_a_run_that_is_over_says_the_same_again(adapted: tuple[Path, dict]) -> None:
+    run, facts = adapted
+    again = json.loads(nas("adapt", *SMALL, "--run", run).stdout)
+    assert {**again, "seconds": 0} == {**facts, "seconds": 0}
+
+
+def test_a_driver_that_is_killed_goes_on_to_the_same_result(
+    adapted: tuple[Path, dict], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    driver = start("adapt", *SMALL, "--run", run)
+    ends = time.monotonic() + 120
+    while not list(run.glob("trials/*/result.json")) and time.monotonic() < ends:
+        time.sleep(0.02)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.communicate()
+    ended = nas("adapt", *SMALL, "--run", run)
+    assert ended.returncode == 0, ended.stderr
+    facts, expected = json.loads(ended.stdout), adapted[1]
+    for name in ("full_accuracy", "by_difficulty", "layer_calls", "layer_calls_naive"):
+        assert facts[name] == expected[name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "nowhere/at-all.bin"), "needs to be there"),
+        (("--model", "nowhere/at-all"), "cannot be loaded"),
+        (("--samples", 10_000), "leave none beside 10000 samples"),
+        (("--actions", "skip,fly"), "actions"),
+        (("--memory", 1e9), "this machine has"),
+        (("--memory", 0.001), "too little for four hidden states"),
+        (("--items", "none.jsonl"), "none.jsonl cannot be read"),
+        (("--set", "task.name=n-parity"), "takes no operations"),
+    ],
+)
+def test_wrong_input_is_one_line_and_nothing_is_written(
+    tmp_path: Path, arguments: tuple, message: str
+) -> None:
+    run = tmp_path / "run"
+    ended = nas("adapt", *SMALL, *arguments, "--run", run, HF_HUB_OFFLINE="1")
+    assert ended.returncode == 2, ended.stderr
+    (line,) = ended.stderr.strip().splitlines()
+    assert message in line
+    assert not run.exists()
