@@ -19,6 +19,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "spaces": {
         "rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace",
         "transformer": "search_spaces.transformer.space:TransformerSpace",
+        "layer-chain": "nas.adapting.chain_space:load_layer_chain",
     },
     "controllers": {
         "random": "nas.controllers:random",
