@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nas.adapting.exam import Exam, States
+from nas.adapting.influence import influence_of
 from nas.adapting.questions import Judged
 from nas.adapting.tree import By, ChainSearch, reward
 from search_spaces.layer_chain.chain import Chain, Rules
@@ -59,9 +60,17 @@ class Found:
 class _Sample:
     """One tree, what it has tried and its controls, while the search goes on."""
 
-    def __init__(self, rules: Rules, search: Search, full: States, judged: Judged, seed: int):
+    def __init__(
+        self,
+        rules: Rules,
+        search: Search,
+        weakest: Sequence[int],
+        full: States,
+        judged: Judged,
+        seed: int,
+    ) -> None:
         self.search, self.rules, self.states, self.full = search, rules, full, judged
-        self.tree = ChainSearch(rules, np.random.default_rng(seed))
+        self.tree = ChainSearch(rules, np.random.default_rng(seed), weakest)
         self.noise = torch.Generator().manual_seed(seed)
         self.tried: dict[Chain, Judged] = {}
         self.controls: list[bool] = []
@@ -87,11 +96,17 @@ class _Sample:
 
 
 def search_each(exam: Exam, rules: Rules, search: Search, seeds: Sequence[int]) -> list[Found]:
-    """One tree a question of the exam, each with its own seed."""
+    """One tree a question of the exam, each with its own seed.
+
+    Trees are opened with chains that skip the layers of least influence on all the questions.
+    """
     everyone = range(len(exam.questions))
     states = exam.states([(n, rules.full) for n in everyone])
     judged = exam.judge(everyone, states)
-    samples = [_Sample(rules, search, *known) for known in zip(states, judged, seeds, strict=True)]
+    weakest = influence_of(exam).blocks.argsort(stable=True).tolist()
+    samples = [
+        _Sample(rules, search, weakest, *known) for known in zip(states, judged, seeds, strict=True)
+    ]
     while True:
         proposed = [sample.tree.propose(sample.wanted) for sample in samples]
         requests = [(n, chain) for n in everyone for chain in proposed[n]]

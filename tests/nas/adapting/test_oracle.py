@@ -63,12 +63,15 @@ def test_every_sample_has_its_simulations_and_the_same_seed_finds_the_same() -> 
         assert found.full in found.tried
 
 
-def test_a_sample_finds_the_same_in_any_company() -> None:
-    asked = questions(3)
-    together = search_each(Exam(small_llama(), asked, 2**24), RULES, Search(20), range(3))
-    alone = search_each(Exam(small_llama(), asked[2:], 2**24), RULES, Search(20), [2])
-    assert together[2].tried.keys() == alone[0].tried.keys()
-    assert together[2].controls == alone[0].controls
+def test_a_tree_is_opened_by_skipping_what_matters_least() -> None:
+    search = ChainSearch(RULES, np.random.default_rng(0), weakest=[4, 1, 2, 0, 3, 5])
+    chains = search.propose(4)
+    assert chains == [(0, 1, 2, 3, 5), (0, 2, 3, 5), (0, 3, 5), (3, 5)]
+    search.learn(dict.fromkeys(chains, 0.5))
+    assert search.tree.root.visits == 4
+    assert not set(search.propose(8)) & set(chains)
+    only_repeats = Rules(6, skips_and_repeats([], [(1, 2)]))
+    assert len(ChainSearch(only_repeats, np.random.default_rng(0), [4]).propose(1)[0]) > 6
 
 
 def test_for_a_right_answer_the_search_ends_with_the_first() -> None:
