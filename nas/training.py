@@ -134,6 +134,17 @@ def clipped_step(
     optimizer.step()
 
 
+def cooling(learning_rate: float, steps: int) -> Update:
+    """`clipped_step` at a rate that falls from `learning_rate` to 0 at step `steps`."""
+
+    def update(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float, step: int) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * (1 - step / steps)
+        clipped_step(model, optimizer, clip, step)
+
+    return update
+
+
 def _loss(
     model: nn.Module,
     task: Task,

@@ -35,7 +35,7 @@ from nas.tasks.classification import Classification
 from nas.tasks.distilled import Distilled
 from nas.tracking import Tracker
 from nas.training import TrainingSettings, evaluate, restore
-from search_spaces.layer_removal.space import LayerRemovalSpace
+from search_spaces.layer_removal.space import SHARES, LayerRemovalSpace
 
 
 def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> CompressSummary:
@@ -87,7 +87,8 @@ def _space(config: CompressConfig, subject: Subject, task: Classification) -> La
         raise BadInput(f"{subject.name} cannot take inputs of {shape}: {reason}") from None
     if not outline.removable and not outline.channels:
         raise BadInput(f"nothing of {subject.name} can be removed or narrowed")
-    space = LayerRemovalSpace(outline, StudentMaker(subject, example, config.inherit))
+    maker = StudentMaker(subject, example, config.inherit)
+    space = LayerRemovalSpace(outline, maker, round(config.narrowest * SHARES))
     if config.target_compression is not None:
         smallest = space.make(space.smallest(), torch.Generator())
         share = cost_share(config.cost, model, smallest, batch)
@@ -173,6 +174,7 @@ def _job(
         constraint=Constraint(None if target is None else 1 / target, config.least_accuracy),
         accuracy=accuracy,
         rollouts=config.rollouts,
+        steps=config.training.steps,
         seed=config.seed,
     )
 

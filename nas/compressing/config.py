@@ -37,6 +37,7 @@ class CompressConfig(Section):
     cost: what of a student is to become smaller.
     target_compression: how many times smaller it must be.
     least_accuracy: share of the teacher's validation accuracy that it must keep.
+    narrowest: share of its width that a layer keeps at least; 1 removes layers and narrows none.
     inherit: students begin with the teacher's weights, not with fresh ones.
     cache: folder for the teacher's answers, which all runs share.
     """
@@ -54,6 +55,7 @@ class CompressConfig(Section):
     cost: Cost = "parameters"
     target_compression: float | None = Field(default=None, gt=1)
     least_accuracy: float | None = Field(default=None, gt=0, le=1)
+    narrowest: float = Field(default=0.1, ge=0.1, le=1)
     inherit: bool = True
     training: Distilling = Distilling()
     execution: Execution = Execution()

@@ -18,7 +18,7 @@ from nas.seeds import candidate_seed
 from nas.subject import Subject, weights_of
 from nas.tasks.distilled import Distilled
 from nas.tasks.task import Batch, Measured
-from nas.training import Trained, TrainingSettings, train_rung
+from nas.training import Trained, TrainingSettings, cooling, train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
 
@@ -53,6 +53,7 @@ class CompressJob:
 
     accuracy: of the teacher on the validation data.
     rollouts: students of one update of the controller.
+    steps: of the last rung; the learning rate falls to 0 on the way there in a straight line.
     """
 
     space: LayerRemovalSpace
@@ -63,6 +64,7 @@ class CompressJob:
     constraint: Constraint
     accuracy: float
     rollouts: int
+    steps: int
     seed: int
 
     def screen(
@@ -109,12 +111,13 @@ class CompressJob:
     ) -> Trained:
         model = self.student(number, architecture)
         seed = candidate_seed(self.seed, number)
-        trained = train_rung(model, self.task, self.training, seed, until, checkpoint)
+        update = cooling(self.training.learning_rate, self.steps)
+        trained = train_rung(model, self.task, self.training, seed, until, checkpoint, update)
         kept = trained.validation.metric / self.accuracy
         share = self.share(model.cpu().eval())
         # the constraint is soft only for the first rung, whose reward the controller is told
-        update = SOFT_UPDATES if checkpoint else number // self.rollouts
-        worth = constrained_reward(share, kept, self.constraint, update)
+        updates = SOFT_UPDATES if checkpoint else number // self.rollouts
+        worth = constrained_reward(share, kept, self.constraint, updates)
         return replace(
             trained,
             validation=Measured(-worth, trained.validation.metric),

@@ -46,10 +46,14 @@ class Student(NamedTuple):
 
 @dataclass(frozen=True)
 class LayerRemovalSpace:
-    """outline: of the teacher. make: the student that an architecture describes."""
+    """outline: of the teacher. make: the student that an architecture describes.
+
+    narrowest: tenths of its width that a layer keeps at least; 10 narrows none.
+    """
 
     outline: Outline
     make: Callable[[Architecture, torch.Generator], nn.Module]
+    narrowest: int = 1
 
     name = "layer-removal"
 
@@ -64,7 +68,7 @@ class LayerRemovalSpace:
         )
         narrowed = []
         for maker, width in self._remaining(removed):
-            kept = max(1, round(width * widths.integer(maker, 1, SHARES) / SHARES))
+            kept = max(1, round(width * widths.integer(maker, self.narrowest, SHARES) / SHARES))
             if kept < width:
                 narrowed.append((maker, kept))
         if not removed and not narrowed:
@@ -74,8 +78,12 @@ class LayerRemovalSpace:
     def smallest(self) -> Architecture:
         """Everything removed that can be, and the rest as narrow as can be."""
         removed = tuple(path for paths in self.outline.removable for path in paths)
-        widths = tuple((maker, max(1, w // SHARES)) for maker, w in self._remaining(removed))
-        return Architecture(self.name, Student(removed, widths))
+        widths = (
+            (maker, width, max(1, round(width * self.narrowest / SHARES)))
+            for maker, width in self._remaining(removed)
+        )
+        narrowed = tuple((maker, least) for maker, width, least in widths if least < width)
+        return Architecture(self.name, Student(removed, narrowed))
 
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
