@@ -117,6 +117,7 @@ def _summary(
         items=tuple(job.items[n] for c in done for n in job.samples(c.architecture)),
         failed=tuple(c.failed for c in candidates if c.failed),
         layer_calls=int(sum(c.measures["layer_calls"] for c in done)),
+        layer_calls_naive=int(sum(c.measures["layer_calls_naive"] for c in done)),
     )
 
 

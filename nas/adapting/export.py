@@ -9,6 +9,7 @@ from torch import nn
 from nas.adapting.checkpoint import write_checkpoint
 from nas.adapting.exam import Exam
 from nas.adapting.healing import logits_of
+from nas.adapting.language import without_bars
 from nas.errors import NasError
 
 TOLERANCE = 1e-4
@@ -19,13 +20,13 @@ def write_network(network: nn.Module, folder: Path, exam: Exam) -> float | None:
 
     None: `transformers`, which loads it, is not installed. Raises `NasError` when they differ.
     """
-    write_checkpoint(network, folder)
     if find_spec("transformers") is None:
+        write_checkpoint(network, folder)
         return None
     from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    without_bars()
+    write_checkpoint(network, folder)
     again = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).eval()
     tokens = exam.tokens[:4]
     with torch.no_grad():

@@ -119,10 +119,9 @@ def _llama2c(path: Path) -> Language:
 def _transformers(name: str) -> Language:
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils.logging import disable_progress_bar
     except ImportError:
         raise BadInput(f'{name} needs transformers: pip install "nas-search[llm]"') from None
-    disable_progress_bar()
+    without_bars()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
@@ -131,6 +130,15 @@ def _transformers(name: str) -> Language:
         reason = " ".join(str(error).split())
         raise BadInput(f"{name} cannot be loaded: {reason[:300]}") from None
     return Words(model, decoder, lambda text: list(tokenizer(text)["input_ids"]))
+
+
+def without_bars() -> None:
+    """Keep `transformers` and what it loads with from drawing progress bars."""
+    from huggingface_hub.utils import disable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bars()
+    disable_progress_bar()
 
 
 def question_of(item: Item, language: Language, likelihoods: bool) -> Question:

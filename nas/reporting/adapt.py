@@ -21,7 +21,8 @@ from nas.reporting.write import written
 
 @dataclass(frozen=True)
 class AdaptSummary:
-    """found, items: one a sample. layer_calls: of the search for them, each on one sample.
+    """found, items: one a sample. layer_calls: of the search for them, each on one row of tokens;
+    `layer_calls_naive`: were the same chains run one after the other.
 
     statics: the full chain first; of the others, `best_static` is the place of the one to use.
     """
@@ -33,6 +34,7 @@ class AdaptSummary:
     items: tuple[Item, ...]
     failed: tuple[str, ...]
     layer_calls: int
+    layer_calls_naive: int
     statics: tuple[Static, ...] = ()
     best_static: int = 0
     healed: Healed | None = None
@@ -42,11 +44,6 @@ class AdaptSummary:
     @property
     def depth(self) -> int:
         return len(self.found[0].full)
-
-    @property
-    def layer_calls_naive(self) -> int:
-        """Of the same chains, one after the other."""
-        return sum(len(chain) for one in self.found for chain in one.tried)
 
     @property
     def groups(self) -> dict[str, list[Found]]:
