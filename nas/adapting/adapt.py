@@ -10,9 +10,11 @@ from safetensors.torch import save
 
 from nas.adapting.config import AdaptConfig
 from nas.adapting.export import write_network
+from nas.adapting.free_text import generated_accuracy
+from nas.adapting.items import Item
 from nas.adapting.language import Source
 from nas.adapting.setup import DECODER, adapt_job, find_items, find_source
-from nas.adapting.use import Exams, healed_chain, menu_for, statics_of
+from nas.adapting.use import Exams, Generated, healed_chain, menu_for, statics_of
 from nas.assembly import executor_of
 from nas.compressing.teacher import trained_teacher
 from nas.driver import Driver, Watcher
@@ -56,7 +58,7 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> AdaptSum
         summary = _summary(run, job, config, candidates)
         if items.test:
             exams = Exams(job.exam(items.fit), job.exam(items.test))
-            summary = _put_to_use(summary, job, config, run, exams)
+            summary = _put_to_use(summary, job, config, run, exams, items.test)
         summary = replace(summary, seconds=time.monotonic() - started)
         write_adapt_report(summary, run.folder / "report")
     return summary
@@ -122,7 +124,12 @@ def _summary(
 
 
 def _put_to_use(
-    summary: AdaptSummary, job: AdaptJob, config: AdaptConfig, run: Run, exams: Exams
+    summary: AdaptSummary,
+    job: AdaptJob,
+    config: AdaptConfig,
+    run: Run,
+    exams: Exams,
+    test: Sequence[Item],
 ) -> AdaptSummary:
     """What serves inputs that nobody searched for, judged on items that chose nothing."""
     if config.static:
@@ -130,6 +137,10 @@ def _put_to_use(
         summary = replace(summary, statics=tuple(statics), best_static=best)
         network = shortened(job.source.load().module, statics[best].chain)
         write_network(network, run.folder / "static", exams.test)
+        if config.generate:
+            chains = (job.rules.full, statics[best].chain)
+            said = (generated_accuracy(job.source.load(), test, c, config.generate) for c in chains)
+            summary = replace(summary, generated=Generated(*said))
         if config.heal_steps:
             healed, short = healed_chain(job, statics, exams, config)
             write_network(short, run.folder / "healed", exams.test)

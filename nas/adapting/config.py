@@ -27,6 +27,8 @@ class AdaptConfig(Section):
     objective, by: see `nas.adapting.oracle.Search`.
     menu: chains that the router chooses from; 0 for no router.
     static: whether to look for one chain for all inputs. tolerance: accuracy that it may lose.
+    generate: tokens that the full and the static chain answer the test items with, in free text;
+        0 for none.
     heal_steps: of training a chain of half the layers; 0 for none.
     group: samples that go to a worker together. memory: MiB of hidden states of each worker.
     """
@@ -47,6 +49,7 @@ class AdaptConfig(Section):
     static: bool = True
     tolerance: float = Field(default=0.01, ge=0)
     menu: int = Field(default=8, ge=0)
+    generate: int = Field(default=0, ge=0)
     heal_steps: int = Field(default=300, ge=0)
     group: int = Field(default=16, ge=1)
     memory: float = Field(default=512, gt=0)
@@ -63,4 +66,4 @@ class AdaptConfig(Section):
     def identity(self) -> dict[str, Any]:
         """What must stay the same when a run goes on."""
         free = {"run", "execution", "storage", "memory", "others", "static", "tolerance", "menu"}
-        return flat(self.model_dump(mode="json", exclude={*free, "heal_steps"}))
+        return flat(self.model_dump(mode="json", exclude={*free, "heal_steps", "generate"}))

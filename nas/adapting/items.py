@@ -9,6 +9,7 @@ from nas.errors import BadInput
 
 PROMPTS = ("query", "prompt", "question", "context")
 ANSWERS = ("answer", "continuation")
+FINAL = "####"  # before the answer proper, where the way to it is told (GSM8K)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def _item(where: str, line: str) -> Item:
     if "choices" in data:
         return _of_choices(where, prompt, data, difficulty)
     answer = next((str(data[key]) for key in ANSWERS if data.get(key) not in (None, "")), "")
+    answer = answer.rpartition(FINAL)[2].strip(" ") if FINAL in answer else answer
     if not answer:
         raise BadInput(f"{where} has neither choices and gold nor an answer")
     return Item(prompt, answer=answer, difficulty=difficulty)

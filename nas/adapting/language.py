@@ -38,14 +38,17 @@ class Language(Protocol):
         """The tokens of an answer as they follow a prompt."""
         ...
 
+    def text(self, tokens: list[int], /) -> str: ...
+
 
 @dataclass(frozen=True)
 class Words:
-    """encode: a text's tokens, with what every text begins with."""
+    """encode: a text's tokens, with what every text begins with. text: what tokens say."""
 
     module: nn.Module
     decoder: Decoder
     encode: Callable[[str], list[int]]
+    text: Callable[[list[int]], str]
 
     def read(self, prompt: str) -> tuple[int, ...]:
         return tuple(self.encode(prompt))
@@ -73,6 +76,9 @@ class Sums:
 
     def said(self, prompt: str, answer: str) -> tuple[int, ...]:
         return tuple(self.task.encode(answer))
+
+    def text(self, tokens: list[int], /) -> str:
+        return self.task.text(tokens)
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def _llama2c(path: Path) -> Language:
         vocabulary = read_vocabulary(vocabularies[0], model.size.tokens)
     except ValueError as error:
         raise BadInput(str(error)) from None
-    return Words(model, model, vocabulary.encode)
+    return Words(model, model, vocabulary.encode, vocabulary.decode)
 
 
 @lru_cache(maxsize=1)
@@ -129,7 +135,11 @@ def _transformers(name: str) -> Language:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{name} cannot be loaded: {reason[:300]}") from None
-    return Words(model, decoder, lambda text: list(tokenizer(text)["input_ids"]))
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text)["input_ids"])
+
+    return Words(model, decoder, encode, tokenizer.decode)
 
 
 def without_bars() -> None:

@@ -55,6 +55,8 @@ def find_items(config: AdaptConfig, source: Source) -> Items:
     samples = shuffled[: config.samples]
     others = shuffled[config.samples : config.samples + config.others]
     fit, test = others[::2], others[1::2]
+    if config.generate and any(item.choices for item in items):
+        raise BadInput("--set generate=N needs items with an answer, not with choices")
     if (config.static or config.menu) and not test:
         raise BadInput(
             f"{len(items)} items leave none beside {config.samples} samples to judge static chains "

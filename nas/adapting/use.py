@@ -40,6 +40,14 @@ class Static(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Generated:
+    """Shares of right answers in free text, of the full chain and of the static one."""
+
+    full: float
+    static: float
+
+
+@dataclass(frozen=True)
 class Healed:
     """A chain of half the layers: its share of right answers, and when it has learnt again."""
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from nas.adapting.items import Item
 from nas.adapting.oracle import Found, Search, shares
-from nas.adapting.use import Healed, Menu, Static
+from nas.adapting.use import Generated, Healed, Menu, Static
 from nas.files import write_atomically
 from nas.reporting.table import aligned
 from nas.reporting.write import written
@@ -37,6 +37,7 @@ class AdaptSummary:
     layer_calls_naive: int
     statics: tuple[Static, ...] = ()
     best_static: int = 0
+    generated: Generated | None = None
     healed: Healed | None = None
     menu: Menu | None = None
     seconds: float = 0.0
@@ -75,6 +76,11 @@ def adapt_facts(summary: AdaptSummary, folder: Path) -> dict[str, Any]:
             "full_pass_at_1": summary.statics[0].pass_at_1,
             "path": str(folder / "static"),
             "curves": [_static_facts(s) for s in summary.statics],
+        }
+    if summary.generated:
+        facts["static"] |= {
+            "generated_pass_at_1": summary.generated.static,
+            "full_generated_pass_at_1": summary.generated.full,
         }
     if summary.healed:
         healed = summary.healed
@@ -220,6 +226,10 @@ def _used(summary: AdaptSummary) -> list[tuple[str, float, float]]:
         rows.append(("the full chain", summary.statics[0].pass_at_1, summary.depth))
         name = f"static, {best.method}: {' '.join(map(str, best.chain))}"
         rows.append((name, best.pass_at_1, len(best.chain)))
+    if summary.generated:
+        rows.append(("in free text, the full chain", summary.generated.full, summary.depth))
+        calls = len(summary.statics[summary.best_static].chain)
+        rows.append(("in free text, static", summary.generated.static, calls))
     if summary.menu:
         routed = summary.menu.routed[summary.menu.best]
         name = f"router among {len(summary.menu.chains)} chains"
