@@ -43,8 +43,8 @@ def test_the_whole_way(adapted: tuple[Path, dict]) -> None:
     assert sum(group["samples"] for group in shares) == 6
     static, router = facts["static"], facts["router"]
     assert 0 <= static["pass_at_1"] <= 1 and static["layer_calls"] == len(static["chain"])
-    assert static["generated_pass_at_1"] == static["pass_at_1"]  # an answer is one token
-    assert static["full_generated_pass_at_1"] == static["full_pass_at_1"]
+    assert static["generated_pass_at_1"] >= static["pass_at_1"]  # as free text "+4" is 4 too
+    assert static["full_generated_pass_at_1"] >= static["full_pass_at_1"]
     assert 1 <= len(router["menu"]) <= 3 and router["layer_calls"] > 0
     assert facts["healed"]["layer_calls"] <= 4
     assert (run / "report" / "adapt.svg").read_text().count("difficulty") >= 1

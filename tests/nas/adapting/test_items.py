@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from nas.adapting.exam import Exam
+from nas.adapting.free_text import generated_accuracy
 from nas.adapting.items import Item, read_items
 from nas.adapting.language import Source, question_of
 from nas.errors import BadInput
+from search_spaces.layer_chain.decoder import generate
 
 
 def written(folder: Path, *lines: object) -> Path:
@@ -23,8 +26,10 @@ def test_both_forms_are_read(tmp_path: Path) -> None:
         {"query": "Which?", "choices": ["a", "b"], "gold": 1, "difficulty": 2},
         "",
         {"prompt": "1+1=", "answer": 2},
+        {"question": "How many?", "answer": "3 + 4 = 7 of them\n#### 7"},
     )
-    first, second = read_items(path)
+    first, second, third = read_items(path)
+    assert third == Item("How many?", answer="7")
     assert first == Item("Which?", ("a", "b"), 1, difficulty="2")
     assert second == Item("1+1=", answer="2")
 
@@ -68,3 +73,14 @@ def test_real_question_sets_are_asked_of_a_real_model(data_folder: Path) -> None
         question_of(item, language, False)
     with pytest.raises(BadInput, match="use --answers likelihoods"):
         question_of(items[0], language, False)
+
+
+def test_free_text_is_generated_by_the_chain(data_folder: Path) -> None:
+    model = data_folder / "weights" / "stories260k" / "stories260K.bin"
+    language = Source(str(model)).load()
+    prompt, full = "Once upon a time, there was", tuple(range(language.decoder.layers))
+    tokens = torch.tensor([language.read(prompt)])
+    said = generate(language.decoder, tokens, full, 12)[0, tokens.shape[1] :].tolist()
+    items = [Item(prompt, answer=language.text(said)), Item(prompt, answer="another end")]
+    assert generated_accuracy(language, items, full, 12) == 0.5
+    assert generated_accuracy(language, items, (0, 0, 0), 12) == 0
