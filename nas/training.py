@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from compress.gradient_noise import add_gradient_noise
 from nas.tasks.task import Batch, Measured, Task
 
 Update = Callable[[nn.Module, torch.optim.Optimizer, float, int], None]
@@ -134,13 +135,20 @@ def clipped_step(
     optimizer.step()
 
 
-def cooling(learning_rate: float, steps: int) -> Update:
-    """`clipped_step` at a rate that falls from `learning_rate` to 0 at step `steps`."""
+def cooling(learning_rate: float, steps: int, noise: float = 0.0, seed: int = 0) -> Update:
+    """Steps at a rate that falls from `learning_rate` to 0 at step `steps`.
+
+    noise: η of the noise that gradients get after they are clipped, see `noise_deviation`.
+    """
 
     def update(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float, step: int) -> None:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * (1 - step / steps)
-        clipped_step(model, optimizer, clip, step)
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        if noise:
+            add_gradient_noise(model, {}, step, noise, seed)
+        optimizer.step()
 
     return update
 

@@ -175,6 +175,9 @@ def _job(
         accuracy=accuracy,
         rollouts=config.rollouts,
         steps=config.training.steps,
+        noise=config.training.noise,
+        guide=config.training.guide,
+        guidance=config.training.guidance,
         seed=config.seed,
     )
 

@@ -12,14 +12,18 @@ Cost = Literal["parameters", "flops", "bytes", "milliseconds"]
 
 
 class Distilling(Section):
-    """How students learn: see `nas.training.TrainingSettings` and `compress.distillation`."""
+    """How students learn: see `nas.training.TrainingSettings`, `compress.distillation` and
+    `compress.guidance`: a guide is the teacher, or a network like it that is not trained."""
 
     steps: int = Field(default=320, ge=1, description="optimiser steps of the last rung")
     rungs: int = Field(default=3, ge=1, description="stretches of training")
     reduction: int = Field(default=4, ge=2, description="of so many students one goes on")
     method: Method = "mse"
     temperature: float = Field(default=4.0, gt=0)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, description="at first; it falls to 0")
+    noise: float = Field(default=0.0, ge=0, description="η of gradient noise")
+    guide: Literal["none", "teacher", "untrained"] = "none"
+    guidance: float = Field(default=0.1, gt=0, description="weight of a guide's alignment")
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=5.0, ge=0)
     device: str = "auto"

@@ -1,11 +1,14 @@
 """The compression job: what a student costs and keeps, as pure functions that workers run."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from compress.guidance import guided
 from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
 from compress.speed import milliseconds
 from compress.student import student
@@ -18,7 +21,7 @@ from nas.seeds import candidate_seed
 from nas.subject import Subject, weights_of
 from nas.tasks.distilled import Distilled
 from nas.tasks.task import Batch, Measured
-from nas.training import Trained, TrainingSettings, cooling, train_rung
+from nas.training import Trained, TrainingSettings, best_device, cooling, train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
 
@@ -53,6 +56,7 @@ class CompressJob:
 
     accuracy: of the teacher on the validation data.
     rollouts: students of one update of the controller.
+    noise, guide, guidance: see `Distilling`.
     steps: of the last rung; the learning rate falls to 0 on the way there in a straight line.
     """
 
@@ -65,6 +69,9 @@ class CompressJob:
     accuracy: float
     rollouts: int
     steps: int
+    noise: float
+    guide: Literal["none", "teacher", "untrained"]
+    guidance: float
     seed: int
 
     def screen(
@@ -96,6 +103,13 @@ class CompressJob:
     def _batch(self) -> Batch:
         return self.task.score_batch(self.seed)
 
+    def _guided(self, model: nn.Module) -> AbstractContextManager[None]:
+        if self.guide == "none":
+            return nullcontext()
+        subject = self.subject if self.guide == "teacher" else replace(self.subject, weights=None)
+        device = best_device() if self.training.device == "auto" else self.training.device
+        return guided(model, subject.build(self.seed).to(device), self.guidance)
+
     def _screen(self, number: int, architecture: Architecture) -> Screened:
         started = time.perf_counter()
         model = self.student(number, architecture).eval()
@@ -111,8 +125,9 @@ class CompressJob:
     ) -> Trained:
         model = self.student(number, architecture)
         seed = candidate_seed(self.seed, number)
-        update = cooling(self.training.learning_rate, self.steps)
-        trained = train_rung(model, self.task, self.training, seed, until, checkpoint, update)
+        update = cooling(self.training.learning_rate, self.steps, self.noise, seed)
+        with self._guided(model):
+            trained = train_rung(model, self.task, self.training, seed, until, checkpoint, update)
         kept = trained.validation.metric / self.accuracy
         share = self.share(model.cpu().eval())
         # the constraint is soft only for the first rung, whose reward the controller is told

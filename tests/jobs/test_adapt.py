@@ -13,16 +13,8 @@ from tests.jobs.command import nas, start
 SMALL = [
     *("--samples", 6, "--simulations", 12, "--menu", 3, "--executor", "serial", "--json"),
     *("--set", "decoder_steps=40", "--set", "group=2", "--set", "others=60"),
-    *(
-        "--set",
-        "heal_steps=5",
-        "--set",
-        "generate=1",
-        "--set",
-        "task.operations=4",
-        "--set",
-        "task.batch=64",
-    ),
+    *("--set", "heal_steps=5", "--set", "generate=1"),
+    *("--set", "task.operations=4", "--set", "task.batch=64"),
 ]
 
 

@@ -25,6 +25,8 @@ SETTINGS = {
     "training.steps": 8,
     "training.rungs": 2,
     "survivors": 1,
+    "training.guide": "teacher",
+    "training.noise": 0.01,
 }
 
 
