@@ -1,12 +1,21 @@
-"""The controller of a grid: everything that a small space holds, once."""
+"""Everything that a small space holds, once: its controller, and a driver that does it all."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from optuna.trial import FixedTrial, FrozenTrial
 
+from nas.config import Execution
 from nas.controller import Proposal, Told
+from nas.driver import Driver, Watcher
 from nas.errors import BadInput
+from nas.execution.executor import Executor, Resources
+from nas.jobs.job import Job
+from nas.plan import Plan
+from nas.progress import Progress
+from nas.record import Candidate
+from nas.run import Run
+from nas.signals import Stop
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Answers, enumerated, from_trial
 from search_spaces.space import SearchSpace
@@ -55,3 +64,37 @@ class Grid:
     def _token(self) -> int:
         self._proposed += 1
         return self._proposed
+
+
+class Shown(NamedTuple):
+    """Who is told how a grid gets on, and by which metric of a row."""
+
+    title: str
+    metric: str
+    watchers: Sequence[Watcher]
+
+
+def whole_grid(
+    run: Run,
+    job: Job,
+    executor: Executor,
+    stop: Stop,
+    execution: Execution,
+    steps: int,
+    shown: Shown,
+) -> list[Candidate]:
+    """Every architecture of the job's space, screened and trained for so many steps, by number."""
+    grid = Grid(job.space)
+    plan = Plan(
+        candidates=grid.size,
+        steps=(steps,),
+        places=(grid.size,),
+        batch=1,
+        deterministic=execution.deterministic,
+        training=Resources(gpus=execution.gpus_per_survivor),
+    )
+    progress = Progress(grid.size, grid.size, shown.metric, title=shown.title)
+    driver = Driver(run, grid, job, executor, plan, [progress, *shown.watchers])
+    with progress:
+        driver.search(stop)
+    return [driver.candidates[number] for number in sorted(driver.candidates)]

@@ -17,18 +17,15 @@ from nas.adapting.setup import DECODER, adapt_job, find_items, find_source
 from nas.adapting.use import Exams, Generated, healed_chain, menu_for, statics_of
 from nas.assembly import executor_of
 from nas.compressing.teacher import trained_teacher
-from nas.driver import Driver, Watcher
+from nas.driver import Watcher
 from nas.errors import NasError
-from nas.execution.executor import Executor, Resources
 from nas.files import write_atomically
-from nas.grid import Grid
+from nas.grid import Shown, whole_grid
 from nas.jobs.adapt import AdaptJob, found_from_bytes
-from nas.plan import Plan
-from nas.progress import Progress
 from nas.record import Candidate
 from nas.reporting.adapt import AdaptSummary, write_adapt_report
 from nas.run import Run
-from nas.signals import Stop, stop_on_signals
+from nas.signals import stop_on_signals
 from nas.tracking import Tracker
 from nas.training import TrainingSettings
 from search_spaces.layer_chain.shortened import shortened
@@ -54,7 +51,10 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> AdaptSum
         stop_on_signals(config.execution.grace, here) as stop,
     ):
         job = replace(job, source=_trained(source, config, run))
-        candidates = _searched(run, job, executor, stop, config, [tracker, *watchers])
+        shown = Shown("nas adapt", METRIC, [tracker, *watchers])
+        candidates = whole_grid(
+            run, job, executor, stop, config.execution, config.simulations, shown
+        )
         summary = _summary(run, job, config, candidates)
         if items.test:
             exams = Exams(job.exam(items.fit), job.exam(items.test))
@@ -72,31 +72,6 @@ def _trained(source: Source, config: AdaptConfig, run: Run) -> Source:
     file = run.folder / "decoder.safetensors"
     subject = trained_teacher(subject, task, config.decoder_steps, TRAINING, file)
     return Source("", (subject, task))
-
-
-def _searched(
-    run: Run,
-    job: AdaptJob,
-    executor: Executor,
-    stop: Stop,
-    config: AdaptConfig,
-    watchers: Sequence[Watcher],
-) -> list[Candidate]:
-    """All groups of samples, by number: screening asks the full chain, training searches."""
-    grid = Grid(job.space)
-    plan = Plan(
-        candidates=grid.size,
-        steps=(config.simulations,),
-        places=(grid.size,),
-        batch=1,
-        deterministic=config.execution.deterministic,
-        training=Resources(gpus=config.execution.gpus_per_survivor),
-    )
-    progress = Progress(grid.size, grid.size, METRIC, title="nas adapt")
-    driver = Driver(run, grid, job, executor, plan, [progress, *watchers])
-    with progress:
-        driver.search(stop)
-    return [driver.candidates[number] for number in sorted(driver.candidates)]
 
 
 def _summary(

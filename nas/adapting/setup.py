@@ -89,7 +89,9 @@ def adapt_job(config: AdaptConfig, source: Source, items: Items) -> AdaptJob:
         seed=config.seed,
     )
     try:
-        job.exam(items.samples[: config.group])
+        for asked in (items.samples[: config.group], items.fit, items.test):
+            if asked:
+                job.exam(asked)
     except ValueError as error:
         raise BadInput(f"--memory {config.memory:g}: {error}") from None
     return job

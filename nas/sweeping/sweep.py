@@ -7,20 +7,18 @@ from dataclasses import replace
 
 from compress.masks import counted_sparsity
 from nas.assembly import executor_of
-from nas.driver import Driver, Watcher
+from nas.driver import Watcher
 from nas.errors import NasError
-from nas.execution.executor import Executor, Resources
-from nas.grid import Grid
+from nas.execution.executor import Resources
+from nas.grid import Shown, whole_grid
 from nas.jobs.pruning_grid import Pruning
 from nas.jobs.sweep import SweepJob
 from nas.model_files import load_model, write_weights
-from nas.plan import Plan
-from nas.progress import Progress
 from nas.record import Candidate
 from nas.reporting.sweep import write_sweep_report
 from nas.reporting.sweep_rows import SweepSummary, row_of
 from nas.run import Run
-from nas.signals import Stop, stop_on_signals
+from nas.signals import stop_on_signals
 from nas.sweeping.bases import trained_bases
 from nas.sweeping.config import SweepConfig
 from nas.sweeping.setup import sweep_job
@@ -45,7 +43,9 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> SweepSum
         resources = Resources(gpus=config.execution.gpus_per_survivor)
         bases = trained_bases(run.folder, job, executor, stop, resources)
         job = replace(job, bases=bases)
-        candidates = _rows_measured(run, job, executor, stop, config, [tracker, *watchers])
+        shown = Shown("nas sweep", job.task.metric, [tracker, *watchers])
+        steps = job.epochs * job.epoch_steps
+        candidates = whole_grid(run, job, executor, stop, config.execution, steps, shown)
         for candidate in candidates:
             if candidate.rungs:
                 _write_pruned(run, job, candidate)
@@ -54,31 +54,6 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> SweepSum
     if all(row.failed for row in summary.rows):
         raise NasError(f"no row could be measured; the first: {summary.rows[0].failed}")
     return summary
-
-
-def _rows_measured(
-    run: Run,
-    job: SweepJob,
-    executor: Executor,
-    stop: Stop,
-    config: SweepConfig,
-    watchers: Sequence[Watcher],
-) -> list[Candidate]:
-    """The whole grid, by number: screening is pruning, training is recovery."""
-    grid = Grid(job.space)
-    plan = Plan(
-        candidates=grid.size,
-        steps=(job.epochs * job.epoch_steps,),
-        places=(grid.size,),
-        batch=1,
-        deterministic=config.execution.deterministic,
-        training=Resources(gpus=config.execution.gpus_per_survivor),
-    )
-    progress = Progress(grid.size, grid.size, job.task.metric, title="nas sweep")
-    driver = Driver(run, grid, job, executor, plan, [progress, *watchers])
-    with progress:
-        driver.search(stop)
-    return [driver.candidates[number] for number in sorted(driver.candidates)]
 
 
 def _summary(
