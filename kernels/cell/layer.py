@@ -3,14 +3,18 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
-from kernels.cell.op import choose_backend, run_cell
+from kernels.cell.op import Plan, choose_backend, compile_sparse, run_cell
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
+
+FASTEST = ("auto", "cpu")  # backends that may take the lists of a mask
 
 
 class CompiledRNN(nn.Module):
@@ -53,6 +57,9 @@ class CompiledRNN(nn.Module):
         self.weight_drop = weight_drop
         self.frozen_recurrent = frozen_recurrent
         choose_backend(backend)
+        self.mask: Tensor | None = None
+        self._sparse: Plan | None = None
+        self._hook: RemovableHandle | None = None
         bound = 1 / math.sqrt(hidden_size)
         self._shapes = layout_of(cell).shapes(input_size, hidden_size, num_heads)
         for name, shape in self._shapes.items():
@@ -87,7 +94,38 @@ class CompiledRNN(nn.Module):
             lengths.shape != x.shape[:1] or lengths.min() < 0 or lengths.max() > x.shape[1]
         ):
             raise ValueError(f"lengths must be {x.shape[0]} numbers from 0 to {x.shape[1]}")
-        return run_cell(self.cell, x, state, self.weights(), lengths, self.backend)
+        weights = self.weights()
+        if self._sparse and x.device.type == "cpu" and choose_backend(self.backend) in FASTEST:
+            return self._sparse.run(x, state, weights, lengths)
+        return run_cell(self.cell, x, state, weights, lengths, self.backend)
+
+    def keep_only(self, mask: Tensor | None) -> None:
+        """Keep only these recurrent weights, and run faster for it on a CPU; None: all, as before.
+
+        mask: booleans in the shape of `on_h`, True where a weight is left. The others are set to
+            zero, get no gradient, and are not read on a CPU; on other devices zeros are multiplied.
+        Raises `ValueError` for another shape, and for a cell without recurrent weights.
+        """
+        if self._hook:
+            self._hook.remove()
+        self.mask, self._sparse, self._hook = mask, None, None
+        if mask is None:
+            return
+        on_h = self._parameters.get("on_h")
+        if on_h is None or mask.shape != on_h.shape:
+            raise ValueError(f"the mask is {tuple(mask.shape)}, expected {self._shapes['on_h']}")
+        self._sparse = compile_sparse(self.cell, mask, on_h.dtype)
+        with torch.no_grad():
+            on_h.mul_(mask)
+        self._hook = on_h.register_hook(lambda gradient: gradient * mask.to(gradient.device))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is compiled, which no other process can use; a copy compiles it again."""
+        return {**self.__dict__, "_sparse": None, "_hook": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.keep_only(self.mask)
 
     def initial_state(self, batch: int, like: Tensor) -> tuple[Tensor, ...]:
         """S zero states `[B, H]` of the dtype and device of `like`."""

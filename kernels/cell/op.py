@@ -4,7 +4,7 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from kernels.cell.cpu.build import CannotCompile, find_compiler
 from kernels.cell.cpu.loops import REALS, CompiledLoops
+from kernels.cell.cpu.sparse import SparseLoops
 from kernels.cell.function import Loops, run_loops
 from kernels.cell.reference import reference_rnn
 from kernels.cell.schedule import Schedule, schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.cell.torch_loops import TorchLoops
-from kernels.cell.weights import Weights
+from kernels.cell.weights import Weights, layout_of
 
 BACKENDS = ("reference", "cpu", "gpu")
 
@@ -110,6 +111,34 @@ def compile_cell(
     be laid out. A backend that cannot be built is replaced by the next one, with a warning.
     """
     return _plan(cell, device, dtype, choose_backend(backend))
+
+
+def compile_sparse(cell: CellSpec, mask: Tensor, dtype: torch.dtype = torch.float32) -> Plan:
+    """Make a cell ready to run on a CPU with the recurrent weights that a mask leaves.
+
+    mask: booleans in the shape of `Weights.on_h`, True where a weight is left; weights elsewhere
+        are never read, and must be zero for other plans of the cell to agree.
+    Without a C compiler the dense loops run. Raises `ValueError` for what is no mask of the cell.
+    """
+    started = time.perf_counter()
+    connections = len(layout_of(cell).connections)
+    square = mask.ndim == 4 and mask.shape[2] == mask.shape[3]
+    if mask.dtype != torch.bool or not square or len(mask) != connections:
+        raise ValueError(
+            f"the mask is {mask.dtype} {tuple(mask.shape)}, expected booleans "
+            f"[{connections}, heads, units, units]"
+        )
+    dense = _plan(cell, "cpu", dtype, "cpu")
+    if not isinstance(dense.loops, CompiledLoops):
+        return dense
+    loops = SparseLoops(schedule_of(cell), dense.compute, mask.cpu())
+    left = f"{int(mask.sum())} of {mask.numel()} recurrent weights"
+    return replace(
+        dense,
+        reason=f"{left} as lists, C by {find_compiler()}",
+        loops=loops,
+        compile_seconds=time.perf_counter() - started,
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -14,22 +14,29 @@ from kernels.cell.levels import Level, forward_level, reverse_level
 from kernels.cell.schedule import Schedule
 
 FOLDER = Path(__file__).parent
+_LOOP_SIZES = """\
+  const long all = a->heads * panels(a), B = a->batch, S = stride(a), H = a->heads * a->depth;
+  const long G = GRADIENTS * H, block = block_rows(B);"""
 
 
-def emit_c(schedule: Schedule, real: str) -> str:
-    """The C source of a cell. real: "float" or "double"."""
+def emit_c(schedule: Schedule, real: str, listed: bool = False) -> str:
+    """The C source of a cell.
+
+    real: "float" or "double". listed: the recurrent weights are lists of those that are left.
+    """
     gradients = len(schedule.layout.linears) + len(schedule.layout.diagonals)
     return "\n".join(
         [
-            _vectors(real),
+            "#define LISTED\n" * listed + _vectors(real),
             f"#define STATES {schedule.cell.states}",
             f"#define READING_X {schedule.layout.reading_x}",
             f"#define GRADIENTS {gradients}",
             (FOLDER / "prelude.c").read_text(),
-            *(_forward_level(schedule, level) for level in range(len(schedule.forward))),
-            *(_reverse_level(schedule, level) for level in range(len(schedule.reverse))),
-            _forward_loop(schedule),
-            _backward_loop(schedule),
+            *([(FOLDER / "sparse.c").read_text()] if listed else []),
+            *(_forward_level(schedule, level, listed) for level in range(len(schedule.forward))),
+            *(_reverse_level(schedule, level, listed) for level in range(len(schedule.reverse))),
+            _forward_loop(schedule, listed),
+            _backward_loop(schedule, listed),
         ]
     )
 
@@ -46,9 +53,9 @@ def _vectors(real: str) -> str:
     return header + (FOLDER / "vectors.c").read_text()
 
 
-def _forward_level(schedule: Schedule, number: int) -> str:
+def _forward_level(schedule: Schedule, number: int, listed: bool) -> str:
     level, layout = forward_level(schedule, number), schedule.layout
-    products = []
+    products, turned = [], _read_forward(level)
     for v, read in level.products.items():
         row = layout.linears.index(v)
         reads_x = row < layout.reading_x
@@ -56,7 +63,9 @@ def _forward_level(schedule: Schedule, number: int) -> str:
         products.append(f"tile z{v};")
         products.append(f"start(a, z{v}, rows, {row}, {projected}, X, first, width);")
         products += [
-            f"product(rows, z{v}, {_row(schedule, source, 'b0')} + head, S, 1, "
+            _listed(v, c, f"{_row(schedule, source, 'b0')} + head", turned.index(source), "head")
+            if listed
+            else f"product(rows, z{v}, {_row(schedule, source, 'b0')} + head, S, 1, "
             f"packed_at(a, {c}, p), D);"
             for c, source in read
         ]
@@ -72,13 +81,15 @@ def _forward_level(schedule: Schedule, number: int) -> str:
     return _level_function("forward", number, schedule, level, products, pointers, stores)
 
 
-def _reverse_level(schedule: Schedule, number: int) -> str:
+def _reverse_level(schedule: Schedule, number: int, listed: bool) -> str:
     level = reverse_level(schedule, number)
-    products = []
+    products, turned = [], _read_backward(level)
     for v, users in level.products.items():
         products += [f"tile z{v};", f"memset(z{v}, 0, sizeof z{v});"]
         products += [
-            f"product(rows, z{v}, a->grad_nodes + (t * B + b0) * G + {row} * H + head_unit, G, 1, "
+            _listed(v, c, f"{_gradient(row)} + head_unit", turned.index(row), "head_unit")
+            if listed
+            else f"product(rows, z{v}, {_gradient(row)} + head_unit, G, 1, "
             f"packed_at(a, {c}, p), D);"
             for c, row in users
         ]
@@ -165,15 +176,60 @@ def _assignments(level: Level) -> Iterator[str]:
         known.add(name)
 
 
-def _forward_loop(schedule: Schedule) -> str:
+def _read_forward(level: Level) -> list[int]:
+    """The values that the products of a level read."""
+    return list(dict.fromkeys(source for read in level.products.values() for _, source in read))
+
+
+def _read_backward(level: Level) -> list[int]:
+    """The rows of gradients that the products of a level read."""
+    return list(dict.fromkeys(row for users in level.products.values() for _, row in users))
+
+
+def _listed(node: int, connection: int, numbers: str, slot: int, head: str) -> str:
+    """A product with a list of weights."""
+    return (
+        f"listed_product(a, rows, z{node}, {connection} * H + first, width, "
+        f"{connection} * a->heads * Q + p, {numbers}, "
+        f"turned_at(a, {slot}, b0) + {head} * WIDE);"
+    )
+
+
+def _gradient(row: int) -> str:
+    """Where a node's gradients of this step begin."""
+    return f"a->grad_nodes + (t * B + b0) * G + {row} * H"
+
+
+def _turns(numbers: Iterable[tuple[str, str, str]]) -> str:
+    """Turn what a level reads: (where it begins, how far its rows are apart, how long they are)."""
+    lines = [
+        f"turn(a, {slot}, b0, {begin}, {row}, {count});"
+        for slot, (begin, row, count) in enumerate(numbers)
+    ]
+    if not lines:
+        return ""
+    return (
+        '      if (B > 1) _Pragma("omp for") for (long b0 = 0; b0 < B; b0 += block) {\n        '
+        + "\n        ".join(lines)
+        + "\n      }\n"
+    )
+
+
+def _forward_loop(schedule: Schedule, listed: bool) -> str:
     levels = "\n".join(
-        f'      _Pragma("omp for schedule(static)") for (long p = 0; p < all; p++) '
+        _turns(
+            (_row(schedule, source, "b0"), "S", "S")
+            for source in _read_forward(forward_level(schedule, level))
+            if listed
+        )
+        + f'      _Pragma("omp for schedule(static)") for (long p = 0; p < all; p++) '
         f"forward_{level}(a, t, p);"
         for level in range(len(schedule.forward))
     )
     return f"""
 void forward(const arguments *a) {{
-  const long all = a->heads * panels(a), matrices = {len(schedule.layout.connections)} * a->heads;
+{_LOOP_SIZES}
+  const long matrices = {0 if listed else len(schedule.layout.connections)} * a->heads;
   _Pragma("omp parallel num_threads(a->threads) if (a->threads > 1)") {{
     _Pragma("omp for") for (long m = 0; m < matrices; m++) pack_transposed(a, m);
     _Pragma("omp for") for (long s = 0; s < STATES; s++)
@@ -186,15 +242,21 @@ void forward(const arguments *a) {{
 """
 
 
-def _backward_loop(schedule: Schedule) -> str:
+def _backward_loop(schedule: Schedule, listed: bool) -> str:
     levels = "\n".join(
-        f'      _Pragma("omp for schedule(static)") for (long p = 0; p < all; p++) '
+        _turns(
+            (_gradient(row), "G", "H")
+            for row in _read_backward(reverse_level(schedule, level))
+            if listed
+        )
+        + f'      _Pragma("omp for schedule(static)") for (long p = 0; p < all; p++) '
         f"backward_{level}(a, t, p, (a->steps - 1 - t) % 2);"
         for level in range(len(schedule.reverse))
     )
     return f"""
 void backward(const arguments *a) {{
-  const long all = a->heads * panels(a), matrices = {len(schedule.layout.connections)} * a->heads;
+{_LOOP_SIZES}
+  const long matrices = {0 if listed else len(schedule.layout.connections)} * a->heads;
   const long state = a->batch * a->heads * a->depth;
   _Pragma("omp parallel num_threads(a->threads) if (a->threads > 1)") {{
     _Pragma("omp for") for (long m = 0; m < matrices; m++) pack_straight(a, m);

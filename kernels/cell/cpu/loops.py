@@ -18,6 +18,7 @@ _NUMBERS = ("batch", "steps", "heads", "depth", "keep", "threads")
 _ARRAYS = (
     *("lengths", "projected", "bias", "on_h", "diagonal", "initial", "packed", "states", "kept"),
     *("grad_outputs", "grad_last", "grad_nodes", "grad_initial", "carried", "partial"),
+    *("starts", "columns", "values", "fans", "fan_columns", "fan_values", "turned"),
 )
 WORTH_THREADS = 1_000_000  # multiplications of a step; fewer are done before threads have met
 REALS = {torch.float32: "float", torch.float64: "double"}
@@ -35,10 +36,12 @@ class _Arguments(ctypes.Structure):
 class CompiledLoops:
     """A cell's loops over time, forward and backward, compiled for one type of number."""
 
+    listed = False  # whether the recurrent weights are lists, see `cpu.sparse`
+
     def __init__(self, schedule: Schedule, dtype: torch.dtype) -> None:
         started = time.perf_counter()
         self.schedule = schedule
-        self.source = emit_c(schedule, REALS[dtype])
+        self.source = emit_c(schedule, REALS[dtype], self.listed)
         library = build(self.source)
         self.compile_seconds = time.perf_counter() - started
         self._forward, self._backward = library.forward, library.backward
@@ -84,9 +87,9 @@ class CompiledLoops:
             lengths=lengths,
             projected=projected,
             initial=initial,
-            packed=self._packed(weights, padded),
             states=states,
             kept=kept,
+            **self._recurrent(weights, batch, padded, backward=False),
         )
         return states, kept
 
@@ -119,9 +122,9 @@ class CompiledLoops:
             weights,
             (batch, steps, heads, depth, 1),
             lengths=lengths,
-            packed=self._packed(weights, padded),
             states=states,
             kept=kept,
+            **self._recurrent(weights, batch, padded, backward=True),
             grad_outputs=grad_outputs,
             grad_last=grad_last,
             grad_nodes=grad_nodes,
@@ -131,10 +134,13 @@ class CompiledLoops:
         )
         return grad_nodes, grad_initial
 
-    @staticmethod
-    def _packed(weights: Weights, padded: int) -> Tensor:
+    def _recurrent(
+        self, weights: Weights, batch: int, padded: int, backward: bool
+    ) -> dict[str, Tensor]:
+        """What the products with recurrent weights need; the loops pack them there."""
         connections, heads, depth, _ = weights.on_h.shape
-        return scratch.empty("packed", weights.on_h.dtype, connections * heads * depth * padded)
+        size = connections * heads * depth * padded
+        return {"packed": scratch.empty("packed", weights.on_h.dtype, size)}
 
     @staticmethod
     def _call(
@@ -144,7 +150,7 @@ class CompiledLoops:
         **arrays: Tensor | None,
     ) -> None:
         arrays |= {name: getattr(weights, name) for name in ("bias", "on_h", "diagonal")}
-        large = numbers[0] * weights.on_h.numel() >= WORTH_THREADS
+        large = numbers[0] * weights.on_h.numel() >= WORTH_THREADS and "packed" in arrays
         function(
             ctypes.byref(
                 _Arguments(

@@ -22,6 +22,13 @@ typedef struct {
   real *grad_initial;        /* [states, B, H] */
   real *carried;             /* [2, states, B, N * P] */
   real *partial;             /* [partial values, B, N * P] */
+  const int64_t *starts;     /* of lists of weights, see sparse.c: [connections * N * D + 1] */
+  const int32_t *columns;    /* [weights left] */
+  const real *values;        /* [weights left] */
+  const int32_t *fans;       /* of fans of weights, see sparse.c; or null */
+  const uint8_t *fan_columns;
+  const real *fan_values;
+  real *turned;              /* [values that a level reads, blocks of rows, N * P, WIDE] */
 } arguments;
 
 static inline long panels(const arguments *a) { return (a->depth + PANEL - 1) / PANEL; }

@@ -20,6 +20,10 @@
 #define VECTOR_BYTES 16
 #define ROWS 6
 #endif
+#ifdef LISTED /* one vector of sequences at a time, see sparse.c */
+#undef ROWS
+#define ROWS (VECTOR_BYTES / 4)
+#endif
 #define LANES ((long)(VECTOR_BYTES / sizeof(real)))
 #define NOINLINE __attribute__((noinline)) /* twelve heights at each call take seconds to compile */
 #define PANEL (2 * LANES)
