@@ -155,6 +155,14 @@ def set_backend(model: nn.Module, backend: str) -> None:
             layer.backend = choose_backend(backend)
 
 
+def read_what_is_left(model: nn.Module) -> None:
+    """From now on layers read only the recurrent weights that are not zero now."""
+    for layer in model.modules():
+        if isinstance(layer, CompiledRNN):
+            on_h = layer._parameters.get("on_h")
+            layer.keep_only(None if on_h is None else on_h.detach() != 0)
+
+
 @contextmanager
 def on_reference(model: nn.Module) -> Iterator[None]:
     """Within, all layers run on the reference, into which tracers and counters can see."""

@@ -2,8 +2,8 @@
 
 python tests/benchmarks/sparse_speed.py [ROUNDS]
 
-One layer of 512 units, 100 steps; recurrent weights are removed by magnitude, the others are read as
-lists. The three are timed in turns of a few calls each.
+One layer of 512 units, 100 steps; recurrent weights are removed by magnitude, the others are read
+as lists. The three are timed in turns of a few calls each.
 """
 
 import statistics
