@@ -18,6 +18,7 @@ Kind = Literal["spaces", "controllers", "scores", "tasks", "models"]
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "spaces": {
         "rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace",
+        "random-graph": "search_spaces.random_graph.space:RandomGraphSpace",
         "transformer": "search_spaces.transformer.space:TransformerSpace",
         "layer-chain": "nas.adapting.chain_space:load_layer_chain",
     },

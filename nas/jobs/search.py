@@ -86,7 +86,9 @@ class SearchJob:
         scores = attempt("score", lambda: self._scores(architecture, batch, seed))
         if isinstance(scores, CandidateFailed):
             return scores
-        return Screened(*size, scores, time.perf_counter() - started)
+        told = getattr(self.space, "properties", None)
+        measures = told(architecture) if told else {}
+        return Screened(*size, scores, time.perf_counter() - started, measures)
 
     def _scores(self, architecture: Architecture, batch: Batch, seed: int) -> dict[str, float]:
         """All scores of one untrained model; raises `ScoreFailed` when one is not finite."""

@@ -47,7 +47,7 @@ class RnnLanguageModel(nn.Module):
             raise ValueError("a language model answers every step with one of its input tokens")
         size = shape.size
         self.size = size
-        self.embedding = _embedding(shape.data.inputs, size.embedding, generator)
+        self.embedding = token_embedding(shape.data.inputs, size.embedding, generator)
         widths = [size.hidden] * (size.layers - 1) + [size.embedding]
         self.layers = _layers(cell, size.embedding, widths, size, generator)
         self.decoder_bias = nn.Parameter(torch.zeros(shape.data.outputs))
@@ -56,7 +56,7 @@ class RnnLanguageModel(nn.Module):
         self, tokens: Tensor, state: States | None = None, lengths: Tensor | None = None
     ) -> Output:
         """tokens `[B, T]` → logits of the next token at every step, `[B, T, vocabulary]`."""
-        embedded = _embedded(tokens, self.embedding, self.size, self.training)
+        embedded = embed(tokens, self.embedding, self.size, self.training)
         outputs, new_state = _run_layers(self.layers, embedded, state, lengths, self.size)
         dropped = locked_dropout(outputs, self.size.dropout, self.training)
         logits = functional.linear(dropped, self.embedding.weight, self.decoder_bias)
@@ -84,7 +84,7 @@ class RnnClassifier(nn.Module):
         self.embedding = None
         features = data.inputs * data.width if data.kind == "images" else data.inputs
         if data.kind == "tokens":
-            self.embedding = _embedding(data.inputs, size.embedding, generator)
+            self.embedding = token_embedding(data.inputs, size.embedding, generator)
             features = size.embedding
         self.layers = _layers(cell, features, [size.hidden] * size.layers, size, generator)
         bound = size.hidden**-0.5
@@ -98,7 +98,7 @@ class RnnClassifier(nn.Module):
         """inputs as the task's `DataShape` says → logits `[B, classes]`."""
         x = inputs
         if self.embedding is not None:
-            x = _embedded(inputs, self.embedding, self.size, self.training)
+            x = embed(inputs, self.embedding, self.size, self.training)
         elif self.kind == "images":
             x = inputs.permute(0, 2, 1, 3).flatten(2)  # [B, height, channels * width]
         outputs, new_state = _run_layers(self.layers, x, state, lengths, self.size)
@@ -114,12 +114,12 @@ def locked_dropout(x: Tensor, share: float, training: bool) -> Tensor:
     return x * mask
 
 
-def _embedding(tokens: int, width: int, generator: torch.Generator) -> nn.Embedding:
+def token_embedding(tokens: int, width: int, generator: torch.Generator) -> nn.Embedding:
     weight = torch.empty(tokens, width).uniform_(-0.1, 0.1, generator=generator)
     return nn.Embedding(tokens, width, _weight=weight)
 
 
-def _embedded(tokens: Tensor, embedding: nn.Embedding, size: ModelSize, training: bool) -> Tensor:
+def embed(tokens: Tensor, embedding: nn.Embedding, size: ModelSize, training: bool) -> Tensor:
     """Embedded tokens `[B, T, embedding]`, in training with whole words and features dropped."""
     weight = embedding.weight
     if training and size.embedding_dropout:

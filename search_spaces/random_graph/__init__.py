@@ -1,0 +1,1 @@
+"""Sparse recurrent networks whose units are wired like random graphs."""

@@ -1,0 +1,66 @@
+"""The space of recurrent networks wired like random graphs."""
+
+from typing import cast
+
+import torch
+from networkx import DiGraph
+from torch import nn
+
+from kernels.cell.spec import CellSpec
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions
+from search_spaces.random_graph.graphs import Parents, decide_graph, layers_of
+from search_spaces.random_graph.model import GraphNetwork
+from search_spaces.random_graph.properties import properties_of
+from search_spaces.rnn_cell.zoo import ZOO
+from search_spaces.space import ModelShape
+
+
+class RandomGraphSpace:
+    """Graphs of four families, and the cell of their units.
+
+    nodes: fewest and most. cells: names in the zoo.
+    Raises `ValueError` for what is neither.
+    """
+
+    name = "random-graph"
+
+    def __init__(
+        self,
+        nodes: tuple[int, int] = (10, 50),
+        cells: tuple[str, ...] = ("rnn-tanh", "rnn-relu", "gru", "lstm"),
+    ) -> None:
+        match nodes:
+            case [int(fewest), int(most)] if 9 <= fewest <= most:
+                self.nodes = fewest, most
+            case _:
+                raise ValueError(f"nodes is {nodes}, must be fewest, at least 9, and most")
+        unknown = [cell for cell in cells if cell not in ZOO]
+        if unknown or not cells:
+            raise ValueError(f"no cell {unknown}: there are {', '.join(ZOO)}")
+        self.cells = tuple(cells)
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        """A cell, then a graph; the spec holds the parents of every node, layer after layer."""
+        cell = decisions.choose("cell", self.cells)
+        parents = decide_graph(decisions.scope("graph"), *self.nodes)
+        return Architecture(self.name, (cell, parents))
+
+    def build(
+        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
+    ) -> nn.Module:
+        cell, parents = cast(tuple[str, Parents], architecture.spec)
+        return GraphNetwork(CellSpec.from_recipe(ZOO[cell]), parents, shape, generator)
+
+    def properties(self, architecture: Architecture) -> dict[str, float]:
+        """The graph's, see `properties_of`; recorded with each candidate."""
+        return properties_of(cast(tuple[str, Parents], architecture.spec)[1])
+
+    def graph(self, architecture: Architecture) -> DiGraph:
+        """For drawing."""
+        _, parents = cast(tuple[str, Parents], architecture.spec)
+        drawn = DiGraph()
+        for node, layer in enumerate(layers_of(parents)):
+            drawn.add_node(node, label=str(node), kind=f"layer {layer}", state=None)
+        drawn.add_edges_from((p, node) for node, read in enumerate(parents) for p in read)
+        return drawn

@@ -1,0 +1,121 @@
+"""Random graphs as data, and as recurrent networks."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+from search_spaces.architecture import Architecture
+from search_spaces.genome import sample
+from search_spaces.random_graph.graphs import FAMILIES, canonical, layers_of
+from search_spaces.random_graph.model import WiredRNN
+from search_spaces.random_graph.properties import properties_of
+from search_spaces.random_graph.space import RandomGraphSpace
+from search_spaces.space import DataShape, ModelShape, ModelSize
+
+SPACE = RandomGraphSpace()
+DIAMOND = ((), (), (0, 1), (0,), (1, 2, 3))  # two sources, node 4 skips a layer to read node 1
+TOKENS = ModelShape(DataShape("tokens", 20, 2, every_step=False), ModelSize(8, 60))
+
+
+def test_layers_follow_the_longest_way() -> None:
+    assert layers_of(DIAMOND) == (0, 0, 1, 1, 2)
+
+
+def test_every_family_is_drawn_and_its_edges_go_forward() -> None:
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(60):
+        architecture, answers = sample(SPACE, rng)
+        _, parents = architecture.spec
+        seen.add(answers["graph/family"])
+        assert 10 <= len(parents) <= 50 and any(parents)
+        assert all(p < node for node, read in enumerate(parents) for p in read)
+        assert list(layers_of(parents)) == sorted(layers_of(parents))
+    assert seen == set(FAMILIES)
+
+
+def test_renamed_nodes_give_the_same_graph() -> None:
+    rng = np.random.default_rng(1)
+    for seed in range(20):
+        graph = nx.gnp_random_graph(14, 0.25, seed=seed)
+        directed = nx.DiGraph((min(e), max(e)) for e in graph.edges())
+        directed.add_nodes_from(range(14))
+        renamed = nx.relabel_nodes(directed, dict(enumerate(rng.permutation(14).tolist())))
+        assert canonical(renamed, 14) == canonical(directed, 14)
+
+
+def test_properties_of_a_graph_that_is_known() -> None:
+    """A path of four nodes, every number by hand."""
+    told = properties_of(((), (0,), (1,), (2,)))
+    assert told["layers"] == told["nodes"] == 4 and told["edges"] == told["diameter"] == 3
+    assert told["source_nodes"] == told["sink_nodes"] == 1
+    assert told["density"] == 0.5
+    assert told["average_shortest_path"] == pytest.approx(10 / 6)
+    assert told["eccentricity_mean"] == 2.5 and told["eccentricity_variance"] == 0.25
+    assert told["degree_mean"] == 1.5 and told["degree_deviation"] == 0.5
+    assert told["closeness_mean"] == pytest.approx((0.5 + 0.75 + 0.75 + 0.5) / 4)
+    assert told["node_betweenness_mean"] == pytest.approx((0 + 2 / 3 + 2 / 3 + 0) / 4)
+    assert told["edge_betweenness_mean"] == pytest.approx((3 + 4 + 3) / 6 / 3)
+    assert len(told) == 23
+
+
+def test_units_read_what_the_edges_say_and_nothing_else() -> None:
+    """The gradient of a unit with respect to what its layer is given, gate by gate."""
+    generator = torch.Generator().manual_seed(0)
+    wiring = torch.rand(6, 5, generator=generator) < 0.5
+    for name in ("gru", "lstm", "rnn-tanh"):
+        built = SPACE.build(_architecture(name, DIAMOND), TOKENS, torch.Generator().manual_seed(0))
+        layer = WiredRNN(built.layers[0].cell, wiring, 0.0, generator)
+        given = torch.randn(1, 1, 5, generator=generator, requires_grad=True)
+        for unit in range(6):
+            (read,) = torch.autograd.grad(layer(given)[0][0, 0, unit], given)
+            assert torch.equal(read[0, 0] != 0, wiring[unit])
+
+
+def test_every_gate_has_the_same_wiring() -> None:
+    """Darji's code repeated rows, so that gates got each other's masks: not here."""
+    built = SPACE.build(_architecture("lstm", DIAMOND), TOKENS, torch.Generator().manual_seed(0))
+    for layer in built.layers[1:]:
+        gates = layer.weights().on_x != 0
+        assert all(torch.equal(gate, gates[0]) for gate in gates)
+        assert torch.equal(gates[0], layer.wiring.bool())
+    skipping = built.layers[2].wiring[0].view(4, -1)[:, 0]  # of nodes 0 to 3, which lie before
+    assert skipping.tolist() == [0, 1, 1, 1]
+
+
+def test_graphs_of_any_size_are_about_equally_wide() -> None:
+    for nodes in (10, 20, 30):
+        path = tuple((n - 1,) if n else () for n in range(nodes))
+        built = SPACE.build(_architecture("gru", path), TOKENS, torch.Generator().manual_seed(0))
+        assert sum(layer.hidden_size for layer in built.layers) == 60
+
+
+def test_padding_is_not_read() -> None:
+    built = SPACE.build(_architecture("gru", DIAMOND), TOKENS, torch.Generator().manual_seed(0))
+    tokens, lengths = torch.randint(20, (3, 9)), torch.tensor([4, 9, 6])
+    answers = built(tokens, None, lengths).answers
+    for i, length in enumerate(lengths.tolist()):
+        alone = built(tokens[i : i + 1, :length]).answers
+        torch.testing.assert_close(answers[i : i + 1], alone)
+
+
+def test_every_step_can_be_answered_and_the_state_goes_on() -> None:
+    shape = ModelShape(DataShape("tokens", 20, 20, every_step=True), ModelSize(8, 30))
+    built = SPACE.build(_architecture("lstm", DIAMOND), shape, torch.Generator().manual_seed(0))
+    tokens = torch.randint(20, (2, 8))
+    whole = built(tokens).answers
+    first = built(tokens[:, :5])
+    second = built(tokens[:, 5:], first.state)
+    torch.testing.assert_close(torch.cat([first.answers, second.answers], 1), whole)
+
+
+@pytest.mark.parametrize(
+    "options", [{"nodes": (5, 10)}, {"nodes": (20, 10)}, {"cells": ("none",)}, {"cells": ()}]
+)
+def test_what_is_no_space_is_refused(options: dict) -> None:
+    with pytest.raises(ValueError, match=r"nodes is|no cell"):
+        RandomGraphSpace(**options)
+
+
+def _architecture(cell: str, parents: tuple) -> Architecture:
+    return Architecture(SPACE.name, (cell, parents))
