@@ -9,7 +9,13 @@ from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights
 from search_spaces.random_graph.graphs import Parents, layers_of
-from search_spaces.rnn_cell.model import Output, States, embed, locked_dropout, token_embedding
+from search_spaces.rnn_cell.model import (
+    Output,
+    States,
+    features_of,
+    locked_dropout,
+    token_embedding,
+)
 from search_spaces.space import ModelShape
 
 
@@ -72,11 +78,7 @@ class GraphNetwork(nn.Module):
         self, inputs: Tensor, state: States | None = None, lengths: Tensor | None = None
     ) -> Output:
         """inputs as the task's `DataShape` says → logits `[B, T, outputs]` or `[B, outputs]`."""
-        x = inputs
-        if self.embedding is not None:
-            x = embed(inputs, self.embedding, self.size, self.training)
-        elif self.kind == "images":
-            x = inputs.permute(0, 2, 1, 3).flatten(2)  # [B, height, channels * width]
+        x = features_of(inputs, self.embedding, self.kind, self.size, self.training)
         outputs: list[Tensor] = []
         states = []
         for i, (layer, sources) in enumerate(zip(self.layers, self.reads, strict=True)):

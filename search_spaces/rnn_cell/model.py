@@ -96,11 +96,7 @@ class RnnClassifier(nn.Module):
         self, inputs: Tensor, state: States | None = None, lengths: Tensor | None = None
     ) -> Output:
         """inputs as the task's `DataShape` says → logits `[B, classes]`."""
-        x = inputs
-        if self.embedding is not None:
-            x = embed(inputs, self.embedding, self.size, self.training)
-        elif self.kind == "images":
-            x = inputs.permute(0, 2, 1, 3).flatten(2)  # [B, height, channels * width]
+        x = features_of(inputs, self.embedding, self.kind, self.size, self.training)
         outputs, new_state = _run_layers(self.layers, x, state, lengths, self.size)
         last = locked_dropout(new_state[-1][0].unsqueeze(1), self.size.dropout, self.training)
         return Output(self.head(last.squeeze(1)), new_state, outputs.new_zeros(()))
@@ -126,6 +122,15 @@ def embed(tokens: Tensor, embedding: nn.Embedding, size: ModelSize, training: bo
         kept = torch.empty_like(weight[:, :1]).bernoulli_(1 - size.embedding_dropout)
         weight = weight * kept / (1 - size.embedding_dropout)
     return locked_dropout(functional.embedding(tokens, weight), size.input_dropout, training)
+
+
+def features_of(
+    inputs: Tensor, embedding: nn.Embedding | None, kind: str, size: ModelSize, training: bool
+) -> Tensor:
+    """A task's inputs as features of steps, `[B, T, C]`; an image is read row by row."""
+    if embedding is not None:
+        return embed(inputs, embedding, size, training)
+    return inputs.permute(0, 2, 1, 3).flatten(2) if kind == "images" else inputs
 
 
 def _layers(
