@@ -19,7 +19,7 @@ from nas.driver import Driver, Watcher
 from nas.errors import BadInput, NasError
 from nas.execution.executor import CandidateFailed
 from nas.jobs.search import SearchJob
-from nas.model_files import write_model
+from nas.model_files import copied, write_model
 from nas.naming import read_recipes
 from nas.plan import Plan
 from nas.progress import Progress
@@ -31,7 +31,7 @@ from nas.reporting.summary import RunSummary
 from nas.reporting.sweep_rows import SweepSummary
 from nas.reporting.write import write_report
 from nas.run import Run
-from nas.saved import described, load_run
+from nas.saved import described, kept_network, load_run
 from nas.saved_policy import policy_of, save_policy
 from nas.signals import stop_on_signals
 from nas.sweeping.config import SweepConfig
@@ -220,10 +220,15 @@ def report(folder: Path) -> RunSummary:
 def export(folder: Path, to: Path, number: int | None = None) -> dict[str, Any]:
     """Write a trained candidate as safetensors, architecture JSON and a `torch.export` program.
 
-    number: of the candidate; None for the best one.
+    number: of the candidate; None for the best one. Of a sweep the number of a row.
+    Runs of `compress`, `sweep` and `adapt` keep such files already, checked when they were written:
+    they are copied, and the copies compared.
     Each file is loaded again and its answers compared with the model's.
     Raises `BadInput` when there is no such candidate or it was not trained.
     """
+    kept = kept_network(folder, number)
+    if kept is not None:
+        return {"candidate": number, **copied(kept, to)}
     summary, config = load_run(folder)
     trained = {c.number: c for c in best_first(summary.candidates)}
     if not trained:

@@ -70,6 +70,16 @@ def write_model(
     }
 
 
+def copied(network: Path, to: Path) -> dict[str, Any]:
+    """Copy the files of a network, each read again; raises `NasError` when one differs."""
+    files = sorted(file for file in network.iterdir() if file.is_file())
+    for file in files:
+        write_atomically(to / file.name, file.read_bytes())
+        if (to / file.name).read_bytes() != file.read_bytes():
+            raise NasError(f"{to / file.name} is not what was written: is the disk full?")
+    return {"source": str(network), "folder": str(to), "files": [file.name for file in files]}
+
+
 def write_weights(
     model: nn.Module,
     architecture: Architecture,

@@ -18,6 +18,7 @@ from nas.record import Candidate, best_first
 from nas.reporting.summary import RunSummary
 
 SCHEMA = 1
+OTHER_RUNS = {"compress": "student", "sweep": "pruned", "adapt": "static"}  # what they keep
 
 
 @contextmanager
@@ -46,6 +47,12 @@ def load_run(folder: Path) -> tuple[RunSummary, SearchConfig]:
     Raises `BadInput` when the folder holds no run.
     """
     about = _read_about(folder)
+    for verb, sign in OTHER_RUNS.items():
+        if not about and (folder / sign).exists():
+            raise BadInput(
+                f"{folder} is a run of `nas {verb}`: the same command writes its report anew, in "
+                f"{folder / 'report'}"
+            )
     if not about:
         raise BadInput(f"{folder} holds no run of `nas search`: name the folder given to its --run")
     config = SearchConfig.model_validate(about["config"])
@@ -65,6 +72,26 @@ def load_run(folder: Path) -> tuple[RunSummary, SearchConfig]:
         objectives=config.objectives,
     )
     return summary, config
+
+
+def kept_network(folder: Path, number: int | None) -> Path | None:
+    """The folder of the network that a run of another verb than `nas search` ended in, or None.
+
+    number: of a sweep's row. Raises `BadInput` for a row that is not there.
+    """
+    if (folder / "run.json").exists():
+        return None
+    rows = folder / OTHER_RUNS["sweep"]
+    if rows.is_dir():
+        known = sorted(int(row.name) for row in rows.iterdir())
+        if number not in known:
+            raise BadInput(
+                f"{folder} is a sweep: name a row by --candidate, {known[0]} to {known[-1]}; "
+                f"{folder / 'report' / 'rows.csv'} says what they are"
+            )
+        return rows / f"{number:04d}"
+    ends = (folder / OTHER_RUNS[verb] for verb in ("compress", "adapt"))
+    return next((end for end in ends if end.is_dir()), None)
 
 
 def _about(config: SearchConfig, job: SearchJob) -> dict[str, Any]:

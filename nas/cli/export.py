@@ -14,10 +14,15 @@ def export(
     best: Annotated[
         bool, Option("--best", help="The best trained candidate (the default).")
     ] = False,
-    candidate: Annotated[int | None, Option(help="Number of another trained candidate.")] = None,
+    candidate: Annotated[
+        int | None, Option(help="Number of another trained candidate, or of a sweep's row.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Write safetensors, architecture JSON and a torch.export program; load and compare each."""
+    """Write safetensors, architecture JSON and a torch.export program; load and compare each.
+
+    Of a compression the student, of an adaptation the static chain, of a sweep a row's network.
+    """
     if best and candidate is not None:
         raise BadInput("--best and --candidate name two candidates: give one of them")
     from nas import api
@@ -26,6 +31,8 @@ def export(
     facts = api.export(run, to, candidate)
     if json:
         say_json(facts)
+    elif "digest" not in facts:
+        say(f"{facts['source']} → {facts['folder']}: {', '.join(facts['files'])}")
     else:
         say(
             f"candidate {facts['candidate']} ({facts['digest']}) → {facts['folder']}: "

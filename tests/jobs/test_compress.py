@@ -55,6 +55,16 @@ def test_a_student_is_smaller_and_its_files_answer_alike(compressed) -> None:
     assert (folder / "policy.safetensors").exists()
 
 
+def test_the_student_is_exported_as_it_is(compressed, tmp_path: Path) -> None:
+    folder, facts = compressed
+    ended = nas("export", folder / "run", "--best", "--to", tmp_path / "to")
+    assert ended.returncode == 0, ended.stderr
+    assert "model.pt2" in ended.stdout
+    copied, kept = load_student(tmp_path / "to"), load_student(Path(facts["student"]["path"]))
+    images = torch.randn(3, 1, 8, 8)
+    assert torch.equal(copied(images), kept(images))
+
+
 def test_a_run_that_goes_on_trains_nobody_again(compressed) -> None:
     folder, facts = compressed
     before = results(folder / "run")

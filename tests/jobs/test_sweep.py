@@ -70,6 +70,18 @@ def test_every_pruned_network_reloads_with_the_sparsity_that_is_stated(swept) ->
         assert counted_sparsity(model, row["what"]) == row["sparsity"] == stated["sparsity"]
 
 
+def test_a_row_is_exported_and_must_be_named(swept, tmp_path: Path) -> None:
+    run, _ = swept
+    said = api.export(run, tmp_path / "third", 3)
+    assert said["files"] == ["architecture.json", "model.safetensors"]
+    assert counted_sparsity(load_model(tmp_path / "third"), "both") > 0
+    with pytest.raises(BadInput, match="name a row by --candidate, 0 to 15"):
+        api.export(run, tmp_path / "none")
+    with pytest.raises(BadInput, match="is a run of `nas sweep`"):
+        api.report(run)
+    assert not (tmp_path / "none").exists()
+
+
 class Died(Exception):
     """What a watcher raises to end a driver in the middle."""
 
