@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from compress.follow import CONVOLUTIONS, NORMS
 from compress.graph import graph_of
+from compress.layer_features import layer_features
 from search_spaces.layer_removal.space import Channels, Outline
 
 CONTAINERS = (nn.Sequential, nn.ModuleList)
@@ -19,7 +20,7 @@ def outline_of(model: nn.Module, example: Tensor) -> Outline:
     """
     graph = graph_of(model, example)
     channels = tuple(Channels(group.makers, group.width) for group in graph.groups)
-    return Outline(removable(model, example), channels)
+    return Outline(removable(model, example), channels, layer_features(model, channels))
 
 
 def removable(model: nn.Module, example: Tensor) -> tuple[tuple[str, ...], ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
@@ -13,7 +13,11 @@ from policies.mcts import TreeSearch
 from policies.path_sampler import PathSampler
 from policies.predictor import Predictor
 
+if TYPE_CHECKING:
+    from search_spaces.layer_removal.space import LayerRemovalSpace
+
 MULTI_OBJECTIVE = ("random", "tpe", "nsga-ii")  # the others follow a single objective
+OF_TEACHERS = ("n2n",)  # these propose students and nothing else
 Method = Literal["ppo", "reinforce"]
 
 
@@ -86,6 +90,37 @@ def policy_gradient(
     policy = PolicyGradient(rng, batch, method, "leave-one-out", learning_rate, entropy, epochs)
     if start:
         load_policy(policy, Path(start))
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def n2n(
+    rng: np.random.Generator,
+    space: "LayerRemovalSpace | None" = None,
+    method: Method = "reinforce",
+    batch: int = 5,
+    learning_rate: float = 0.01,
+    entropy: float = 0.02,
+    epochs: int = 2,
+) -> BaseSampler:
+    """N2N learning (Ashok et al. 2018, https://arxiv.org/abs/1709.06030): REINFORCE on two LSTMs
+    over the features of a teacher's layers, so that a policy can go on with another teacher.
+
+    Raises `ValueError` without the space of a teacher's students.
+    """
+    import torch
+
+    from policies.layer_lstms import LayerLstms
+    from policies.policy_gradient import PolicyGradient
+    from search_spaces.layer_removal.space import SHARES
+
+    if space is None:
+        raise ValueError("it looks at the layers of a teacher: it is for nas compress")
+    features = [layer.values for layer in space.outline.layers]
+    generator = torch.Generator().manual_seed(_seed(rng))
+    network = LayerLstms(generator, features, *space.layers_decided(), SHARES)
+    policy = PolicyGradient(
+        rng, batch, method, "leave-one-out", learning_rate, entropy, epochs, network=network
+    )
     return PathSampler(policy, seed=_seed(rng))
 
 

@@ -31,6 +31,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "mcts": "nas.controllers:mcts",
         "policy-gradient": "nas.controllers:policy_gradient",
         "predictor": "nas.controllers:predictor",
+        "n2n": "nas.controllers:n2n",
     },
     "scores": {
         "gradient-norm": "nas.scores.gradient_norm:GradientNorm",

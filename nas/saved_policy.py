@@ -18,7 +18,8 @@ def save_policy(policy: PolicyGradient, path: Path) -> None:
 
 
 def load_policy(policy: PolicyGradient, path: Path) -> None:
-    """Take the weights of a file; what the two spaces name alike is known at once.
+    """Take the weights of a file; what the two spaces name alike is known at once, and with n2n
+    every layer, whatever its name.
 
     Raises `BadInput` when the file holds no such policy.
     """
@@ -35,4 +36,6 @@ def policy_of(sampler: BaseSampler, name: str) -> PolicyGradient:
     """
     if isinstance(sampler, PathSampler) and isinstance(sampler.policy, PolicyGradient):
         return sampler.policy
-    raise BadInput(f'controller "{name}" trains no policy: a policy file is for policy-gradient')
+    raise BadInput(
+        f'controller "{name}" trains no policy: a policy file is for policy-gradient or n2n'
+    )

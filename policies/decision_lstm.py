@@ -38,12 +38,13 @@ class DecisionLstm(nn.Module):
         for parameter in (*self.lstm.parameters(), *self.out.parameters()):
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5, generator=generator)
 
-    def forward(self, paths: "Batch") -> tuple[Tensor, Tensor]:
+    def forward(self, decided: Sequence[Path]) -> tuple[Tensor, Tensor]:
         """Log-probabilities of what was answered, and entropies, both `[B, T]`.
 
         An entropy is divided by its maximum, the logarithm of the number of options. Zeros stand
         after a path's end and where there was one option only.
         """
+        paths = batch_of(decided)
         logits = self._logits(paths.inputs, paths.counts, paths.options)
         there = torch.arange(logits.shape[-1]) < paths.counts[..., None]
         log_p = logits.masked_fill(~there, -1e9).log_softmax(-1)
@@ -65,7 +66,7 @@ class DecisionLstm(nn.Module):
         return zeros, zeros
 
     def step(
-        self, state: State, before: int, name: str, options: int
+        self, state: State, before: Decision | None, name: str, options: int
     ) -> tuple[NDArray[np.float64], State]:
         """Probabilities of a decision's options, `[O]`, and the state after it.
 
@@ -74,7 +75,7 @@ class DecisionLstm(nn.Module):
         """
         symbols = self.symbols.detach().numpy()
         size = np.array([np.log(options)], np.float32)
-        x = np.concatenate([symbols[before], symbols[symbol(name)], size])
+        x = np.concatenate([symbols[answer(before)], symbols[symbol(name)], size])
         w_x, w_h, b_x, b_h = (p.detach().numpy() for p in self.lstm.parameters())
         i, f, g, o = np.split(w_x @ x + w_h @ state[0] + (b_x + b_h), 4)
         cell = _sigmoid(f) * state[1] + _sigmoid(i) * np.tanh(g)
@@ -111,15 +112,15 @@ def batch_of(paths: Sequence[Path]) -> Batch:
     options = np.zeros((B, T, O), np.int64)
     for b, path in enumerate(paths):
         for t, decision in enumerate(path):
-            inputs[b, t] = answer_before(path, t), symbol(decision.name)
+            inputs[b, t] = answer(path[t - 1] if t else None), symbol(decision.name)
             counts[b, t], taken[b, t] = decision.options, decision.index
             options[b, t, : decision.options] = answers(decision.name, decision.options)
     return Batch(*map(torch.from_numpy, (inputs, counts, taken, options)))
 
 
-def answer_before(path: Sequence[Decision], t: int) -> int:
-    """The symbol of the answer before decision t; 0 before the first."""
-    return int(answers(path[t - 1].name, path[t - 1].options)[path[t - 1].index]) if t else 0
+def answer(decision: Decision | None) -> int:
+    """The symbol of what was answered; 0 where nothing was."""
+    return int(answers(decision.name, decision.options)[decision.index]) if decision else 0
 
 
 @lru_cache(maxsize=4096)

@@ -1,18 +1,46 @@
 """Policy gradient: an LSTM that learns to give the answers that were rewarded."""
 
 from bisect import bisect_left, bisect_right, insort
-from typing import Literal, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from policies.decision_lstm import DecisionLstm, State, answer_before, batch_of
-from policies.path_sampler import Path
+from policies.decision_lstm import DecisionLstm
+from policies.path_sampler import Decision, Path
 
 Method = Literal["ppo", "reinforce"]
 Baseline = Literal["leave-one-out", "moving"]
-Step = tuple[int, str, int]  # the answer before, the decision's name, its number of options
+Step = tuple[Decision | None, str, int]  # the decision before, this one's name, its options
+
+
+class Network(Protocol):
+    """What a policy gradient trains: an `nn.Module` that answers one decision after the other.
+
+    Called with paths, each with at least one decision and none of a single option, it gives
+    log-probabilities of the answers and entropies as shares of their maxima, both `[B, T]` with
+    zeros behind a path's end.
+    """
+
+    def __call__(self, decided: Sequence[Path]) -> tuple[Tensor, Tensor]: ...
+
+    def start(self) -> Any:
+        """The state before the first decision."""
+        ...
+
+    def step(
+        self, state: Any, before: Decision | None, name: str, options: int
+    ) -> tuple[np.ndarray, Any]:
+        """Probabilities of a decision's options, `[O]`, and the state after it."""
+        ...
+
+    def parameters(self) -> Iterator[Any]: ...
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
 
 
 class PolicyGradient:
@@ -30,7 +58,7 @@ class PolicyGradient:
     baseline: the mean reward of the batch's others (Kool et al. 2019,
         https://openreview.net/forum?id=r1lgTGL5DE), or a moving average of batches.
     entropy: weight of a decision's entropy, as a share of its maximum, beside its reward.
-    network: a trained one to go on with; its weights are changed.
+    network: what is trained, in place; without one an LSTM over the decisions' names.
 
     >>> import optuna
     >>> from policies.path_sampler import PathSampler
@@ -53,7 +81,7 @@ class PolicyGradient:
         entropy: float = 0.1,
         epochs: int = 2,
         clip: float = 0.2,
-        network: DecisionLstm | None = None,
+        network: Network | None = None,
     ) -> None:
         if method not in get_args(Method) or baseline not in get_args(Baseline):
             known = ", ".join((*get_args(Method), *get_args(Baseline)))
@@ -65,20 +93,20 @@ class PolicyGradient:
         self.entropy, self.clip = entropy, clip
         self.epochs = epochs if method == "ppo" else 1
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        self.network = network or DecisionLstm(generator)
+        self.network: Network = network or DecisionLstm(generator)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
         self.batch: list[tuple[Path, float | None]] = []
         self.rewards: list[float] = []  # in order of size
         self.average = 0.5
-        self._steps: list[tuple[Step, np.ndarray, State]] = []
+        self._steps: list[tuple[Step, np.ndarray, Any]] = []
 
     def choose(self, path: Path, name: str, options: int) -> int:
         decided = [decision for decision in path if decision.options > 1]
-        asked = [
-            (answer_before(decided, t), decision.name, decision.options)
-            for t, decision in enumerate(decided)
+        asked: list[Step] = [
+            (before, decision.name, decision.options)
+            for before, decision in zip([None, *decided], decided, strict=False)
         ]
-        asked.append((answer_before(decided, len(decided)), name, options))
+        asked.append((decided[-1] if decided else None, name, options))
         for t, step in enumerate(asked):  # the steps of the question before are known already
             if t == len(self._steps) or self._steps[t][0] != step:
                 state = self._steps[t - 1][2] if t else self.network.start()
@@ -99,7 +127,7 @@ class PolicyGradient:
             self._steps = []
 
     def _update(self) -> None:
-        paths = batch_of([path for path, _ in self.batch])
+        paths = [path for path, _ in self.batch]
         decisions = sum(len(path) for path, _ in self.batch)
         advantages = self._advantages()
         before = None

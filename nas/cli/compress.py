@@ -35,7 +35,7 @@ def compress(
     ] = None,
     data: Data = None,
     controller: Annotated[
-        str | None, Option(help="What proposes students: policy-gradient, evolution, tpe, …")
+        str | None, Option(help="What proposes students: policy-gradient, n2n, evolution, tpe, …")
     ] = None,
     updates: Annotated[int | None, Option(help="How often the controller learns.")] = None,
     rollouts: Annotated[int | None, Option(help="Students between two updates.")] = None,

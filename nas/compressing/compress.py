@@ -18,6 +18,7 @@ from nas.compressing.config import CompressConfig
 from nas.compressing.student_files import write_student
 from nas.compressing.teacher import checked_accuracy, find_teacher, logits_of, trained_teacher
 from nas.controller import Controller
+from nas.controllers import OF_TEACHERS
 from nas.driver import Driver, Plan, Watcher
 from nas.errors import BadInput, NasError, TargetNotMet
 from nas.execution.executor import Resources
@@ -48,7 +49,9 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
     subject, task = find_teacher(config)
     space = _space(config, subject, task)
     plan = _plan(config)
-    _controller(config, 0, config.policy)  # what cannot be made is refused before a file is written
+    _controller(
+        config, space, 0, config.policy
+    )  # what cannot be made is refused before a file is written
     here = config.execution.executor == "serial"
     with (
         Run.open(config.run, config.identity(), config.storage) as run,
@@ -59,7 +62,7 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
         job = _job(config, subject, task, space, run.folder)
         progress = Progress(plan.candidates, sum(plan.places), task.metric)
         was_over = run.is_over(plan.candidates)
-        controller = _controller_of(run, config)
+        controller = _controller_of(run, config, space)
         driver = Driver(run, controller, job, executor, plan, [progress, tracker, *watchers])
         with progress:
             driver.search(stop)
@@ -119,15 +122,19 @@ def _plan(config: CompressConfig) -> Plan:
     )
 
 
-def _controller(config: CompressConfig, trials: int, policy: Path | None) -> Controller:
+def _controller(
+    config: CompressConfig, space: LayerRemovalSpace, trials: int, policy: Path | None
+) -> Controller:
     """It is told each reward below zero, and so minimises; its seed depends on how far the run is.
 
     policy: the file that it begins with, if there is one.
     """
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
     name, options = config.controller.name, config.controller.options
-    if name == "policy-gradient":
+    if name in ("policy-gradient", *OF_TEACHERS):
         options.setdefault("batch", config.rollouts)
+    if name in OF_TEACHERS:
+        options["space"] = space
     sampler = create_controller(name, rng, options)
     if config.policy is not None:
         trained = policy_of(sampler, name)
@@ -136,10 +143,10 @@ def _controller(config: CompressConfig, trials: int, policy: Path | None) -> Con
     return Controller(sampler, maximise=False)
 
 
-def _controller_of(run: Run, config: CompressConfig) -> Controller:
+def _controller_of(run: Run, config: CompressConfig, space: LayerRemovalSpace) -> Controller:
     """The controller; the policy that it begins with is kept, for when the run goes on."""
     done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
-    controller = _controller(config, done, kept if done else config.policy)
+    controller = _controller(config, space, done, kept if done else config.policy)
     if config.policy is not None and not done:
         save_policy(policy_of(controller.sampler, config.controller.name), kept)
     return controller

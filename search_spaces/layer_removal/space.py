@@ -25,16 +25,25 @@ class Channels(NamedTuple):
     width: int
 
 
+class LayerFeatures(NamedTuple):
+    """A layer's path, and its kind and sizes in numbers, as many for every layer."""
+
+    path: str
+    values: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
     """Of a network, what can be taken away.
 
     removable: groups of paths that go together, such as a convolution and its norm.
     channels: in the order of the calls.
+    layers: all of them in order, for controllers that look at what they decide on.
     """
 
     removable: tuple[tuple[str, ...], ...]
     channels: tuple[Channels, ...]
+    layers: tuple[LayerFeatures, ...] = ()
 
 
 class Student(NamedTuple):
@@ -74,6 +83,19 @@ class LayerRemovalSpace:
         if not removed and not narrowed:
             raise InvalidArchitecture("nothing is taken away: this is the teacher")
         return Architecture(self.name, Student(removed, tuple(narrowed)))
+
+    def layers_decided(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Which of the outline's layers a decision is about: of the removals, and of the widths.
+
+        A block that may be removed is spoken of by its first layer.
+        """
+        paths = [layer.path for layer in self.outline.layers]
+        removals = {
+            f"remove/{block}": next(i for i, path in enumerate(paths) if _is_within(path, (block,)))
+            for block, *_ in self.outline.removable
+        }
+        makers = (maker for channels in self.outline.channels for maker in channels.makers)
+        return removals, {f"width/{maker}": paths.index(maker) for maker in makers}
 
     def smallest(self) -> Architecture:
         """Everything removed that can be, and the rest as narrow as can be."""

@@ -14,9 +14,10 @@ from nas.bench.tables import Row, Table
 from nas.controller import Controller
 from nas.controllers import MULTI_OBJECTIVE
 from nas.errors import BadInput
-from nas.registry import BUILT_IN, create_controller
+from nas.registry import create_controller
 from policies.path_sampler import PathSampler
 from tests.jobs.command import nas
+from tests.toys import CONTROLLERS
 
 SMALL = Table(
     "small",
@@ -28,12 +29,12 @@ SMALL = Table(
     ],
 )
 POLICIES = pytest.mark.parametrize(
-    "name", [name for name in BUILT_IN["controllers"] if name not in MULTI_OBJECTIVE]
+    "name", [name for name in CONTROLLERS if name not in MULTI_OBJECTIVE]
 )
 NEAR = WarmStart(("near",), pool=30, best=10)
 
 
-EVERY = [*BUILT_IN["controllers"], *(f"warm-{name}" for name in BUILT_IN["controllers"])]
+EVERY = [*CONTROLLERS, *(f"warm-{name}" for name in CONTROLLERS)]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -63,7 +64,7 @@ def test_ranked_trains_in_the_order_of_the_scores() -> None:
     assert curve[0] == 0
 
 
-@pytest.mark.parametrize("name", BUILT_IN["controllers"])
+@pytest.mark.parametrize("name", CONTROLLERS)
 def test_a_warm_start_trains_the_best_first_whatever_goes_on(name: str) -> None:
     warm, ranked = (replay(name, SMALL, 10, 0, NEAR) for name in (f"warm-{name}", "ranked"))
     assert (warm == ranked).all()

@@ -7,15 +7,15 @@ from optuna.trial import TrialState
 
 from nas.controller import Controller
 from nas.controllers import MULTI_OBJECTIVE
-from nas.registry import BUILT_IN, create_controller
+from nas.registry import create_controller
 from search_spaces.rnn_cell.space import RnnCellSpace
-from tests.toys import Perceptrons
+from tests.toys import CONTROLLERS, Perceptrons
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-EVERY_CONTROLLER = pytest.mark.parametrize("name", BUILT_IN["controllers"])
+EVERY_CONTROLLER = pytest.mark.parametrize("name", CONTROLLERS)
 EVERY_POLICY = pytest.mark.parametrize(
-    "name", [name for name in BUILT_IN["controllers"] if name not in MULTI_OBJECTIVE]
+    "name", [name for name in CONTROLLERS if name not in MULTI_OBJECTIVE]
 )
 EVERY_SPACE = pytest.mark.parametrize(
     "space", [Perceptrons(), RnnCellSpace()], ids=lambda s: s.name

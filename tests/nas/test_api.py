@@ -13,9 +13,9 @@ from nas.config import search_config
 from nas.errors import BadInput
 from nas.objectives import named_objectives
 from nas.record import Candidate
-from nas.registry import BUILT_IN
 from nas.reporting.summary import RunSummary
 from nas.saved import search_facts
+from tests.toys import CONTROLLERS
 
 TOY = {
     "space": "tests.toys:Perceptrons",
@@ -41,7 +41,7 @@ def best_of(drawn: tuple[Candidate, ...], wanted: int) -> set[int]:
     return {c.number for c in sorted(unique, key=lambda c: -c.scores[FIRST])[:wanted]}
 
 
-@pytest.mark.parametrize("name", BUILT_IN["controllers"])
+@pytest.mark.parametrize("name", CONTROLLERS)
 def test_a_warm_start_trains_the_best_of_the_pool_and_what_is_proposed(
     name: str, tmp_path: Path
 ) -> None:

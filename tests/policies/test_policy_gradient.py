@@ -8,7 +8,7 @@ import torch
 from nas.controllers import policy_gradient
 from nas.errors import BadInput
 from nas.saved_policy import load_policy, save_policy
-from policies.decision_lstm import DecisionLstm, answer_before, batch_of
+from policies.decision_lstm import DecisionLstm
 from policies.path_sampler import Decision, PathSampler, path_of
 from policies.policy_gradient import PolicyGradient
 
@@ -79,11 +79,11 @@ def paths(count: int = 5):
 
 def test_stepping_agrees_with_the_network_on_whole_paths() -> None:
     network = DecisionLstm(torch.Generator().manual_seed(0))
-    log_p, entropies = network(batch_of(paths()))
+    log_p, entropies = network(paths())
     for b, path in enumerate(paths()):
         state = network.start()
         for t, decision in enumerate(path):
-            before = answer_before(path, t)
+            before = path[t - 1] if t else None
             p, state = network.step(state, before, decision.name, decision.options)
             assert np.log(p[decision.index]) == pytest.approx(log_p[b, t].item(), abs=1e-5)
             entropy = -(p * np.log(p)).sum() / np.log(decision.options)
@@ -93,7 +93,7 @@ def test_stepping_agrees_with_the_network_on_whole_paths() -> None:
 
 def test_a_forced_decision_has_no_part_in_the_loss() -> None:
     network = DecisionLstm(torch.Generator().manual_seed(0))
-    chosen, entropies = network(batch_of([(Decision("one", 0, 1), Decision("two", 1, 2))]))
+    chosen, entropies = network([(Decision("one", 0, 1), Decision("two", 1, 2))])
     assert chosen[0, 0] == 0 and entropies[0, 0] == 0
     assert chosen[0, 1] < 0
 
@@ -101,10 +101,10 @@ def test_a_forced_decision_has_no_part_in_the_loss() -> None:
 def test_a_failure_makes_its_answers_less_likely() -> None:
     asked = policy(batch=4, entropy=0.0)
     paths = [(Decision("n", i % 2, 2),) for i in range(4)]
-    before = asked.network(batch_of(paths))[0].detach()
+    before = asked.network(paths)[0].detach()
     for path in paths:
         asked.learn(path, None if path[0].index else 1.0)
-    after = asked.network(batch_of(paths))[0].detach()
+    after = asked.network(paths)[0].detach()
     assert (after[::2] > before[::2]).all() and (after[1::2] < before[1::2]).all()
 
 
