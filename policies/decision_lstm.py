@@ -50,8 +50,8 @@ class DecisionLstm(nn.Module):
         log_p = logits.masked_fill(~there, -1e9).log_softmax(-1)
         entropies = -(log_p.exp() * log_p).sum(-1) / paths.counts.log().clamp(min=1e-9)
         chosen = log_p.gather(-1, paths.taken[..., None])[..., 0]
-        decided = paths.counts > 1
-        return chosen * decided, entropies * decided
+        free = paths.counts > 1
+        return chosen * free, entropies * free
 
     def _logits(self, inputs: Tensor, counts: Tensor, options: Tensor) -> Tensor:
         embedded = embedding(inputs, self.symbols).flatten(2)  # [B, T, 2 D]
