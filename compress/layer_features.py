@@ -11,6 +11,8 @@ from search_spaces.layer_removal.space import Channels, LayerFeatures
 
 KINDS = (CONVOLUTIONS, nn.Linear, NORMS, nn.RNNBase, PlaceChannels)
 
+OUTPUTS = ("out_channels", "out_features", "hidden_size", "num_features")
+
 
 def layer_features(model: nn.Module, channels: Sequence[Channels]) -> tuple[LayerFeatures, ...]:
     """Every layer with weights or channels of its own, in the order of definition.
@@ -35,6 +37,18 @@ def layer_features(model: nn.Module, channels: Sequence[Channels]) -> tuple[Laye
     return tuple(found)
 
 
+def layer_widths(model: nn.Module) -> dict[str, int]:
+    """The outputs of each convolution, linear and recurrent layer, by its path."""
+    widths = {}
+    for path, module in model.named_modules():
+        if isinstance(module, nn.RNNBase):
+            layers = (f"{path}:{layer}" if layer else path for layer in range(module.num_layers))
+            widths |= dict.fromkeys(layers, module.hidden_size)
+        elif isinstance(module, (*CONVOLUTIONS, nn.Linear)):
+            widths[path] = _any(module, OUTPUTS)
+    return widths
+
+
 def _kind(module: nn.Module) -> tuple[float, ...]:
     """One of the kinds, or, last, none of them."""
     kinds = [isinstance(module, kind) for kind in KINDS]
@@ -47,8 +61,7 @@ def _sizes(module: nn.Module) -> tuple[int, ...]:
     if isinstance(module, PlaceChannels):
         return (*spatial, 0, len(module.places))
     inputs = ("in_channels", "in_features", "input_size")
-    outputs = ("out_channels", "out_features", "hidden_size", "num_features")
-    return (*spatial, *(_any(module, names) for names in (inputs, outputs)))
+    return (*spatial, *(_any(module, names) for names in (inputs, OUTPUTS)))
 
 
 def _any(module: nn.Module, names: Sequence[str]) -> int:

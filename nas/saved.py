@@ -47,14 +47,11 @@ def load_run(folder: Path) -> tuple[RunSummary, SearchConfig]:
     Raises `BadInput` when the folder holds no run.
     """
     about = _read_about(folder)
-    for verb, sign in OTHER_RUNS.items():
-        if not about and (folder / sign).exists():
-            raise BadInput(
-                f"{folder} is a run of `nas {verb}`: the same command writes its report anew, in "
-                f"{folder / 'report'}"
-            )
     if not about:
-        raise BadInput(f"{folder} holds no run of `nas search`: name the folder given to its --run")
+        raise BadInput(
+            f"{folder} holds no run of `nas search`: name the folder given to its --run; other "
+            "commands write their report at their end"
+        )
     config = SearchConfig.model_validate(about["config"])
     files = sorted((folder / "trials").glob("*/result.json"))
     summary = RunSummary(

@@ -80,4 +80,4 @@ def adapt(
         say_json(adapt_facts(summary, settings.run))
     else:
         say(adapt_table(summary))
-        say(f"\nfigures: {settings.run / 'report' / 'adapt.svg'}")
+        say(f"\nreport: {settings.run / 'report' / 'report.html'}")

@@ -94,3 +94,4 @@ def compress(
     else:
         say(compress_table(summary))
         say(f"\nstudent: {summary.path}")
+        say(f"report: {settings.run / 'report' / 'report.html'}")

@@ -12,15 +12,24 @@ def report(
         bool, Option("--json", help="Print one JSON object instead of the table.")
     ] = False,
 ) -> None:
-    """Write a run's tables, figures and page from its record."""
+    """Write a search's tables, figures and page from its record.
+
+    Of a compression, a sweep or an adaptation, which write theirs at the end, say it again.
+    """
     from nas import api
     from nas.cli.output import say, say_json
+    from nas.reporting.outcome import read_outcome
     from nas.reporting.table import survivors_table
     from nas.saved import search_facts
 
-    summary = api.report(run)
-    if json:
-        say_json(search_facts(summary, run))
+    ended = read_outcome(run / "report")
+    if ended:
+        text, facts = ended
     else:
-        say(survivors_table(summary))
+        summary = api.report(run)
+        text, facts = survivors_table(summary), search_facts(summary, run)
+    if json:
+        say_json(facts)
+    else:
+        say(text)
         say(f"\nreport: {run / 'report' / 'report.html'}")

@@ -89,4 +89,4 @@ def sweep(
         say_json(sweep_facts(summary, settings.run))
     else:
         say(sweep_table(summary))
-        say(f"\nfigure: {settings.run / 'report' / 'sweep.svg'}")
+        say(f"\nreport: {settings.run / 'report' / 'report.html'}")

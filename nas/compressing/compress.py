@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from compress.graph import CannotTrace
+from compress.layer_features import layer_widths
 from compress.outline import outline_of
 from compress.reward import Constraint
 from compress.speed import speeds
@@ -49,9 +50,7 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
     subject, task = find_teacher(config)
     space = _space(config, subject, task)
     plan = _plan(config)
-    _controller(
-        config, space, 0, config.policy
-    )  # what cannot be made is refused before a file is written
+    _controller(config, space, 0, config.policy)  # refuses what cannot be made before any file
     here = config.execution.executor == "serial"
     with (
         Run.open(config.run, config.identity(), config.storage) as run,
@@ -218,15 +217,17 @@ def _measured(
     student = job.student(best.number, best.architecture).cpu()
     restore(run.read_checkpoint(best.rungs[-1].checkpoint), student)
     inputs = task.score_batch(job.seed).inputs
-    slow, fast = speeds([network_of(teacher), network_of(student)], inputs)
+    networks = [network_of(model) for model in (teacher, student)]
+    slow, fast = speeds(networks, inputs)
+    wide, narrow = map(layer_widths, networks)
     tested = [evaluate(model, task, task.test_batches()).metric for model in (teacher, student)]
     folder = run.folder / "student"
-    write_student(network_of(student), best.architecture, job.subject, task, inputs[:1], folder)
+    write_student(networks[1], best.architecture, job.subject, task, inputs[:1], folder)
     return CompressSummary(
         name=run.folder.name,
         subject=job.subject.name,
-        teacher=Network(tested[0], job.accuracy, slow),
-        student=Network(tested[1], best.rungs[-1].metric, fast),
+        teacher=Network(tested[0], job.accuracy, slow, wide),
+        student=Network(tested[1], best.rungs[-1].metric, fast, narrow),
         path=str(folder),
         best=best,
         candidates=candidates,

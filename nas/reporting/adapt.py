@@ -1,6 +1,5 @@
 """What came of an adaptation: facts, tables, figures."""
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ from matplotlib.figure import Figure
 from nas.adapting.items import Item
 from nas.adapting.oracle import Found, Search, shares
 from nas.adapting.use import Generated, Healed, Menu, Static
-from nas.files import write_atomically
+from nas.reporting.outcome import Outcome, write_outcome
 from nas.reporting.table import aligned
-from nas.reporting.write import written
 
 
 @dataclass(frozen=True)
@@ -128,10 +126,28 @@ def adapt_table(summary: AdaptSummary) -> str:
 
 
 def write_adapt_report(summary: AdaptSummary, folder: Path) -> None:
-    """`adapt.json`, and the figures as SVG and PNG."""
-    facts = adapt_facts(summary, folder.parent)
-    write_atomically(folder / "adapt.json", json.dumps(facts, indent=1))
-    written(figure(summary), folder / "adapt")
+    """The page, the figure, and a row for each sample in `rows.csv`."""
+    caption = "Calls of each layer, lengths of chains, and what is right for how many calls"
+    outcome = Outcome(
+        text=adapt_table(summary),
+        facts=adapt_facts(summary, folder.parent),
+        figures={"adapt": (caption, figure(summary))},
+        rows=_sample_rows(summary),
+    )
+    write_outcome(outcome, summary.name, folder)
+
+
+def _sample_rows(summary: AdaptSummary) -> list[list[object]]:
+    rows = [
+        [
+            item.difficulty,
+            one.tried[one.full].correct,
+            None if one.shortest is None else " ".join(map(str, one.shortest)),
+            len(one.tried),
+        ]
+        for one, item in zip(summary.found, summary.items, strict=True)
+    ]
+    return [["difficulty", "full chain right", "shortest right chain", "chains tried"], *rows]
 
 
 def figure(summary: AdaptSummary) -> Figure:

@@ -1,6 +1,6 @@
 """What came of a compression: facts, the table, the figure of all students."""
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,23 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from compress.speed import Speed
 from nas.files import write_atomically
 from nas.record import Candidate
+from nas.reporting.figures import BLUE, ORANGE
+from nas.reporting.outcome import Outcome, write_outcome
 from nas.reporting.table import aligned
-from nas.reporting.write import written
 from search_spaces.layer_removal.space import student_of
+
+PALE = "#cccccc"
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """accuracy: on the test data. validation: on those that the search could see."""
+    """accuracy: on the test data. validation: on those that the search could see.
+    widths: the outputs of each layer, by its path."""
 
     accuracy: float
     validation: float
     speed: Speed
+    widths: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,12 @@ def compress_facts(summary: CompressSummary) -> dict[str, Any]:
 def compress_table(summary: CompressSummary) -> str:
     """The conclusion in a line, then teacher beside student; fits 80 columns."""
     facts = [_facts(network) for network in (summary.teacher, summary.student)]
-    rows = [[key, *(f"{f[key]:.5g}" for f in facts)] for key in facts[0]]
+    rows = [[key, *(_shown(f[key]) for f in facts)] for key in facts[0]]
     return "\n".join([headline(summary), "", *aligned([["", "teacher", "student"], *rows])])
+
+
+def _shown(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.5g}"
 
 
 def headline(summary: CompressSummary) -> str:
@@ -86,10 +95,46 @@ def headline(summary: CompressSummary) -> str:
 
 
 def write_compress_report(summary: CompressSummary, folder: Path) -> None:
-    """Write `compress.json`, the figure of all students, and a card beside the student."""
-    write_atomically(folder / "compress.json", json.dumps(compress_facts(summary), indent=1))
+    """The page, its figures, a row for each student, and a card beside the chosen one."""
     write_atomically(Path(summary.path) / "README.md", card(summary))
-    written(_figure(summary), folder / "students")
+    outcome = Outcome(
+        text=compress_table(summary),
+        facts=compress_facts(summary),
+        figures={
+            "students": (
+                "All students, larger the longer they were trained; and their rewards",
+                students_figure(summary),
+            ),
+            "layers": ("Teacher and student, layer by layer", layers_figure(summary)),
+        },
+        rows=_student_rows(summary),
+    )
+    write_outcome(outcome, summary.name, folder)
+
+
+def _student_rows(summary: CompressSummary) -> list[list[object]]:
+    head: list[object] = [
+        "#",
+        "digest",
+        "parameters",
+        "steps",
+        "validation accuracy",
+        "reward",
+        "failed",
+    ]
+    rows = [
+        [
+            c.number,
+            c.digest,
+            c.parameters,
+            c.rungs[-1].step if c.rungs else None,
+            c.rungs[-1].metric if c.rungs else None,
+            c.measures.get("reward"),
+            c.failed,
+        ]
+        for c in summary.candidates
+    ]
+    return [head, *rows]
 
 
 def card(summary: CompressSummary) -> str:
@@ -129,33 +174,50 @@ def _facts(network: Network) -> dict[str, float]:
     }
 
 
-def _figure(summary: CompressSummary) -> Figure:
-    """Every student: what it costs against what it keeps, larger the longer it was trained; and
-    the rewards in the course of the search."""
+def students_figure(summary: CompressSummary) -> Figure:
+    """Every student: what it costs against what it keeps, the Pareto front joined; and the rewards
+    in the course of the search."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     students, course = figure.subplots(1, 2)
     trained = [c for c in summary.candidates if c.rungs and c.duplicate_of is None]
-    students.scatter(
-        [float(c.parameters or 0) for c in trained],
-        [c.rungs[-1].metric for c in trained],
-        s=[15.0 * len(c.rungs) for c in trained],
-        color="#0072b2",
-        alpha=0.6,
-    )
-    teacher = summary.teacher
-    students.scatter(
-        teacher.speed.parameters, teacher.validation, marker="*", s=120, color="#d55e00"
-    )
-    students.annotate(
-        "teacher ",
-        (teacher.speed.parameters, teacher.validation),
-        ha="right",
-        va="bottom",
-    )
+    points = [(float(c.parameters or 0), c.rungs[-1].metric) for c in trained]
+    sizes = [15.0 * len(c.rungs) for c in trained]
+    students.scatter(*zip(*points, strict=True), s=sizes, color=BLUE, alpha=0.6)
+    students.plot(*zip(*_front(points), strict=True), color=BLUE, linewidth=1)
+    teacher = summary.teacher.speed.parameters, summary.teacher.validation
+    students.scatter(*teacher, marker="*", s=120, color=ORANGE)
+    students.annotate("teacher ", teacher, ha="right", va="bottom")
     students.set(xscale="log", xlabel="parameters", ylabel="validation accuracy")
     students.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     students.xaxis.set_major_formatter(EngFormatter(sep=""))
     students.xaxis.set_minor_formatter(NullFormatter())
     course.plot([c.number for c in trained], [-c.rungs[0].loss for c in trained], ".")
     course.set(xlabel="student", ylabel="reward after the first rung")
+    return figure
+
+
+def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points than which no smaller one is better, from small to large."""
+    front: list[tuple[float, float]] = []
+    for size, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or accuracy > front[-1][1]:
+            front.append((size, accuracy))
+    return front
+
+
+def layers_figure(summary: CompressSummary) -> Figure:
+    """The outputs of every layer of the teacher, and how many of them the student has."""
+    teacher, student = summary.teacher.widths, summary.student.widths
+    figure = Figure(figsize=(max(6.0, 0.16 * len(teacher)), 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    places = range(len(teacher))
+    axes.bar(places, list(teacher.values()), color=PALE, label="teacher")
+    axes.bar(places, [student.get(path, 0) for path in teacher], color=BLUE, label="student")
+    for place, path in zip(places, teacher, strict=True):
+        if path not in student:
+            axes.text(place, 0, "×", ha="center", va="bottom", color=ORANGE, fontsize=8)
+    axes.set_xticks(places, list(teacher), rotation=90, fontsize=6)
+    axes.set(ylabel="outputs", xlim=(-0.8, len(teacher) - 0.2))
+    axes.set_title("× removed", fontsize=9)
+    axes.legend(frameon=False, fontsize=8)
     return figure

@@ -1,9 +1,7 @@
 """A sweep as a table, a figure and a file of rows."""
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -11,10 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nas.files import write_atomically
-from nas.reporting.sweep_rows import Row, SweepSummary, curves, is_faster, knees
+from nas.reporting.outcome import Outcome, write_outcome
+from nas.reporting.sweep_rows import (
+    Row,
+    SweepSummary,
+    curves,
+    is_faster,
+    knees,
+    sweep_facts,
+)
 from nas.reporting.table import aligned
-from nas.reporting.write import written
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 
@@ -40,13 +44,16 @@ def sweep_table(summary: SweepSummary) -> str:
 
 
 def write_sweep_report(summary: SweepSummary, folder: Path) -> None:
-    """`rows.csv`, and `sweep.svg` and `sweep.png`."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(row) for row in summary.rows)
-    write_atomically(folder / "rows.csv", text.getvalue())
-    written(figure(summary), folder / "sweep")
+    """The page, the figure, and `rows.csv`."""
+    names = [field.name for field in fields(Row)]
+    caption = "Means over the seeds; bands are the extremes"
+    outcome = Outcome(
+        text=sweep_table(summary),
+        facts=sweep_facts(summary, folder.parent),
+        figures={"sweep": (caption, figure(summary))},
+        rows=[names, *([getattr(row, name) for name in names] for row in summary.rows)],
+    )
+    write_outcome(outcome, summary.name, folder)
 
 
 def figure(summary: SweepSummary) -> Figure:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -55,7 +55,7 @@ def write_report(
         if graph is not None:
             picture = draw(graph, f"#{candidate.number}  {candidate.digest}")
             cells[candidate.number] = written(picture, folder / f"architecture-{rank}")
-    write_atomically(folder / "survivors.csv", _csv(survivor_rows(summary)))
+    write_atomically(folder / "survivors.csv", as_csv(survivor_rows(summary)))
     path = folder / "report.html"
     write_atomically(path, page(summary, drawn, cells))
     return path
@@ -73,7 +73,7 @@ def written(figure: Figure, path: Path) -> str:
     return re.sub(r"^.*?(?=<svg)", "", text, flags=re.DOTALL)
 
 
-def _csv(rows: list[list]) -> str:
+def as_csv(rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
