@@ -1,6 +1,6 @@
 """Rank correlation of scores with losses, with its uncertainty: rows, table and figure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau, spearmanr
 
+from nas.bench.bootstrap import with_interval
 from nas.reporting.table import aligned
 
-RESAMPLES = 500
 FEWEST = 3  # candidates for which a rank correlation says anything
 
 
@@ -48,8 +48,8 @@ def rank_row(
 ) -> Row:
     """The row of a score's values, one a candidate; the intervals resample the candidates."""
     good = losses <= np.median(losses) if len(losses) else np.zeros(0, bool)
-    tau, tau_low, tau_high = _with_interval(_tau, values, losses, rng)
-    rho, rho_low, rho_high = _with_interval(_rho, values, losses, rng)
+    tau, tau_low, tau_high = with_interval(_tau, rng, values, losses)
+    rho, rho_low, rho_high = with_interval(spearman, rng, values, losses)
     return Row(
         name=name,
         tau=tau,
@@ -69,32 +69,14 @@ def _tau(a: np.ndarray, b: np.ndarray) -> float | None:
     return _known(kendalltau(a, b)[0]) if len(a) >= FEWEST else None
 
 
-def _rho(a: np.ndarray, b: np.ndarray) -> float | None:
+def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
+    """None where nothing varies."""
     varies = len(a) >= FEWEST and np.ptp(a) > 0 and np.ptp(b) > 0
     return _known(spearmanr(a, b)[0]) if varies else None
 
 
 def _known(statistic: Any) -> float | None:
     return None if np.isnan(statistic) else float(statistic)
-
-
-def _with_interval(
-    statistic: Callable[[np.ndarray, np.ndarray], float | None],
-    a: np.ndarray,
-    b: np.ndarray,
-    rng: np.random.Generator,
-) -> tuple[float | None, float | None, float | None]:
-    """The statistic and the 2.5 and 97.5 % points of its percentile bootstrap.
-
-    Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
-    """
-    value = statistic(a, b)
-    if value is None:
-        return None, None, None
-    drawn = (rng.integers(len(a), size=len(a)) for _ in range(RESAMPLES))
-    again = [found for i in drawn if (found := statistic(a[i], b[i])) is not None]
-    low, high = np.quantile(again, [0.025, 0.975])
-    return value, float(low), float(high)
 
 
 def table(rows: Sequence[Row]) -> str:

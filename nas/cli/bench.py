@@ -197,5 +197,66 @@ def rungs(
         say(bench.table(replays))
 
 
+def graphs(
+    cell: Annotated[
+        list[str] | None, Option(help="A known cell; tanh, ReLU, GRU and LSTM if not given.")
+    ] = None,
+    graphs: Annotated[int, Option("--graphs", min=20, help="Graphs of each cell.")] = 100,
+    steps: Annotated[int, Option(min=1, help="Optimiser steps of each.")] = 800,
+    family: Annotated[
+        list[str] | None, Option(help="A family of graphs; all four if not given.")
+    ] = None,
+    published: Annotated[
+        bool, Option("--published", help="Sizes that follow the graph, as in the literature.")
+    ] = False,
+    task: Annotated[str, Option(help="What they are trained on: a name of `nas ls`.")] = "reber",
+    run: Annotated[Path, Option(help="Folder of the runs, one a cell.")] = Path("runs/graphs"),
+    executor: Annotated[str, Option(help="ray or serial.")] = "ray",
+    workers: Annotated[int | None, Option(help="Trainings at the same time.")] = None,
+    seed: Annotated[int, Option(min=0, help="Seed of everything that is random.")] = 0,
+    figure: Annotated[Path | None, Option(help="File for the correlations, .png or .svg.")] = None,
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train random graphs as recurrent networks: which of their properties tell the accuracy?
+
+    Interrupted or killed, the same command goes on where it was.
+    """
+    from nas import api
+    from nas.bench import graphs as bench
+    from nas.cli.output import say, say_json
+    from nas.config import SearchConfig, read_config
+
+    correlated, predicted = [], []
+    for name in cell or bench.PUBLISHED_CELLS:
+        options = {"cells": [name], **({"families": family} if family else {})}
+        settings = {
+            "space": {
+                "name": "random-graph",
+                **options,
+                **({"published": True} if published else {}),
+            },
+            "scores": [],
+            "task.name": task,
+            "training.steps": steps,
+            "training.rungs": 1,
+            "candidates": graphs,
+            "survivors": graphs,
+            "seed": seed,
+            "run": run / name,
+            "execution.executor": executor,
+            "execution.workers": workers,
+        }
+        summary = api.search(read_config(SearchConfig, None, (), settings))
+        columns, accuracy = bench.table_of(summary.candidates)
+        correlated += bench.correlations(name, columns, accuracy)
+        predicted += bench.predictions(name, columns, accuracy)
+    if figure:
+        bench.figure(correlated, figure)
+    if json:
+        say_json(bench.as_json(correlated, predicted))
+    else:
+        say(bench.table(correlated, predicted))
+
+
 def _lower_is_better(scores: list[Any]) -> str:
     return ", ".join(score.name for score in scores if not score.higher_is_better) or "none"

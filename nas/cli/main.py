@@ -64,6 +64,7 @@ benches.command("kernels")(_ended_well(bench.kernels))
 benches.command("search")(_ended_well(bench.search))
 benches.command("scores")(_ended_well(bench.scores))
 benches.command("rungs")(_ended_well(bench.rungs))
+benches.command("graphs")(_ended_well(bench.graphs))
 app.add_typer(benches, name="bench")
 
 

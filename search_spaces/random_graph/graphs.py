@@ -1,6 +1,6 @@
 """Random graphs made acyclic, and put into layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import networkx as nx
@@ -50,12 +50,14 @@ FAMILIES: dict[str, Callable[[Decisions, int, int], nx.Graph]] = {
 }
 
 
-def decide_graph(decisions: Decisions, fewest: int, most: int) -> Parents:
-    """Ask for a family, its numbers and a seed; edges go from lower to higher numbers.
+def decide_graph(
+    decisions: Decisions, fewest: int, most: int, families: Sequence[str] = tuple(FAMILIES)
+) -> Parents:
+    """Ask for one of the families, its numbers and a seed; edges go from lower to higher numbers.
 
     Raises `InvalidArchitecture` for a graph without edges.
     """
-    family = decisions.choose("family", tuple(FAMILIES))
+    family = decisions.choose("family", tuple(families))
     nodes = decisions.integer("nodes", fewest, most)
     seed = decisions.integer("seed", 0, 999)
     try:

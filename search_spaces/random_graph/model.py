@@ -1,6 +1,7 @@
 """A recurrent network whose layers are a graph's, wired by its edges."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -42,24 +43,34 @@ class GraphNetwork(nn.Module):
 
     A layer reads the layers that hold parents of its nodes, however far back, masked by the edges;
     the first reads the whole input; all are densely recurrent. A node is `hidden / nodes` units,
-    rounded, at least 1: graphs of any number of nodes are about equally wide. (In Darji 2024 a node
-    is one unit and the embedding as wide as the first layer, so that size and wiring cannot be told
-    apart; there each skipped layer is read by a recurrent layer of its own.)
+    rounded, at least 1: graphs of any number of nodes are about equally wide.
+
+    published: a node is one unit, and the embedding as wide as the graph has sources: as in Darji
+        2024, section 4.3, https://arxiv.org/abs/2407.20601, where size and wiring cannot be told
+        apart. There, moreover, every skipped layer is read through a recurrent layer of its own,
+        and the masks of cells with gates do not follow the graph; ours do.
     """
 
     def __init__(
-        self, cell: CellSpec, parents: Parents, shape: ModelShape, generator: torch.Generator
+        self,
+        cell: CellSpec,
+        parents: Parents,
+        shape: ModelShape,
+        generator: torch.Generator,
+        published: bool = False,
     ) -> None:
         super().__init__()
         data, size = shape.data, shape.size
+        nodes, self.reads = _layered(parents)
+        units = max(1, round(size.hidden / len(parents)))
+        if published:
+            units, size = 1, replace(size, embedding=len(nodes[0]))
         self.size, self.every_step, self.kind = size, data.every_step, data.kind
         self.embedding = None
         features = data.inputs * data.width if data.kind == "images" else data.inputs
         if data.kind == "tokens":
             self.embedding = token_embedding(data.inputs, size.embedding, generator)
             features = size.embedding
-        units = max(1, round(size.hidden / len(parents)))
-        nodes, self.reads = _layered(parents)
         self.layers = nn.ModuleList(
             WiredRNN(cell, wiring, size.weight_drop, generator)
             for wiring in _wirings(parents, nodes, self.reads, features, units)

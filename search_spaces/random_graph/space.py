@@ -9,7 +9,7 @@ from torch import nn
 from kernels.cell.spec import CellSpec
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
-from search_spaces.random_graph.graphs import Parents, decide_graph, layers_of
+from search_spaces.random_graph.graphs import FAMILIES, Parents, decide_graph, layers_of
 from search_spaces.random_graph.model import GraphNetwork
 from search_spaces.random_graph.properties import properties_of
 from search_spaces.rnn_cell.zoo import ZOO
@@ -19,8 +19,9 @@ from search_spaces.space import ModelShape
 class RandomGraphSpace:
     """Graphs of four families, and the cell of their units.
 
-    nodes: fewest and most. cells: names in the zoo.
-    Raises `ValueError` for what is neither.
+    nodes: fewest and most. cells: names in the zoo. families: of graphs.
+    published: sizes as in Darji 2024: see `GraphNetwork`.
+    Raises `ValueError` for what is none of them.
     """
 
     name = "random-graph"
@@ -29,28 +30,33 @@ class RandomGraphSpace:
         self,
         nodes: tuple[int, int] = (10, 50),
         cells: tuple[str, ...] = ("rnn-tanh", "rnn-relu", "gru", "lstm"),
+        families: tuple[str, ...] = tuple(FAMILIES),
+        published: bool = False,
     ) -> None:
         match nodes:
             case [int(fewest), int(most)] if 9 <= fewest <= most:
                 self.nodes = fewest, most
             case _:
                 raise ValueError(f"nodes is {nodes}, must be fewest, at least 9, and most")
-        unknown = [cell for cell in cells if cell not in ZOO]
-        if unknown or not cells:
-            raise ValueError(f"no cell {unknown}: there are {', '.join(ZOO)}")
-        self.cells = tuple(cells)
+        self.cells, self.families = tuple(cells), tuple(families)
+        for kind, asked, known in (("cell", self.cells, ZOO), ("family", self.families, FAMILIES)):
+            unknown = [name for name in asked if name not in known]
+            if unknown or not asked:
+                raise ValueError(f"no {kind} {unknown}: there are {', '.join(known)}")
+        self.published = published
 
     def decide(self, decisions: Decisions) -> Architecture:
         """A cell, then a graph; the spec holds the parents of every node, layer after layer."""
         cell = decisions.choose("cell", self.cells)
-        parents = decide_graph(decisions.scope("graph"), *self.nodes)
+        parents = decide_graph(decisions.scope("graph"), *self.nodes, self.families)
         return Architecture(self.name, (cell, parents))
 
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
         cell, parents = cast(tuple[str, Parents], architecture.spec)
-        return GraphNetwork(CellSpec.from_recipe(ZOO[cell]), parents, shape, generator)
+        described = CellSpec.from_recipe(ZOO[cell])
+        return GraphNetwork(described, parents, shape, generator, self.published)
 
     def properties(self, architecture: Architecture) -> dict[str, float]:
         """The graph's, see `properties_of`; recorded with each candidate."""

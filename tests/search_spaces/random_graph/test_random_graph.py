@@ -119,3 +119,16 @@ def test_what_is_no_space_is_refused(options: dict) -> None:
 
 def _architecture(cell: str, parents: tuple) -> Architecture:
     return Architecture(SPACE.name, (cell, parents))
+
+
+def test_published_sizes_follow_the_graph() -> None:
+    space = RandomGraphSpace(cells=("gru",), families=("barabasi-albert",), published=True)
+    architecture, answers = sample(space, np.random.default_rng(0))
+    assert answers["graph/family"] == "barabasi-albert"
+    model = space.build(architecture, TOKENS, torch.Generator())
+    told = space.properties(architecture)
+    assert sum(layer.hidden_size for layer in model.layers) == told["nodes"]
+    assert model.embedding.embedding_dim == model.layers[0].hidden_size == told["source_nodes"]
+    assert model(torch.zeros(3, 7, dtype=torch.long)).answers.shape == (3, 2)
+    with pytest.raises(ValueError, match="no family"):
+        RandomGraphSpace(families=("torus",))

@@ -1,0 +1,241 @@
+"""What a random graph's properties say of the accuracy that its network reaches when trained."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.ensemble import AdaBoostRegressor, RandomForestRegressor
+from sklearn.linear_model import BayesianRidge
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from nas.bench.bootstrap import with_interval
+from nas.bench.ranks import spearman
+from nas.record import Candidate
+from nas.reporting.table import aligned
+
+Values = NDArray[np.float64]
+
+SIZE = ("nodes", "edges", "source_nodes", "log_parameters")
+FOLDS = 10
+REGRESSORS: dict[str, Callable[[], Any]] = {
+    "ridge": lambda: make_pipeline(StandardScaler(), BayesianRidge()),
+    "forest": lambda: RandomForestRegressor(random_state=0),
+    "boosting": lambda: AdaBoostRegressor(random_state=0),
+}
+# Pearson with the accuracy of tanh, ReLU, LSTM, GRU: Darji 2024, recomputed from its tables,
+# https://arxiv.org/abs/2407.20601
+PUBLISHED = {
+    "nodes": (0.40, 0.44, 0.44, 0.49),
+    "edges": (0.38, 0.43, 0.42, 0.49),
+    "source_nodes": (0.35, 0.47, 0.57, 0.74),
+    "layers": (0.25, 0.30, 0.28, 0.34),
+    "diameter": (-0.23, -0.27, -0.32, -0.20),
+    "density": (0.29, 0.15, 0.29, 0.34),
+    "average_shortest_path": (-0.27, -0.25, -0.36, -0.23),
+    "degree_variance": (-0.28, -0.26, -0.39, -0.58),
+    "closeness_variance": (-0.46, -0.39, -0.51, -0.67),
+    "node_betweenness_variance": (-0.49, -0.41, -0.56, -0.52),
+    "edge_betweenness_variance": (-0.34, -0.30, -0.44, -0.26),
+}
+PUBLISHED_CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Of a property with the accuracy; intervals are of 95 %, None where nothing varies.
+
+    partial: Pearson of what a linear fit to the nodes and the logarithm of the parameters leaves
+        of both. published: Pearson in Darji 2024.
+    """
+
+    cell: str
+    name: str
+    pearson: float | None
+    pearson_low: float | None
+    pearson_high: float | None
+    spearman: float | None
+    spearman_low: float | None
+    spearman_high: float | None
+    partial: float | None
+    partial_low: float | None
+    partial_high: float | None
+    published: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """R² of the accuracy predicted in folds, with its 95 % interval.
+
+    features: "all", "size" for `SIZE` alone, "shape" for all others.
+    """
+
+    cell: str
+    regressor: str
+    features: str
+    r2: float | None
+    r2_low: float | None
+    r2_high: float | None
+    graphs: int
+
+
+def table_of(candidates: Sequence[Candidate]) -> tuple[dict[str, Values], Values]:
+    """Every property by name, and the validation accuracy, of all trained graphs."""
+    trained = [c for c in candidates if c.rungs and c.duplicate_of is None]
+    rows = [{**c.measures, "log_parameters": math.log(c.parameters or 1)} for c in trained]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: np.array([row[name] for row in rows]) for name in names}
+    return columns, np.array([c.rungs[-1].metric for c in trained])
+
+
+def correlations(cell: str, columns: Mapping[str, Values], accuracy: Values) -> list[Correlation]:
+    """One of each property, the strongest first; intervals resample the graphs."""
+    size = columns["nodes"], columns["log_parameters"]
+    found = []
+    for name, values in columns.items():
+        rng = np.random.default_rng(0)
+        found.append(
+            Correlation(
+                cell,
+                name,
+                *with_interval(_pearson, rng, values, accuracy),
+                *with_interval(spearman, rng, values, accuracy),
+                *with_interval(_partial, rng, values, accuracy, *size),
+                published=_published(cell, name),
+            )
+        )
+    return sorted(found, key=lambda row: -abs(row.pearson or 0))
+
+
+def predictions(cell: str, columns: Mapping[str, Values], accuracy: Values) -> list[Prediction]:
+    """Three regressors with all properties, with size alone, and without size."""
+    names = {
+        "all": list(columns),
+        "size": [name for name in columns if name in SIZE],
+        "shape": [name for name in columns if name not in SIZE],
+    }
+    found = []
+    for regressor, make in REGRESSORS.items():
+        for features, chosen in names.items():
+            x = np.stack([columns[name] for name in chosen], axis=1)
+            folds = KFold(min(FOLDS, len(x)), shuffle=True, random_state=0)
+            predicted = np.asarray(cross_val_predict(make(), x, accuracy, cv=folds))
+            r2 = with_interval(_r2, np.random.default_rng(0), predicted, accuracy)
+            found.append(Prediction(cell, regressor, features, *r2, graphs=len(x)))
+    return found
+
+
+def table(correlated: Sequence[Correlation], predicted: Sequence[Prediction]) -> str:
+    """Both for people; fits 80 columns."""
+    head = ["cell", "property", "Pearson", "95 %", "Spearman", "size held", "95 %", "published"]
+    rows = [
+        [
+            row.cell,
+            row.name,
+            _text(row.pearson),
+            f"{_text(row.pearson_low)} to {_text(row.pearson_high)}",
+            _text(row.spearman),
+            _text(row.partial),
+            f"{_text(row.partial_low)} to {_text(row.partial_high)}",
+            _text(row.published),
+        ]
+        for row in correlated
+    ]
+    regressions = [
+        [
+            row.cell,
+            row.regressor,
+            row.features,
+            _text(row.r2),
+            f"{_text(row.r2_low)} to {_text(row.r2_high)}",
+            str(row.graphs),
+        ]
+        for row in predicted
+    ]
+    names = ["cell", "regressor", "features", "R²", "95 %", "graphs"]
+    return "\n".join([*aligned([head, *rows]), "", *aligned([names, *regressions])])
+
+
+def as_json(
+    correlated: Sequence[Correlation], predicted: Sequence[Prediction]
+) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "correlations": [asdict(row) for row in correlated],
+        "predictions": [asdict(row) for row in predicted],
+    }
+
+
+def figure(correlated: Sequence[Correlation], path: Path) -> None:
+    """Pearson's correlation of each property, with its interval, of each cell."""
+    cells = list(dict.fromkeys(row.cell for row in correlated))
+    names = sorted({row.name for row in correlated})
+    drawn = Figure(figsize=(3 + 2.6 * len(cells), 0.24 * len(names) + 1.2), layout="constrained")
+    places = {name: place for place, name in enumerate(reversed(names))}
+    for axes, cell in zip(
+        drawn.subplots(1, len(cells), sharey=True, squeeze=False)[0], cells, strict=True
+    ):
+        rows = [row for row in correlated if row.cell == cell and row.pearson is not None]
+        at = [places[row.name] for row in rows]
+        for kind, colour, shift in (("pearson", "#0072b2", 0.15), ("partial", "#d55e00", -0.15)):
+            value, low, high = (
+                np.array([getattr(row, kind + end) or 0.0 for row in rows])
+                for end in ("", "_low", "_high")
+            )
+            label = "Pearson" if kind == "pearson" else "size held fixed"
+            axes.errorbar(
+                value,
+                np.array(at) + shift,
+                xerr=np.abs([value - low, high - value]),
+                fmt=".",
+                color=colour,
+                linewidth=1,
+                label=label,
+            )
+        told = [(row.published, places[row.name]) for row in rows if row.published is not None]
+        if told:
+            axes.plot(*zip(*told, strict=True), "x", color="#999999", label="published")
+        axes.axvline(0, color="#cccccc", linewidth=0.8, zorder=0)
+        axes.set(title=cell, xlim=(-1, 1))
+        axes.set_yticks(list(places.values()), list(places), fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    drawn.axes[0].legend(fontsize=7, loc="lower left")
+    drawn.supxlabel("correlation with the accuracy", fontsize=9)
+    drawn.savefig(path)
+
+
+def _pearson(a: Values, b: Values) -> float | None:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _partial(a: Values, b: Values, *size: Values) -> float | None:
+    """Pearson of what a linear fit to the size leaves of both."""
+    base = np.column_stack([np.ones(len(a)), *size])
+    both = np.column_stack([a, b])
+    left = both - base @ np.linalg.lstsq(base, both, rcond=None)[0]
+    if (left.std(0) <= 1e-9 * both.std(0)).any():
+        return None
+    return _pearson(*left.T)
+
+
+def _r2(predicted: Values, true: Values) -> float | None:
+    if np.ptp(true) == 0:
+        return None
+    return float(1 - ((predicted - true) ** 2).sum() / ((true - true.mean()) ** 2).sum())
+
+
+def _published(cell: str, name: str) -> float | None:
+    if cell not in PUBLISHED_CELLS or name not in PUBLISHED:
+        return None
+    return PUBLISHED[name][PUBLISHED_CELLS.index(cell)]
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
