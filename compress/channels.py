@@ -138,3 +138,15 @@ def moved(channels: Channels, before: Tensor, order: Sequence[int]) -> Channels:
     """Channels after the axes were put in another order."""
     axes = [axis % before.dim() for axis in order]
     return Channels(channels.labels, axes.index(channels.dim))
+
+
+def squeezed(channels: Channels, before: Tensor, after: Tensor, axis: object) -> Channels | None:
+    """Channels after an axis of one place was put in or taken away, where it is not their own."""
+    if not isinstance(axis, int):
+        return None
+    at = axis % max(before.dim(), after.dim())
+    change = after.dim() - before.dim()
+    if change < 0 and at == channels.dim:
+        return None
+    is_before = at <= channels.dim if change > 0 else at < channels.dim
+    return Channels(channels.labels, channels.dim + change * is_before)

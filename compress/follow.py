@@ -7,12 +7,24 @@ from typing import Any
 import numpy as np
 from torch import Tensor, fx, nn
 
-from compress.channels import Channels, Labels, States, added, indexed, moved, reduced, reshaped
+from compress.channels import (
+    Channels,
+    Labels,
+    States,
+    added,
+    indexed,
+    moved,
+    reduced,
+    reshaped,
+    squeezed,
+)
 from compress.place_channels import PlaceChannels
+from kernels.cell.layer import CompiledRNN
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 MIXING = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.GLU, nn.MultiheadAttention, nn.PReLU)
+ALONG_THE_LAST = (nn.Linear, nn.RNNBase, CompiledRNN)  # they read the last axis of their input
 CHANNELWISE = ("activation", "pooling", "dropout", "upsampling")  # modules of torch.nn.modules
 # functions and methods by name
 SAME = {
@@ -26,6 +38,8 @@ ELEMENTWISE = {
     *("add", "add_", "iadd", "sub", "isub", "mul", "mul_", "imul", "truediv", "div"),
     *("maximum", "minimum"),
 }
+SHAPES_ONLY = {"size", "dim", "getattr", "new_zeros", "new_ones", "zeros_like", "ones_like"}
+PASSED_ON = ("state",)  # of an answer: it is handed back and may have any width
 RESHAPES = {"flatten", "view", "reshape"}
 REDUCTIONS = {"mean", "sum", "amax"}
 
@@ -56,7 +70,7 @@ class Follower(fx.Interpreter):
         self.labels = Labels()
         self.channels: dict[fx.Node, Any] = {}
         self.layers: list[Layer] = []
-        self.tied = _tied(traced)
+        self.tied = tied_modules(traced)
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
@@ -105,6 +119,8 @@ class Follower(fx.Interpreter):
             return self._same(path, source)
         if isinstance(module, nn.RNNBase):
             return self._recurrent(path, module, source, given[1:], values[1:])
+        if isinstance(module, CompiledRNN):
+            return self._cell(path, module, source, given[1:], values[1:])
         if isinstance(module, nn.Flatten) and isinstance(source, Channels):
             return self._or_fixed(reshaped(source, values[0], value), source)
         kind = type(module).__module__.removeprefix("torch.nn.modules.")
@@ -116,12 +132,12 @@ class Follower(fx.Interpreter):
         return None
 
     def _has_own_axis(self, module: nn.Module) -> bool:
-        return isinstance(module, (*CONVOLUTIONS, *NORMS, PlaceChannels, nn.Linear, nn.RNNBase))
+        return isinstance(module, (*CONVOLUTIONS, *NORMS, PlaceChannels, *ALONG_THE_LAST))
 
     def _reads(self, path: str, module: nn.Module, source: Any, value: Tensor) -> bool:
         """Whether a layer reads channels along the axis on which they were followed, with weights
         that no other layer has."""
-        last = isinstance(module, (nn.Linear, nn.RNNBase))
+        last = isinstance(module, ALONG_THE_LAST)
         axis = value.dim() - 1 if last else 1
         return isinstance(source, Channels) and source.dim == axis and path not in self.tied
 
@@ -154,6 +170,19 @@ class Follower(fx.Interpreter):
         last = States(made)
         return output, ((last, last) if isinstance(module, nn.LSTM) else last)
 
+    def _cell(
+        self, path: str, module: CompiledRNN, source: Any, states: Any, values: Sequence[Any]
+    ) -> Any:
+        """A layer of any cell. Heads, masks and wirings tie units to places: those stay."""
+        self.labels.fix(states)
+        made = self.labels.new(module.hidden_size)
+        plain = type(module) is CompiledRNN and module.num_heads == 1 and module.mask is None
+        if not plain or path in self.tied or any(value is not None for value in values):
+            self.labels.fix([Channels(made, 0), source])
+        reads = source.labels if isinstance(source, Channels) else None
+        self.layers.append(Layer(path, reads, (made,)))
+        return Channels(made, 2), tuple(Channels(made, 1) for _ in range(module.cell.states))
+
     def _function(
         self, name: str, node: fx.Node, given: Sequence[Any], values: Sequence[Any], value: Any
     ) -> Any:
@@ -162,7 +191,11 @@ class Follower(fx.Interpreter):
             return source[values[1]]
         if name == "getitem" and isinstance(source, States) and isinstance(values[1], int):
             return Channels(source.each[values[1]], 1)
-        if name in ("size", "dim", "getattr") or not isinstance(value, Tensor):
+        if name in SHAPES_ONLY:
+            return None
+        if not isinstance(value, Tensor):
+            names = getattr(node.target, "_fields", (None,) * len(given))
+            self.labels.fix([g for n, g in zip(names, given, strict=True) if n not in PASSED_ON])
             return None
         if name in ELEMENTWISE:
             return added(self.labels, list(zip(given, values, strict=True)))
@@ -187,6 +220,8 @@ class Follower(fx.Interpreter):
             return reduced(source, before, value, axes)
         if name == "getitem":
             return indexed(source, values[1])
+        if name in ("squeeze", "unsqueeze"):
+            return squeezed(source, before, value, node.kwargs.get("dim", values[-1]))
         if name in ("transpose", "swapaxes"):
             order = list(range(before.dim()))
             a, b = values[1:3]
@@ -214,7 +249,7 @@ class Follower(fx.Interpreter):
         return result
 
 
-def _tied(model: nn.Module) -> set[str]:
+def tied_modules(model: nn.Module) -> set[str]:
     """Paths of modules that share a parameter with another one."""
     owners: dict[nn.Parameter, set[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):

@@ -7,9 +7,10 @@ from torch import nn
 
 from compress.follow import CONVOLUTIONS, NORMS
 from compress.place_channels import PlaceChannels
+from kernels.cell.layer import CompiledRNN
 from search_spaces.layer_removal.space import Channels, LayerFeatures
 
-KINDS = (CONVOLUTIONS, nn.Linear, NORMS, nn.RNNBase, PlaceChannels)
+KINDS = (CONVOLUTIONS, nn.Linear, NORMS, (nn.RNNBase, CompiledRNN), PlaceChannels)
 
 OUTPUTS = ("out_channels", "out_features", "hidden_size", "num_features")
 
@@ -44,7 +45,7 @@ def layer_widths(model: nn.Module) -> dict[str, int]:
         if isinstance(module, nn.RNNBase):
             layers = (f"{path}:{layer}" if layer else path for layer in range(module.num_layers))
             widths |= dict.fromkeys(layers, module.hidden_size)
-        elif isinstance(module, (*CONVOLUTIONS, nn.Linear)):
+        elif isinstance(module, (*CONVOLUTIONS, nn.Linear, CompiledRNN)):
             widths[path] = _any(module, OUTPUTS)
     return widths
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.follow import CONVOLUTIONS, NORMS
-from compress.graph import graph_of
+from compress.graph import CannotTrace, graph_of
 from compress.layer_features import layer_features
 from search_spaces.layer_removal.space import Channels, Outline
 
@@ -14,13 +14,20 @@ CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 
 def outline_of(model: nn.Module, example: Tensor) -> Outline:
-    """The removable layers and the channels of a network; raises as `graph_of`.
+    """The removable layers and the channels of a network.
 
     example: an input `[B, …]`, of which only the shape matters.
+    Raises as `graph_of` where no layer can be removed either.
     """
-    graph = graph_of(model, example)
-    channels = tuple(Channels(group.makers, group.width) for group in graph.groups)
-    return Outline(removable(model, example), channels, layer_features(model, channels))
+    blocks = removable(model, example)
+    try:
+        groups = graph_of(model, example).groups
+    except CannotTrace:
+        if not blocks:
+            raise
+        groups = ()
+    channels = tuple(Channels(group.makers, group.width) for group in groups)
+    return Outline(blocks, channels, layer_features(model, channels))
 
 
 def removable(model: nn.Module, example: Tensor) -> tuple[tuple[str, ...], ...]:

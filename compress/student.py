@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compress.cell_units import cell_unit_norms, keep_cell_units
 from compress.follow import CONVOLUTIONS, NORMS, Layer
 from compress.graph import Graph, Group, graph_of
 from compress.place_channels import PlaceChannels
 from compress.recurrent_units import drop_layers, keep_units, unit_norms
+from kernels.cell.layer import CompiledRNN
 
 
 class Skipped(nn.Module):
@@ -37,22 +39,27 @@ def student(
     Raises `CannotTrace`, and `ValueError` for a path or width that does not exist.
     """
     smaller = without(teacher, removed)
-    graph = graph_of(smaller, example)
+    if widths:
+        smaller = _with_widths(smaller, example, widths)
+    if fresh is not None:
+        draw_weights(smaller, fresh)
+    return smaller
+
+
+def _with_widths(model: nn.Module, example: Tensor, widths: Mapping[str, int]) -> nn.Module:
+    graph = graph_of(model, example)
     wanted: dict[int, int] = {}
     for maker, width in widths.items():
         index = next((i for i, g in enumerate(graph.groups) if maker in g.makers), None)
         if index is None:
             raise ValueError(f"the channels that {maker} makes cannot be changed")
         wanted[index] = width
-    norms = channel_norms(smaller, graph)
+    norms = channel_norms(model, graph)
     alive = np.ones(len(graph.roots), dtype=bool)
     for index, width in wanted.items():
         for part in _dropped(graph.groups[index], width, norms):
             alive[part] = False
-    smaller = narrowed(smaller, graph, alive[graph.roots])
-    if fresh is not None:
-        draw_weights(smaller, fresh)
-    return smaller
+    return narrowed(model, graph, alive[graph.roots])
 
 
 def without(teacher: nn.Module, removed: Iterable[str]) -> nn.Module:
@@ -102,6 +109,8 @@ def narrowed(model: nn.Module, graph: Graph, alive: np.ndarray) -> nn.Module:
         module = smaller.get_submodule(layer.path)
         if isinstance(module, nn.RNNBase):
             replace_module(smaller, layer.path, keep_units(module, made, read))
+        elif isinstance(module, CompiledRNN):
+            replace_module(smaller, layer.path, keep_cell_units(module, made[0], read))
         elif isinstance(module, PlaceChannels):
             replace_module(smaller, layer.path, _replaced(module, made[0], read))
         else:
@@ -130,6 +139,8 @@ def _norms(module: nn.Module, layer: Layer) -> list[tuple[np.ndarray, np.ndarray
     """(labels, squared norms) of a module's weights, of what it makes and of what it reads."""
     if isinstance(module, nn.RNNBase):
         return list(zip(layer.makes, unit_norms(module), strict=True))
+    if isinstance(module, CompiledRNN):
+        return [(layer.makes[0], cell_unit_norms(module))]
     weight = getattr(module, "weight", None)
     if not isinstance(weight, Tensor):
         return []

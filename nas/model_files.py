@@ -21,8 +21,8 @@ from search_spaces.space import DataShape, ModelShape, ModelSize
 TOLERANCE = 1e-4
 
 
-class _Answers(nn.Module):
-    """The model as a function of its inputs alone."""
+class AnswersOnly(nn.Module):
+    """The model as a function from its inputs to its answers, with nothing else."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def write_model(
         expected = model(inputs).answers
     write_weights(model, architecture, space, shape, folder)
     with on_reference(model):
-        program = torch.export.export(_Answers(model), (inputs,), strict=False)
+        program = torch.export.export(AnswersOnly(model), (inputs,), strict=False)
     torch.export.save(program, folder / "model.pt2")
     with torch.no_grad():
         answers = {

@@ -42,12 +42,16 @@ class StudentMaker:
 
     def __call__(self, architecture: Architecture, generator: torch.Generator) -> nn.Module:
         described = student_of(architecture)
-        network = network_of(self.subject.build(0))
+        teacher = self.subject.build(0)
         fresh = None if self.inherit else generator
         smaller = student(
-            network, self.example, described.removed, dict(described.widths), fresh=fresh
+            network_of(teacher),
+            self.example,
+            described.removed,
+            dict(described.widths),
+            fresh=fresh,
         )
-        return Answering(smaller)
+        return Answering(smaller) if isinstance(teacher, Answering) else smaller
 
 
 @dataclass(frozen=True)
