@@ -75,7 +75,7 @@ def search(
             was_over = run.is_over(plan.records)
             controller = _controller_of(run, config, plan)
             told = [progress, tracker, *watchers]
-            drawer = drawer_of(config, len(run.trials()))
+            drawer = drawer_of(config.seed, len(run.trials()))
             driver = Driver(run, controller, job, executor, plan, told, drawer)
             with progress:
                 driver.search(stop)

@@ -123,9 +123,9 @@ def controller_of(
     return Controller(sampler, plan.scored and plan.higher_is_better, objectives)
 
 
-def drawer_of(config: SearchConfig, trials: int) -> Controller:
-    """Draws the pool of a warm start, uniformly."""
-    rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials, 1]))
+def drawer_of(seed: int, trials: int) -> Controller:
+    """Draws a pool, uniformly; what comes next depends on how many trials there are."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, trials, 1]))
     return Controller(create_controller("random", rng, {}), maximise=False)
 
 

@@ -8,28 +8,17 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import nn
 
-from kernels.cell.layer import on_reference
 from nas.errors import NasError
 from nas.files import write_atomically
+from nas.programs import write_programs
 from nas.registry import create
 from nas.tasks.task import Batch
 from search_spaces.architecture import Architecture
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 TOLERANCE = 1e-4
-
-
-class AnswersOnly(nn.Module):
-    """The model as a function from its inputs to its answers, with nothing else."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.model(inputs).answers
 
 
 def write_model(
@@ -40,11 +29,10 @@ def write_model(
     batch: Batch,
     folder: Path,
 ) -> dict[str, Any]:
-    """Write `model.safetensors`, `architecture.json` and `model.pt2` and compare what they answer.
+    """Write `model.safetensors`, `architecture.json` and the programs; compare what they answer.
 
     space: the name under which the architecture's space is found.
-    batch: inputs for the comparison; the exported program takes inputs of its first sequence's
-        shape.
+    batch: inputs for the comparison; the programs take inputs of its sequences' length.
     Returns the files and the largest difference. Raises `NasError` when one is beyond 1e-4.
     """
     model = model.cpu().eval()
@@ -52,14 +40,9 @@ def write_model(
     with torch.no_grad():
         expected = model(inputs).answers
     write_weights(model, architecture, space, shape, folder)
-    with on_reference(model):
-        program = torch.export.export(AnswersOnly(model), (inputs,), strict=False)
-    torch.export.save(program, folder / "model.pt2")
     with torch.no_grad():
-        answers = {
-            "model.safetensors": load_model(folder)(inputs).answers,
-            "model.pt2": torch.export.load(folder / "model.pt2").module()(inputs),
-        }
+        answers = {"model.safetensors": load_model(folder)(inputs).answers}
+    answers |= write_programs(model, inputs, folder)
     difference = max(float((a - expected).abs().max()) for a in answers.values())
     if not difference <= TOLERANCE:
         raise NasError(f"the export in {folder} answers differently: off by {difference:g}")

@@ -14,12 +14,12 @@ from compress.layer_features import layer_widths
 from compress.outline import outline_of
 from compress.reward import Constraint
 from compress.speed import speeds
-from nas.assembly import executor_of
+from nas.assembly import drawer_of, executor_of
 from nas.compressing.config import CompressConfig
 from nas.compressing.student_files import write_student
 from nas.compressing.teacher import checked_accuracy, find_teacher, logits_of, trained_teacher
 from nas.controller import Controller
-from nas.controllers import OF_TEACHERS
+from nas.controllers import OF_TEACHERS, warmed
 from nas.driver import Driver, Plan, Watcher
 from nas.errors import BadInput, NasError, TargetNotMet
 from nas.execution.executor import Resources
@@ -59,10 +59,12 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
         stop_on_signals(config.execution.grace, here) as stop,
     ):
         job = _job(config, subject, task, space, run.folder)
-        progress = Progress(plan.candidates, sum(plan.places), task.metric)
-        was_over = run.is_over(plan.candidates)
+        progress = Progress(plan.records, sum(plan.places), task.metric)
+        was_over = run.is_over(plan.records)
         controller = _controller_of(run, config, space)
-        driver = Driver(run, controller, job, executor, plan, [progress, tracker, *watchers])
+        drawer = drawer_of(config.seed, len(run.trials()))
+        told = [progress, tracker, *watchers]
+        driver = Driver(run, controller, job, executor, plan, told, drawer)
         with progress:
             driver.search(stop)
         if config.policy is not None and not was_over:
@@ -116,6 +118,8 @@ def _plan(config: CompressConfig) -> Plan:
         places=(students, *later)[: training.rungs],
         batch=1,
         scored=False,
+        pool=config.pool,
+        opening=config.rollouts if config.pool else 0,
         deterministic=config.execution.deterministic,
         training=Resources(gpus=config.execution.gpus_per_survivor),
     )
@@ -134,6 +138,8 @@ def _controller(
         options.setdefault("batch", config.rollouts)
     if name in OF_TEACHERS:
         options["space"] = space
+    if config.pool:
+        options = warmed(name, options, config.rollouts)
     sampler = create_controller(name, rng, options)
     if config.policy is not None:
         trained = policy_of(sampler, name)
@@ -180,6 +186,7 @@ def _job(
         constraint=Constraint(None if target is None else 1 / target, config.least_accuracy),
         accuracy=accuracy,
         rollouts=config.rollouts,
+        pool=config.pool,
         steps=config.training.steps,
         noise=config.training.noise,
         guide=config.training.guide,

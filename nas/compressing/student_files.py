@@ -1,11 +1,9 @@
 """A student as files: weights, architecture, an exported program; and the student from them."""
 
 import json
-import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_type_hints
 
 import torch
 from safetensors.torch import load, save
@@ -13,17 +11,16 @@ from torch import Tensor, nn
 
 from compress.place_channels import PlaceChannels
 from compress.student import replace_module, student
-from kernels.cell.layer import on_reference
 from nas.errors import NasError
 from nas.files import write_atomically
 from nas.jobs.compress import network_of
-from nas.model_files import TOLERANCE, AnswersOnly
+from nas.model_files import TOLERANCE
+from nas.programs import answering, write_programs
 from nas.registry import create
 from nas.subject import Subject
 from nas.tasks.classification import Classification
 from search_spaces.architecture import Architecture
 from search_spaces.layer_removal.space import student_of
-from search_spaces.rnn_cell.model import Output
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 STEPS = 4  # of a sequence that only shows the shape
@@ -37,9 +34,9 @@ def write_student(
     example: Tensor,
     folder: Path,
 ) -> float:
-    """Write `model.safetensors`, `architecture.json` and `model.pt2`, and read them again.
+    """Write `model.safetensors`, `architecture.json` and the programs, and read them again.
 
-    subject: the teacher. The program takes any number of examples and needs PyTorch alone.
+    subject: the teacher.
     Returns the largest difference; raises `NasError` when it is beyond 1e-4.
     """
     model = model.cpu().eval()
@@ -57,28 +54,14 @@ def write_student(
     }
     write_atomically(folder / "model.safetensors", save(weights))
     write_atomically(folder / "architecture.json", json.dumps(described, indent=1))
-    shapes = ({0: torch.export.Dim("batch")},)
-    two = torch.cat([example, example])  # one example would be taken for a constant
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # recurrent modules keep lists of weights
-        with on_reference(model):
-            program = torch.export.export(
-                answering(model), (two,), dynamic_shapes=shapes, strict=False
-            )
-    torch.export.save(program, folder / "model.pt2")
+    answers = write_programs(model, example, folder)
     with torch.no_grad():
         expected = answering(model)(example)
-        again = (answering(load_student(folder)), torch.export.load(folder / "model.pt2").module())
-        difference = max(float((one(example) - expected).abs().max()) for one in again)
+        answers["model.safetensors"] = answering(load_student(folder))(example)
+    difference = max(float((found - expected).abs().max()) for found in answers.values())
     if not difference <= TOLERANCE:
         raise NasError(f"the files in {folder} answer differently: off by {difference:g}")
     return difference
-
-
-def answering(model: nn.Module) -> nn.Module:
-    """As a function from inputs to logits: those of search spaces answer more than that."""
-    returns = get_type_hints(type(model).forward).get("return")
-    return AnswersOnly(model) if returns is Output else model
 
 
 def load_student(folder: Path) -> nn.Module:

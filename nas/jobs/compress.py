@@ -60,6 +60,7 @@ class CompressJob:
 
     accuracy: of the teacher on the validation data.
     rollouts: students of one update of the controller.
+    pool: students that are screened before any is trained; they have the first numbers.
     noise, guide, guidance: see `Distilling`.
     steps: of the last rung; the learning rate falls to 0 on the way there in a straight line.
     """
@@ -72,6 +73,7 @@ class CompressJob:
     constraint: Constraint
     accuracy: float
     rollouts: int
+    pool: int
     steps: int
     noise: float
     guide: Literal["none", "teacher", "untrained"]
@@ -81,7 +83,8 @@ class CompressJob:
     def screen(
         self, candidates: list[tuple[int, Architecture]]
     ) -> list[Screened | CandidateFailed]:
-        """Build each student and say what it costs as a share of the teacher's."""
+        """Build each student and say what it costs as a share of the teacher's; and what it is
+        worth before it is trained, where there is a pool."""
         torch.set_num_threads(1)
         return [
             attempt("build", lambda n=n, a=a: self._screen(n, a))  # type: ignore[misc]
@@ -121,8 +124,19 @@ class CompressJob:
         if share >= 1:
             raise ValueError(f"the student is no smaller: {share:.3g} times the teacher")
         flops = count_flops(model, self._batch())
+        scores = {"untrained-reward": self._untrained(model, share)} if self.pool else {}
         seconds = time.perf_counter() - started
-        return Screened(count_parameters(model), flops, {}, seconds, {"cost": share})
+        return Screened(count_parameters(model), flops, scores, seconds, {"cost": share})
+
+    def _untrained(self, model: nn.Module, share: float) -> float:
+        """The reward of a student on a batch on which the teacher is always right. Norms take its
+        own statistics: those that were inherited are of wider layers."""
+        inputs, _, lengths = self._batch()
+        with torch.no_grad():
+            teacher = self.subject.build(0).eval()(inputs, None, lengths).answers
+            own = model.train()(inputs, None, lengths).answers
+        agreed = float((own.argmax(-1) == teacher.argmax(-1)).float().mean())
+        return constrained_reward(share, agreed, self.constraint, 0)
 
     def _train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
@@ -135,7 +149,7 @@ class CompressJob:
         kept = trained.validation.metric / self.accuracy
         share = self.share(model.cpu().eval())
         # the constraint is soft only for the first rung, whose reward the controller is told
-        updates = SOFT_UPDATES if checkpoint else number // self.rollouts
+        updates = SOFT_UPDATES if checkpoint else max(0, number - self.pool) // self.rollouts
         worth = constrained_reward(share, kept, self.constraint, updates)
         return replace(
             trained,

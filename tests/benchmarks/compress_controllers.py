@@ -65,7 +65,8 @@ def _rewards(name: str, seed: int, asked: argparse.Namespace) -> NDArray[np.floa
         if name.endswith("+") and not settings["policy"].exists():
             shutil.copy(asked.policy, settings["policy"])
     summary = api.compress(read_config(CompressConfig, None, asked.set, settings))
-    found = [-c.rungs[0].loss if c.rungs else -1.0 for c in summary.candidates]
+    tried = [c for c in summary.candidates if c.rungs or c.failed]  # not those of a pool
+    found = [-c.rungs[0].loss if c.rungs else -1.0 for c in tried]
     return np.array(found).reshape(asked.updates, asked.rollouts)
 
 

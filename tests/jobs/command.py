@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,15 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen:
         text=True,
         env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(paths)},
     )
+
+
+def wait_for(process: subprocess.Popen, condition: Callable[[], object]) -> None:
+    """Return once the condition holds; the process must still run by then."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.02)
 
 
 def nas(*arguments: object, **environment: str) -> subprocess.CompletedProcess:

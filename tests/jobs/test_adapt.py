@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.jobs.command import nas, start
+from tests.jobs.command import nas, start, wait_for
 
 SMALL = [
     *("--samples", 6, "--simulations", 12, "--menu", 3, "--executor", "serial", "--json"),
@@ -55,9 +54,7 @@ def test_a_driver_that_is_killed_goes_on_to_the_same_result(
 ) -> None:
     run = tmp_path / "run"
     driver = start("adapt", *SMALL, "--run", run)
-    ends = time.monotonic() + 120
-    while not list(run.glob("trials/*/result.json")) and time.monotonic() < ends:
-        time.sleep(0.02)
+    wait_for(driver, lambda: list(run.glob("trials/*/result.json")))
     os.kill(driver.pid, signal.SIGKILL)
     driver.communicate()
     ended = nas("adapt", *SMALL, "--run", run)

@@ -1,6 +1,11 @@
 """`nas compress` through the real command line, and what it must never do."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +19,13 @@ from nas.config import read_config
 from nas.errors import BadInput, TargetNotMet
 from nas.tasks.distilled import Distilled
 from nas.tasks.images import load_digits
-from tests.jobs.command import nas, results
+from tests.jobs.command import nas, results, start, wait_for
 
 SETTINGS = {
     "teacher": "resnet8",
     "execution.executor": "serial",
     "updates": 2,
+    "pool": 3,
     "rollouts": 2,
     "teacher_steps": 50,
     "training.steps": 8,
@@ -45,7 +51,8 @@ def test_a_student_is_smaller_and_its_files_answer_alike(compressed) -> None:
     teacher, student = facts["teacher"], facts["student"]
     assert student["parameters"] < teacher["parameters"]
     assert facts["compression"] == teacher["parameters"] / student["parameters"]
-    assert facts["students_trained"] == len({r["digest"] for r in results(folder / "run")})
+    trained = {r["digest"] for r in results(folder / "run") if r["rungs"]}
+    assert facts["students_trained"] == len(trained)
     program = torch.export.load(Path(student["path"]) / "model.pt2").module()
     loaded, images = load_student(Path(student["path"])), torch.randn(3, 1, 8, 8)
     torch.testing.assert_close(program(images), loaded(images))
@@ -53,6 +60,83 @@ def test_a_student_is_smaller_and_its_files_answer_alike(compressed) -> None:
     assert (folder / "run" / "report" / "students.svg").exists()
     assert "points of test accuracy" in (Path(student["path"]) / "README.md").read_text()
     assert (folder / "policy.safetensors").exists()
+
+
+PROGRAMS = """
+import sys
+import numpy, onnxruntime, torch
+images = torch.linspace(-1, 1, 3 * 64).view(3, 1, 8, 8)
+torch.save(torch.export.load("model.pt2").module()(images), "told.pt")
+session = onnxruntime.InferenceSession("model.onnx")
+numpy.save("told.npy", session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
+assert not any(name.split(".")[0] in ("nas", "compress", "kernels") for name in sys.modules)
+"""
+
+
+def test_its_programs_answer_alike_in_a_process_without_us(compressed, tmp_path: Path) -> None:
+    _, facts = compressed
+    student = Path(facts["student"]["path"])
+    for file in ("model.pt2", "model.onnx"):
+        shutil.copy(student / file, tmp_path)
+    subprocess.run([sys.executable, "-c", PROGRAMS], cwd=tmp_path, check=True)
+    expected = load_student(student)(torch.linspace(-1, 1, 3 * 64).view(3, 1, 8, 8))
+    torch.testing.assert_close(torch.load(tmp_path / "told.pt"), expected)
+    onnx = torch.from_numpy(np.load(tmp_path / "told.npy"))
+    torch.testing.assert_close(onnx, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_pool_is_screened_and_its_best_open_the_search(compressed) -> None:
+    folder, _ = compressed
+    found = results(folder / "run")
+    pool, later = found[:3], found[3:]
+    worth = {r["number"]: r["scores"]["untrained-reward"] for r in pool if r["scores"]}
+    opened = {r["number"] for r in pool if r["rungs"]}
+    assert opened == set(sorted(worth, key=worth.get)[-2:])
+    assert len(opened) + len(later) == 2 * 2
+
+
+def test_a_driver_that_is_killed_goes_on_and_forgets_nobody(tmp_path: Path) -> None:
+    settings = [f"--set={key}={value}" for key, value in {**SETTINGS, "cache": tmp_path}.items()]
+    run = tmp_path / "run"
+    driver = start("compress", *settings, "--updates", 4, "--run", run)
+    wait_for(driver, lambda: any(r["rungs"] for r in results(run)))
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.communicate()
+    before = [r for r in results(run) if r["rungs"]]
+    ended = nas("compress", *settings, "--updates", 4, "--run", run, "--json")
+    assert ended.returncode == 0, ended.stderr
+    after = results(run)
+    assert len(after) == 3 + 4 * 2 - 2
+    for record in before:
+        (kept,) = [r for r in after if r["number"] == record["number"]]
+        assert kept["rungs"][0] == record["rungs"][0]
+    trained = [r["digest"] for r in after if r["rungs"] and r["duplicate_of"] is None]
+    assert len(trained) == len(set(trained))
+
+
+def test_a_network_of_a_searched_cell_is_compressed(tmp_path: Path) -> None:
+    config = read_config(
+        CompressConfig,
+        None,
+        (),
+        {
+            **SETTINGS,
+            "teacher": "reber-gru",
+            "teacher_steps": 250,
+            "training.guide": "none",
+            "task.strings": 2000,
+            "size.layers": 1,
+            "size.hidden": 24,
+            "updates": 1,
+            "run": tmp_path / "run",
+            "cache": tmp_path,
+        },
+    )
+    summary = api.compress(config)
+    assert summary.student.widths["layers.0"] < summary.teacher.widths["layers.0"] == 24
+    student = load_student(Path(summary.path))
+    assert student.layers[0].hidden_size == summary.student.widths["layers.0"]
+    assert not (Path(summary.path) / "model.onnx").exists()  # it would be unrolled
 
 
 def test_the_student_is_exported_as_it_is(compressed, tmp_path: Path) -> None:

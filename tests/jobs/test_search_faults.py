@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.jobs.command import TOY, nas, results, start, without_times
+from tests.jobs.command import TOY, nas, results, start, wait_for, without_times
 
 CANDIDATES = 24
 SEARCH = ["search", *TOY, "--candidates", CANDIDATES, "--survivors", 3, "--json"]
@@ -27,15 +26,6 @@ def assert_complete(run: Path) -> None:
     assert sum(bool(record["rungs"]) for record in records) == 3
     digests = [r["digest"] for r in records if r["duplicate_of"] is None]
     assert len(digests) == len(set(digests))
-
-
-def wait_for(process: subprocess.Popen, condition: Callable[[], object]) -> None:
-    """Return once the condition holds; the process must still run by then."""
-    until = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
 
 
 def wait_for_a_proposal(process: subprocess.Popen, run: Path) -> None:

@@ -1,0 +1,75 @@
+"""A model as programs that need none of our code: `torch.export`, and ONNX where it is at hand."""
+
+import logging
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_type_hints
+
+import torch
+from torch import Tensor, nn
+
+from kernels.cell.layer import CompiledRNN, on_reference
+from search_spaces.rnn_cell.model import Output
+
+
+class AnswersOnly(nn.Module):
+    """The model as a function from its inputs to its answers, with nothing else."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.model(inputs).answers
+
+
+def answering(model: nn.Module) -> nn.Module:
+    """As a function from inputs to logits: models of search spaces answer more than that."""
+    returns = get_type_hints(type(model).forward).get("return")
+    return AnswersOnly(model) if returns is Output else model
+
+
+def write_programs(model: nn.Module, example: Tensor, folder: Path) -> dict[str, Tensor]:
+    """Write `model.pt2` and, with `onnxscript` and `onnxruntime` installed, `model.onnx`.
+
+    Both take any number of examples of the shape of `example`, `[1, …]`. Cells are unrolled over
+    its steps, which makes ONNX files of them too large to be of use: they are not written.
+    Returns what each answers to the example, by file.
+    """
+    unrolled = any(isinstance(module, CompiledRNN) for module in model.modules())
+    has_onnx = all(find_spec(name) for name in ("onnxscript", "onnxruntime")) and not unrolled
+    model = answering(model.cpu().eval())
+    two = torch.cat([example, example])  # one example would be taken for a constant
+    shapes = ({0: torch.export.Dim("batch")},)
+    with warnings.catch_warnings(), on_reference(model):
+        warnings.simplefilter("ignore")  # recurrent modules keep lists of weights
+        program = torch.export.export(model, (two,), dynamic_shapes=shapes, strict=False)
+        torch.export.save(program, folder / "model.pt2")
+        if has_onnx:
+            _write_onnx(program, folder / "model.onnx")
+    with torch.no_grad():
+        answers = {"model.pt2": torch.export.load(folder / "model.pt2").module()(example)}
+    if has_onnx:
+        answers["model.onnx"] = _run_onnx(folder / "model.onnx", example)
+    return answers
+
+
+def _write_onnx(program: torch.export.ExportedProgram, file: Path) -> None:
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
+    try:
+        written = torch.onnx.export(program, dynamo=True, verbose=False)
+    finally:
+        log.setLevel(level)
+    assert written is not None
+    written.save(file)
+
+
+def _run_onnx(file: Path, example: Tensor) -> Tensor:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (answers,) = session.run(None, {session.get_inputs()[0].name: example.numpy()})
+    return torch.from_numpy(answers)
