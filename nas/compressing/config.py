@@ -35,7 +35,6 @@ class CompressConfig(Section):
     teacher: a model of `nas ls`, package.module:function, or a folder that `nas train --to` wrote.
     weights: of the teacher; without them it is trained for `teacher_steps`.
     task: without a name, that of the teacher; digits where there are neither data nor weights.
-    controller: where there is a policy and no name, n2n.
     policy: file that a policy gradient begins with where it exists, and is written to at the end.
     updates, rollouts: so many times so many students are proposed.
     pool: students drawn at random and screened before any is trained, by their rewards on a batch
@@ -55,11 +54,11 @@ class CompressConfig(Section):
     teacher_steps: int = Field(default=400, ge=1)
     task: Named = Named(name="")
     size: Size = Size()
-    controller: Named = Named(name="tpe")
+    controller: Named = Named(name="policy-gradient")
     policy: Path | None = None
     updates: int = Field(default=8, ge=1)
     rollouts: int = Field(default=5, ge=1)
-    pool: int = Field(default=40, ge=0)
+    pool: int = Field(default=0, ge=0)
     survivors: int = Field(default=8, ge=1)
     cost: Cost = "parameters"
     target_compression: float | None = Field(default=None, gt=1)
@@ -72,13 +71,6 @@ class CompressConfig(Section):
     run: Path = Path("runs/compress")
     cache: Path = Path("runs/.cache")
     storage: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _policies_are_of_n2n(cls, data: Any) -> Any:
-        if data.get("policy") and "controller" not in data:
-            return {**data, "controller": {"name": "n2n"}}
-        return data
 
     @model_validator(mode="after")
     def _pool_opens(self) -> "CompressConfig":
