@@ -11,16 +11,16 @@ Method = Literal["mse", "kl"]
 def distillation_loss(
     student: Tensor, teacher: Tensor, method: Method, temperature: float
 ) -> Tensor:
-    """How far the student's logits `[B, classes]` are from the teacher's, a scalar.
+    """How far the student's logits `[…, classes]` are from the teacher's, a scalar.
 
-    "mse" is the mean over the batch of ‖student - teacher‖² (Ba and Caruana 2014,
+    "mse" is the mean over all answers of ‖student - teacher‖² (Ba and Caruana 2014,
     https://arxiv.org/abs/1312.6184, eq. 1; N2N takes it too); "kl" the cross-entropy of the
     softened answers, less the teacher's entropy, times temperature² (Hinton et al. 2015,
     https://arxiv.org/abs/1503.02531, section 2).
     """
     if method == "mse":
         return (student - teacher).square().sum(dim=-1).mean()
-    softened = functional.log_softmax(student / temperature, dim=-1)
-    wanted = functional.log_softmax(teacher / temperature, dim=-1)
+    softened = functional.log_softmax(student.flatten(0, -2) / temperature, dim=-1)
+    wanted = functional.log_softmax(teacher.flatten(0, -2) / temperature, dim=-1)
     divergence = functional.kl_div(softened, wanted, reduction="batchmean", log_target=True)
     return divergence * temperature**2

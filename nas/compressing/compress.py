@@ -17,7 +17,7 @@ from compress.speed import speeds
 from nas.assembly import drawer_of, executor_of
 from nas.compressing.config import CompressConfig
 from nas.compressing.student_files import write_student
-from nas.compressing.teacher import checked_accuracy, find_teacher, logits_of, trained_teacher
+from nas.compressing.teacher import answers_of, checked_quality, find_teacher, trained_teacher
 from nas.controller import Controller
 from nas.controllers import OF_TEACHERS, warmed
 from nas.driver import Driver, Plan, Watcher
@@ -33,8 +33,8 @@ from nas.run import Run
 from nas.saved_policy import load_policy, policy_of, save_policy
 from nas.signals import stop_on_signals
 from nas.subject import Subject
-from nas.tasks.classification import Classification
 from nas.tasks.distilled import Distilled
+from nas.tasks.task import Task
 from nas.tracking import Tracker
 from nas.training import TrainingSettings, evaluate, restore
 from search_spaces.layer_removal.space import SHARES, LayerRemovalSpace
@@ -76,7 +76,7 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
     return summary
 
 
-def _space(config: CompressConfig, subject: Subject, task: Classification) -> LayerRemovalSpace:
+def _space(config: CompressConfig, subject: Subject, task: Task) -> LayerRemovalSpace:
     """The students there are; raises `BadInput` where none is small enough."""
     batch = task.score_batch(config.seed)
     example = batch.inputs[:2]
@@ -160,7 +160,7 @@ def _controller_of(run: Run, config: CompressConfig, space: LayerRemovalSpace) -
 def _job(
     config: CompressConfig,
     subject: Subject,
-    task: Classification,
+    task: Task,
     space: LayerRemovalSpace,
     folder: Path,
 ) -> CompressJob:
@@ -173,18 +173,18 @@ def _job(
     )
     file = folder / "teacher.safetensors"
     subject = trained_teacher(subject, task, config.teacher_steps, settings, file)
-    accuracy = checked_accuracy(subject, task).metric
-    logits = logits_of(subject, task, config.cache)
+    quality = checked_quality(subject, task).metric
+    answered = answers_of(subject, task, config.cache)
     maker = replace(space.make, subject=subject)  # type: ignore[type-var]
     target = config.target_compression
     return CompressJob(
         space=replace(space, make=maker),
         subject=subject,
-        task=Distilled(task, logits, config.training.method, config.training.temperature),
+        task=Distilled(task, answered, config.training.method, config.training.temperature),
         training=settings,
         cost=config.cost,
         constraint=Constraint(None if target is None else 1 / target, config.least_accuracy),
-        accuracy=accuracy,
+        quality=quality,
         rollouts=config.rollouts,
         pool=config.pool,
         steps=config.training.steps,
@@ -214,7 +214,7 @@ def _best(job: CompressJob, candidates: Sequence[Candidate]) -> Candidate:
 def _measured(
     run: Run,
     job: CompressJob,
-    task: Classification,
+    task: Task,
     candidates: tuple[Candidate, ...],
     best: Candidate,
     seconds: float,
@@ -233,7 +233,9 @@ def _measured(
     return CompressSummary(
         name=run.folder.name,
         subject=job.subject.name,
-        teacher=Network(tested[0], job.accuracy, slow, wide),
+        metric=task.metric,
+        higher_is_better=task.higher_is_better,
+        teacher=Network(tested[0], job.quality, slow, wide),
         student=Network(tested[1], best.rungs[-1].metric, fast, narrow),
         path=str(folder),
         best=best,

@@ -18,7 +18,7 @@ from nas.model_files import TOLERANCE
 from nas.programs import answering, write_programs
 from nas.registry import create
 from nas.subject import Subject
-from nas.tasks.classification import Classification
+from nas.tasks.task import Task
 from search_spaces.architecture import Architecture
 from search_spaces.layer_removal.space import student_of
 from search_spaces.space import DataShape, ModelShape, ModelSize
@@ -30,7 +30,7 @@ def write_student(
     model: nn.Module,
     architecture: Architecture,
     subject: Subject,
-    task: Classification,
+    task: Task,
     example: Tensor,
     folder: Path,
 ) -> float:
@@ -49,8 +49,7 @@ def write_student(
         "data": asdict(subject.shape.data),
         "size": asdict(subject.shape.size),
         "places": {path: module.places for path, module in _shortcuts(model)},
-        "mean": task.mean,
-        "deviation": task.deviation,
+        **{name: getattr(task, name, None) for name in ("mean", "deviation")},  # of images
     }
     write_atomically(folder / "model.safetensors", save(weights))
     write_atomically(folder / "architecture.json", json.dumps(described, indent=1))

@@ -58,7 +58,7 @@ class StudentMaker:
 class CompressJob:
     """Everything but the student that an evaluation depends on; sent once to the workers.
 
-    accuracy: of the teacher on the validation data.
+    quality: the teacher's metric on the validation data.
     rollouts: students of one update of the controller.
     pool: students that are screened before any is trained; they have the first numbers.
     noise, guide, guidance: see `Distilling`.
@@ -71,7 +71,7 @@ class CompressJob:
     training: TrainingSettings
     cost: Cost
     constraint: Constraint
-    accuracy: float
+    quality: float
     rollouts: int
     pool: int
     steps: int
@@ -146,7 +146,7 @@ class CompressJob:
         update = cooling(self.training.learning_rate, self.steps, self.noise, seed)
         with self._guided(model):
             trained = train_rung(model, self.task, self.training, seed, until, checkpoint, update)
-        kept = trained.validation.metric / self.accuracy
+        kept = self.task.kept(trained.validation.metric, self.quality)
         share = self.share(model.cpu().eval())
         # the constraint is soft only for the first rung, whose reward the controller is told
         updates = SOFT_UPDATES if checkpoint else max(0, number - self.pool) // self.rollouts

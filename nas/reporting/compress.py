@@ -21,10 +21,10 @@ PALE = "#cccccc"
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """accuracy: on the test data. validation: on those that the search could see.
+    """tested: the task's metric on the test data; validation: on those that the search could see.
     widths: the outputs of each layer, by its path."""
 
-    accuracy: float
+    tested: float
     validation: float
     speed: Speed
     widths: Mapping[str, int]
@@ -32,10 +32,13 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class CompressSummary:
-    """subject: the teacher's name. path: of the student's folder. best: the student's record."""
+    """subject: the teacher's name. metric: the task's, "accuracy" or "perplexity".
+    path: of the student's folder. best: the student's record."""
 
     name: str
     subject: str
+    metric: str
+    higher_is_better: bool
     teacher: Network
     student: Network
     path: str
@@ -57,9 +60,9 @@ def compress_facts(summary: CompressSummary) -> dict[str, Any]:
     trained = [c for c in summary.candidates if c.rungs and c.duplicate_of is None]
     return {
         "run": summary.name,
-        "teacher": _facts(summary.teacher),
+        "teacher": _facts(summary, summary.teacher),
         "student": {
-            **_facts(summary.student),
+            **_facts(summary, summary.student),
             "path": summary.path,
             "digest": summary.best.digest,
         },
@@ -73,7 +76,7 @@ def compress_facts(summary: CompressSummary) -> dict[str, Any]:
 
 def compress_table(summary: CompressSummary) -> str:
     """The conclusion in a line, then teacher beside student; fits 80 columns."""
-    facts = [_facts(network) for network in (summary.teacher, summary.student)]
+    facts = [_facts(summary, network) for network in (summary.teacher, summary.student)]
     rows = [[key, *(_shown(f[key]) for f in facts)] for key in facts[0]]
     return "\n".join([headline(summary), "", *aligned([["", "teacher", "student"], *rows])])
 
@@ -85,11 +88,16 @@ def _shown(value: float) -> str:
 def headline(summary: CompressSummary) -> str:
     """What was gained and lost; that it is not faster comes first."""
     slower = min(summary.speed_up(1), summary.speed_up(64)) < 1
-    points = 100 * (summary.student.accuracy - summary.teacher.accuracy)
+    before, after = summary.teacher.tested, summary.student.tested
+    lost = (
+        f"{100 * (after - before):+.1f} points of test accuracy"
+        if summary.metric == "accuracy"
+        else f"test {summary.metric} {before:.4g} → {after:.4g}"
+    )
     gained = (
         f"{summary.subject}: {summary.compression:.1f} times fewer parameters, "
         f"{summary.speed_up(1):.2f} and {summary.speed_up(64):.2f} times faster at batch 1 and 64, "
-        f"{points:+.1f} points of test accuracy"
+        f"{lost}"
     )
     return f"NOT FASTER. {gained}" if slower else gained
 
@@ -159,10 +167,10 @@ def card(summary: CompressSummary) -> str:
     )
 
 
-def _facts(network: Network) -> dict[str, float]:
+def _facts(summary: CompressSummary, network: Network) -> dict[str, float]:
     speed = network.speed
     return {
-        "accuracy": network.accuracy,
+        summary.metric: network.tested,
         "validation": network.validation,
         "parameters": speed.parameters,
         "bytes": speed.bytes,
@@ -183,11 +191,12 @@ def students_figure(summary: CompressSummary) -> Figure:
     points = [(float(c.parameters or 0), c.rungs[-1].metric) for c in trained]
     sizes = [15.0 * len(c.rungs) for c in trained]
     students.scatter(*zip(*points, strict=True), s=sizes, color=BLUE, alpha=0.6)
-    students.plot(*zip(*_front(points), strict=True), color=BLUE, linewidth=1)
+    front = _front(points, summary.higher_is_better)
+    students.plot(*zip(*front, strict=True), color=BLUE, linewidth=1)
     teacher = summary.teacher.speed.parameters, summary.teacher.validation
     students.scatter(*teacher, marker="*", s=120, color=ORANGE)
     students.annotate("teacher ", teacher, ha="right", va="bottom")
-    students.set(xscale="log", xlabel="parameters", ylabel="validation accuracy")
+    students.set(xscale="log", xlabel="parameters", ylabel=f"validation {summary.metric}")
     students.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     students.xaxis.set_major_formatter(EngFormatter(sep=""))
     students.xaxis.set_minor_formatter(NullFormatter())
@@ -196,12 +205,15 @@ def students_figure(summary: CompressSummary) -> Figure:
     return figure
 
 
-def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _front(
+    points: Sequence[tuple[float, float]], higher_is_better: bool
+) -> list[tuple[float, float]]:
     """The points than which no smaller one is better, from small to large."""
+    sign = 1 if higher_is_better else -1
     front: list[tuple[float, float]] = []
-    for size, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or accuracy > front[-1][1]:
-            front.append((size, accuracy))
+    for size, metric in sorted(points, key=lambda point: (point[0], -sign * point[1])):
+        if not front or sign * metric > sign * front[-1][1]:
+            front.append((size, metric))
     return front
 
 

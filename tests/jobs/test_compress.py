@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,12 @@ import torch
 from nas import api
 from nas.compressing.config import CompressConfig
 from nas.compressing.student_files import load_student
-from nas.config import read_config
+from nas.config import Named, read_config
 from nas.errors import BadInput, TargetNotMet
-from nas.tasks.distilled import Distilled
+from nas.subject import find_subject, weights_of
+from nas.tasks.distilled import Asked, Distilled, Known
 from nas.tasks.images import load_digits
+from search_spaces.space import ModelSize
 from tests.jobs.command import nas, results, start, wait_for
 
 SETTINGS = {
@@ -139,6 +143,39 @@ def test_a_network_of_a_searched_cell_is_compressed(tmp_path: Path) -> None:
     assert not (Path(summary.path) / "model.onnx").exists()  # it would be unrolled
 
 
+def test_a_language_model_is_compressed_by_what_its_teacher_answers_along_the_way(
+    tmp_path: Path,
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog. " * 400)
+    flags = ["--teacher", "gru", "--task", "language-model", "--data", text, "--json"]
+    sizes = {"size.embedding": 8, "size.hidden": 24, "size.layers": 2, "teacher_steps": 60}
+    task = {"task.batch": 4, "task.window": 16, "task.level": "byte", "cache": tmp_path}
+    settings = {**SETTINGS, **sizes, **task, "training.guide": "none", "teacher": "gru"}
+    asked = [f"--set={key}={value}" for key, value in settings.items()]
+    ended = nas("compress", *flags, *asked, "--run", tmp_path / "run")
+    assert ended.returncode == 0, ended.stderr
+    facts = json.loads(ended.stdout)
+    assert facts["compression"] > 1
+    assert 1 < facts["teacher"]["perplexity"] < 256 / 1.5
+    assert facts["student"]["perplexity"] > 1
+    assert not list(tmp_path.glob("logits-*"))
+    said = nas("report", tmp_path / "run").stdout
+    assert "test perplexity" in said.splitlines()[0]
+
+
+def test_a_teacher_that_is_asked_goes_on_with_its_state() -> None:
+    named = Named(name="python-text", batch=2, window=16)
+    subject, task = find_subject("gru", None, named, ModelSize(8, 12, 1))
+    subject = replace(subject, weights=weights_of(subject.build(3)))
+    whole, state = subject.build(0).eval(), None
+    asked = Distilled(task, Asked(task, subject)).training_batches(0)
+    for batch, told in islice(zip(task.training_batches(0), asked, strict=False), 3):
+        with torch.no_grad():
+            expected, state, _ = whole(batch.inputs, state, None)
+        torch.testing.assert_close(told.targets, expected)
+
+
 def test_the_student_is_exported_as_it_is(compressed, tmp_path: Path) -> None:
     folder, facts = compressed
     ended = nas("export", folder / "run", "--best", "--to", tmp_path / "to")
@@ -156,7 +193,7 @@ def test_a_run_that_goes_on_trains_nobody_again(compressed) -> None:
     summary = api.compress(config.model_copy(update={"cache": folder}))
     assert results(folder / "run") == before
     assert summary.best.digest == facts["student"]["digest"]
-    assert summary.student.accuracy == facts["student"]["accuracy"]
+    assert summary.student.tested == facts["student"]["accuracy"]
     assert len(list(folder.glob("logits-*.npy"))) == 1
 
 
@@ -171,7 +208,7 @@ def test_a_target_that_no_student_met_is_said(compressed) -> None:
 
 def test_the_search_cannot_read_the_test_data() -> None:
     task = load_digits()
-    distilled = Distilled(task, np.zeros((len(task.train), 10), np.float32))
+    distilled = Distilled(task, Known(task, np.zeros((len(task.train), 10), np.float32)))
     with pytest.raises(RuntimeError, match="used once, at the end"):
         distilled.test_batches()
 
@@ -179,7 +216,7 @@ def test_the_search_cannot_read_the_test_data() -> None:
 def test_a_student_learns_the_teachers_answers_to_the_very_images_it_sees() -> None:
     task = load_digits(batch=16)
     logits = np.eye(10, dtype=np.float32)[task.train.targets]
-    ours = next(Distilled(task, logits).training_batches(3))
+    ours = next(Distilled(task, Known(task, logits)).training_batches(3))
     labelled = next(task.training_batches(3))
     assert torch.equal(ours.inputs, labelled.inputs)
     assert torch.equal(ours.targets.argmax(1), labelled.targets)
@@ -191,7 +228,7 @@ def test_a_student_learns_the_teachers_answers_to_the_very_images_it_sees() -> N
         ({"target_compression": 1e6}, "the smallest has"),
         ({"teacher_steps": 1}, "which is guessing among 10 classes"),
         ({"weights": "none.pt", "task": "digits"}, "none.pt does not exist"),
-        ({"task": "python-text"}, "python-text is no classification"),
+        ({"task": "masked-language-model"}, "neither a classification nor"),
         ({"policy": "p", "controller": "random"}, "trains no policy"),
         ({"task": "reber"}, "resnet8 cannot take inputs of 49"),
     ],
