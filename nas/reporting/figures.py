@@ -10,6 +10,7 @@ from nas.objectives import named_objectives
 from nas.record import Candidate, best_first
 from nas.reporting.summary import RunSummary
 
+NUMBERED = 12  # candidates in a figure; more would hide each other
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 
 
@@ -67,7 +68,8 @@ def training(summary: RunSummary) -> Figure:
     """Validation loss at the end of each rung of the trained candidates."""
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    for rank, candidate in enumerate(best_first(summary.candidates)):
+    trained = best_first(summary.candidates)
+    for rank, candidate in enumerate(trained):
         axes.plot(
             [rung.step for rung in candidate.rungs],
             [rung.loss for rung in candidate.rungs],
@@ -76,8 +78,10 @@ def training(summary: RunSummary) -> Figure:
             color=BLUE if rank == 0 else GREY,
             zorder=3 if rank == 0 else 2,
         )
-        last = candidate.rungs[-1]
-        axes.annotate(f" #{candidate.number}", (last.step, last.loss), fontsize=7, va="center")
+        if rank < NUMBERED:
+            last = candidate.rungs[-1]
+            axes.annotate(f" #{candidate.number}", (last.step, last.loss), fontsize=7, va="center")
+    _scale(axes.set_yscale, [rung.loss for candidate in trained for rung in candidate.rungs])
     _labels(axes, "training step", "validation loss")
     return figure
 
@@ -89,13 +93,15 @@ def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
     y = [c.rungs[0].loss for c in trained]
     others = [value for c, value in known if not c.rungs]
     axes.scatter(x, y, s=28, color=ORANGE, zorder=3)
-    for candidate, at, loss in zip(trained, x, y, strict=True):
-        axes.annotate(f" #{candidate.number}", (at, loss), fontsize=7)
+    if len(trained) <= NUMBERED:
+        for candidate, at, loss in zip(trained, x, y, strict=True):
+            axes.annotate(f" #{candidate.number}", (at, loss), fontsize=7)
     if others:
         bottom = axes.get_xaxis_transform()
         heights = [0.02] * len(others)
         axes.plot(others, heights, "|", color=GREY, markersize=9, transform=bottom, clip_on=False)
     _scale(axes.set_xscale, [*x, *others])
+    _scale(axes.set_yscale, y)
     if len(set(x)) > 2:
         tau, _ = kendalltau(x, y)
         axes.set_title(f"Kendall τ {tau:+.2f} (n = {len(x)})", fontsize=9)

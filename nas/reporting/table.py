@@ -30,7 +30,7 @@ def headline(summary: RunSummary) -> str:
     known = summary.candidates
     unique = len({c.digest for c in known})
     failed = sum(c.failed is not None for c in known)
-    trained = sum(bool(c.rungs) for c in known)
+    trained = sum(bool(c.rungs) and c.duplicate_of is None for c in known)
     return (
         f"{summary.name}: {len(known)} candidates, {unique} unique, {failed} failed, "
         f"{trained} trained, {summary.seconds:.0f} s"
