@@ -16,7 +16,9 @@ WHAT: dict[str, frozenset[Kind]] = {
     "h2h": frozenset({"h2h"}),
     "both": frozenset({"i2h", "h2h"}),
     "weights": frozenset({"i2h", "h2h", "weight"}),
+    "channels": frozenset({"i2h", "h2h", "weight"}),  # the same weights, but whole channels of them
 }
+CHANNELS = "channels"
 
 
 @dataclass(frozen=True, slots=True)

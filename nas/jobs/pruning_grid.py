@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from compress.targets import CHANNELS
 from nas.subject import Subject
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
@@ -41,6 +42,8 @@ class PruningGrid:
         ap = decisions.choose("ap", self.ap)
         level = decisions.choose("level", self.levels)
         seed = decisions.integer("seed", 0, self.seeds - 1)
+        if what == CHANNELS and (method != "magnitude" or ap):
+            raise InvalidArchitecture("channels go by their norms alone")
         if ap > level:
             raise InvalidArchitecture(f"{ap} of the weights cannot be activated of {level}")
         return Architecture(self.name, Pruning(method, what, ap, level, seed))

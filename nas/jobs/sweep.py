@@ -7,18 +7,22 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import cast
 
+import numpy as np
 import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from compress.channel_masks import channel_masks, channels_left
 from compress.cycle import prune
 from compress.dead_units import activation_rates
 from compress.fixed_masks import FixedMasks, copied, rewind
-from compress.masks import Masks, Scope, counted_sparsity, refuse_empty_layers
+from compress.graph import Graph
+from compress.masks import Masks, Scope, apply_masks, counted_sparsity, refuse_empty_layers
 from compress.saliency import METHODS, Evidence
 from compress.schedule import SCHEDULES
 from compress.speed import milliseconds
-from compress.targets import targets_of
+from compress.student import narrowed
+from compress.targets import CHANNELS, targets_of
 from kernels.cell.layer import read_what_is_left
 from nas.execution.executor import CandidateFailed, attempt
 from nas.jobs.job import Screened
@@ -106,9 +110,14 @@ class SweepJob:
         masks: Masks | None = None,
     ) -> Masks:
         """Prune the model to a level; raises `PrunedAway` when a layer is left nothing."""
+        model.cpu().eval()
+        if row.what == CHANNELS:
+            found = channel_masks(model, *self._channels(model, level))
+            apply_masks(model, found)
+            return found
         targets = targets_of(model, row.what)
         masks = prune(
-            model.cpu().eval(),
+            model,
             targets,
             METHODS[row.method],
             level,
@@ -150,9 +159,8 @@ class SweepJob:
         masks = self.pruned(model, row, row.level, self._evidence(row))
         measured = evaluate(model, self.task, self.task.validation_batches())
         example = self._example()
-        listed = deepcopy(model)
-        read_what_is_left(listed)
-        slow, *fast = milliseconds((dense, model, listed), example.inputs, None, example.lengths)
+        smaller = self._smaller(model, row)
+        slow, *fast = milliseconds((dense, model, smaller), example.inputs, None, example.lengths)
         measures = {
             "sparsity": counted_sparsity(model, row.what),
             "metric_dense": self.bases[row.seed].validation.metric,
@@ -165,6 +173,18 @@ class SweepJob:
         kept = count_parameters(model) - sum(int((~mask).sum()) for mask in masks.values())
         scores = {"metric_before": measured.metric}
         return Screened(kept, flops, scores, time.perf_counter() - started, measures)
+
+    def _channels(self, model: nn.Module, level: float) -> tuple[Graph, np.ndarray]:
+        return channels_left(model, self._example().inputs, level)
+
+    def _smaller(self, model: nn.Module, row: Pruning) -> nn.Module:
+        """The pruned network as what can run fastest: without the channels that nothing reads, or
+        with recurrent weights as lists."""
+        if row.what == CHANNELS:
+            return narrowed(model, *self._channels(model, row.level))
+        listed = deepcopy(model)
+        read_what_is_left(listed)
+        return listed
 
     def _dead(self, model: nn.Module) -> dict[str, float]:
         """Rates of dead units, over the steps that all the sequences have."""

@@ -4,10 +4,11 @@ from itertools import product
 
 import torch
 
+from compress.channel_masks import channels_left
 from compress.cycle import prune
 from compress.masks import PrunedAway, refuse_empty_layers
 from compress.saliency import METHODS, Evidence
-from compress.targets import is_recurrent, targets_of
+from compress.targets import CHANNELS, is_recurrent, targets_of
 from nas.errors import BadInput
 from nas.jobs.pruning_grid import PruningGrid
 from nas.jobs.sweep import SweepJob
@@ -29,7 +30,7 @@ def sweep_job(config: SweepConfig) -> SweepJob:
         config.model, config.weights, config.task, ModelSize(**config.size.model_dump())
     )
     _check_fit(subject, task)
-    space = _grid(config, subject)
+    space = _grid(config, subject, task)
     train_epochs = _train_epochs(config, subject)
     _check_evidence(config, train_epochs)
     if not train_epochs:
@@ -66,25 +67,29 @@ def _check_fit(subject: Subject, task: Task) -> None:
         raise BadInput(f"{subject.name} cannot read what {task.name} gives: {reason}") from None
 
 
-def _grid(config: SweepConfig, subject: Subject) -> PruningGrid:
+def _grid(config: SweepConfig, subject: Subject, task: Task) -> PruningGrid:
     model = subject.build(0)
     what = config.what or (("both",) if is_recurrent(model) else ("weights",))
     for name in what:
         try:
             kinds = {target.kind for target in targets_of(model, name)}
+            if name == CHANNELS:
+                channels_left(model, task.score_batch(0).inputs[:1], 0.0)
         except ValueError as error:
             raise BadInput(f"{subject.name}, --what {name}: {error}") from None
         if "weight" in kinds and max(config.levels) == 1:
             raise BadInput(
                 f"level 1 leaves no layer of {subject.name} anything: ask for less than 1"
             )
+    if CHANNELS in what and ("magnitude" not in config.methods or 0.0 not in config.ap):
+        raise BadInput("channels go by their norms alone: add magnitude to --methods, 0 to --ap")
     return PruningGrid(subject, config.methods, what, config.ap, config.levels, config.seeds)
 
 
 def _refuse_collapse(space: PruningGrid, subject: Subject) -> None:
     """Raises `BadInput` where a method that needs no data leaves a layer nothing."""
     for method, what, level in product(space.methods, space.what, sorted(space.levels)):
-        if METHODS[method].needs or METHODS[method].rounds > 1:
+        if what == CHANNELS or METHODS[method].needs or METHODS[method].rounds > 1:
             continue
         model = subject.build(0)
         targets = targets_of(model, what)

@@ -89,6 +89,21 @@ def test_a_row_is_exported_and_must_be_named(swept, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_channels_are_taken_out_and_the_network_is_smaller(tmp_path: Path) -> None:
+    given = {**SMALL, "model": "reber-gru", "levels": (0.5,), "what": ("channels", "both")}
+    summary = api.sweep(**given, methods=("magnitude", "lamp"), run=tmp_path / "run")
+    rows = {(row.what, row.method): row for row in summary.rows}
+    assert rows.keys() == {("channels", "magnitude"), ("both", "magnitude"), ("both", "lamp")}
+    model = load_model(tmp_path / "run" / "pruned" / f"{rows['channels', 'magnitude'].number:04d}")
+    layer = model.layers[0]
+    unread = ~(model.head.weight != 0).any(0)
+    assert unread.sum() == 3 and not layer.on_h.detach()[..., unread].any()
+    assert not layer.on_x.detach()[:, unread].any()
+    assert rows["channels", "magnitude"].failed is None
+    with pytest.raises(BadInput, match="go by their norms alone"):
+        api.sweep(**given, methods=("lamp",), run=tmp_path / "none")
+
+
 class Died(Exception):
     """What a watcher raises to end a driver in the middle."""
 
