@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,12 @@ from nas.assembly import controller_of, drawer_of, executor_of, search_job, sear
 from nas.compressing.compress import run_compress
 from nas.compressing.config import CompressConfig
 from nas.config import SearchConfig, read_config, search_config
-from nas.controller import Controller
 from nas.driver import Driver, Watcher
 from nas.errors import BadInput, NasError
 from nas.execution.executor import CandidateFailed
 from nas.jobs.search import SearchJob
 from nas.model_files import copied, write_model
 from nas.naming import read_recipes
-from nas.plan import Plan
 from nas.progress import Progress
 from nas.record import best_first
 from nas.registry import create, create_score
@@ -32,7 +31,7 @@ from nas.reporting.sweep_rows import SweepSummary
 from nas.reporting.write import write_report
 from nas.run import Run
 from nas.saved import described, kept_network, load_run
-from nas.saved_policy import policy_of, save_policy
+from nas.saved_policy import begun, policy_of, save_policy
 from nas.signals import stop_on_signals
 from nas.sweeping.config import SweepConfig
 from nas.sweeping.sweep import run_sweep
@@ -73,14 +72,15 @@ def search(
             stop_on_signals(config.execution.grace, here) as stop,
         ):
             was_over = run.is_over(plan.records)
-            controller = _controller_of(run, config, plan)
+            name, make = config.controller.name, partial(controller_of, config, plan)
+            controller = begun(run, config.policy, name, make)
             told = [progress, tracker, *watchers]
             drawer = drawer_of(config.seed, len(run.trials()))
             driver = Driver(run, controller, job, executor, plan, told, drawer)
             with progress:
                 driver.search(stop)
             if config.policy is not None and not was_over:
-                save_policy(policy_of(controller.sampler, config.controller.name), config.policy)
+                save_policy(policy_of(controller.sampler, name), config.policy)
         summary = report(config.run)
         picture = config.run / "report" / "architecture-1.png"
         if picture.exists():
@@ -92,15 +92,6 @@ def search(
             f"no candidate could be trained; {times} of {len(summary.candidates)}: {reason}"
         )
     return summary
-
-
-def _controller_of(run: Run, config: SearchConfig, plan: Plan) -> Controller:
-    """The controller; the policy that it begins with is kept, for when the run goes on."""
-    done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
-    controller = controller_of(config, plan, done, kept if done else config.policy)
-    if config.policy is not None and not done:
-        save_policy(policy_of(controller.sampler, config.controller.name), kept)
-    return controller
 
 
 def score(

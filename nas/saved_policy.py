@@ -1,13 +1,16 @@
 """A trained policy in a file, for a search that begins where another one ended."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from optuna.samplers import BaseSampler
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from nas.controller import Controller
 from nas.errors import BadInput
 from nas.files import write_atomically
+from nas.run import Run
 from policies.path_sampler import PathSampler
 from policies.policy_gradient import PolicyGradient
 
@@ -27,6 +30,21 @@ def load_policy(policy: PolicyGradient, path: Path) -> None:
         policy.network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise BadInput(f"{path} holds no policy: {str(error).splitlines()[0]}") from None
+
+
+def begun(
+    run: Run, policy: Path | None, name: str, make: Callable[[int, Path | None], Controller]
+) -> Controller:
+    """A run's controller; the policy that it begins with is kept, for when the run goes on.
+
+    policy: its file, None for a run without one. name: of the controller.
+    make: the controller after so many trials, which begins with a file.
+    """
+    done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
+    controller = make(done, kept if done else policy)
+    if policy is not None and not done:
+        save_policy(policy_of(controller.sampler, name), kept)
+    return controller
 
 
 def policy_of(sampler: BaseSampler, name: str) -> PolicyGradient:

@@ -22,7 +22,7 @@ def sweep(
         str | None, Option(help="What ranks weights, as in magnitude,lamp,synflow.")
     ] = None,
     what: Annotated[
-        str | None, Option(help="Which weights: i2h, h2h, both, weights; with commas.")
+        str | None, Option(help="Which: i2h, h2h, both, weights, channels; with commas.")
     ] = None,
     ap: Annotated[
         str | None, Option(help="Shares that activating-while-pruning removes; 0 for none.")

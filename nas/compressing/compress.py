@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from nas.record import Candidate
 from nas.registry import create_controller
 from nas.reporting.compress import CompressSummary, Network, write_compress_report
 from nas.run import Run
-from nas.saved_policy import load_policy, policy_of, save_policy
+from nas.saved_policy import begun, load_policy, policy_of, save_policy
 from nas.signals import stop_on_signals
 from nas.subject import Subject
 from nas.tasks.distilled import Distilled
@@ -61,14 +62,15 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> Co
         job = _job(config, subject, task, space, run.folder)
         progress = Progress(plan.records, sum(plan.places), task.metric)
         was_over = run.is_over(plan.records)
-        controller = _controller_of(run, config, space)
+        name, make = config.controller.name, partial(_controller, config, space)
+        controller = begun(run, config.policy, name, make)
         drawer = drawer_of(config.seed, len(run.trials()))
         told = [progress, tracker, *watchers]
         driver = Driver(run, controller, job, executor, plan, told, drawer)
         with progress:
             driver.search(stop)
         if config.policy is not None and not was_over:
-            save_policy(policy_of(controller.sampler, config.controller.name), config.policy)
+            save_policy(policy_of(controller.sampler, name), config.policy)
         candidates = tuple(driver.candidates[number] for number in sorted(driver.candidates))
         best = _best(job, candidates)
         summary = _measured(run, job, task, candidates, best, time.monotonic() - started)
@@ -146,15 +148,6 @@ def _controller(
         if policy is not None and policy.exists():
             load_policy(trained, policy)
     return Controller(sampler, maximise=False)
-
-
-def _controller_of(run: Run, config: CompressConfig, space: LayerRemovalSpace) -> Controller:
-    """The controller; the policy that it begins with is kept, for when the run goes on."""
-    done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
-    controller = _controller(config, space, done, kept if done else config.policy)
-    if config.policy is not None and not done:
-        save_policy(policy_of(controller.sampler, config.controller.name), kept)
-    return controller
 
 
 def _job(
