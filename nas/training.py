@@ -73,7 +73,7 @@ def train_rung(
     device = torch.device(best_device() if settings.device == "auto" else settings.device)
     model.to(device)
     optimizer = torch.optim.Adam(
-        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     step, state = 0, None
     if checkpoint is not None:

@@ -14,7 +14,7 @@ from kernels.cell.op import Plan, choose_backend, compile_sparse, run_cell
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
 
-FASTEST = ("auto", "cpu")  # backends that may take the lists of a mask
+FASTEST = ("auto", "cpu")  # backends that may take what is faster still
 
 
 class CompiledRNN(nn.Module):
@@ -126,6 +126,13 @@ class CompiledRNN(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.keep_only(self.mask)
+
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether a faster computation of a whole network may leave this layer out: nothing
+        watches it, masks it or asks for a backend."""
+        watched = self._forward_hooks or self._forward_pre_hooks
+        return not watched and self.mask is None and choose_backend(self.backend) in FASTEST
 
     def initial_state(self, batch: int, like: Tensor) -> tuple[Tensor, ...]:
         """S zero states `[B, H]` of the dtype and device of `like`."""

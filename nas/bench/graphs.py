@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nas.bench.bootstrap import with_interval
+from nas.bench.graph_training import TrainedGraph
 from nas.bench.ranks import spearman
-from nas.record import Candidate
 from nas.reporting.table import aligned
 
 Values = NDArray[np.float64]
@@ -85,17 +85,9 @@ class Prediction:
     graphs: int
 
 
-def table_of(candidates: Sequence[Candidate]) -> tuple[dict[str, Values], Values]:
-    """Every property by name, and the validation accuracy, of all trained graphs."""
-    trained = [c for c in candidates if c.rungs and c.duplicate_of is None]
-    rows = [{**c.measures, "log_parameters": math.log(c.parameters or 1)} for c in trained]
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: np.array([row[name] for row in rows]) for name in names}
-    return columns, np.array([c.rungs[-1].metric for c in trained])
-
-
-def correlations(cell: str, columns: Mapping[str, Values], accuracy: Values) -> list[Correlation]:
+def correlations(cell: str, graphs: Sequence[TrainedGraph]) -> list[Correlation]:
     """One of each property, the strongest first; intervals resample the graphs."""
+    columns, accuracy = _columns(graphs)
     size = columns["nodes"], columns["log_parameters"]
     found = []
     for name, values in columns.items():
@@ -113,8 +105,9 @@ def correlations(cell: str, columns: Mapping[str, Values], accuracy: Values) -> 
     return sorted(found, key=lambda row: -abs(row.pearson or 0))
 
 
-def predictions(cell: str, columns: Mapping[str, Values], accuracy: Values) -> list[Prediction]:
+def predictions(cell: str, graphs: Sequence[TrainedGraph]) -> list[Prediction]:
     """Three regressors with all properties, with size alone, and without size."""
+    columns, accuracy = _columns(graphs)
     names = {
         "all": list(columns),
         "size": [name for name in columns if name in SIZE],
@@ -131,8 +124,17 @@ def predictions(cell: str, columns: Mapping[str, Values], accuracy: Values) -> l
     return found
 
 
-def table(correlated: Sequence[Correlation], predicted: Sequence[Prediction]) -> str:
-    """Both for people; fits 80 columns."""
+def table(
+    trained: Mapping[str, Sequence[TrainedGraph]],
+    correlated: Sequence[Correlation],
+    predicted: Sequence[Prediction],
+) -> str:
+    """All for people; fits 80 columns."""
+    reached = []
+    for cell, graphs in trained.items():
+        lowest, *middle, highest = np.quantile([g.metric for g in graphs], (0, 0.25, 0.5, 0.75, 1))
+        quarters = " ".join(f"{value:.3f}" for value in middle)
+        reached.append([cell, str(len(graphs)), f"{lowest:.3f}", quarters, f"{highest:.3f}"])
     head = ["cell", "property", "Pearson", "95 %", "Spearman", "size held", "95 %", "published"]
     rows = [
         [
@@ -159,13 +161,21 @@ def table(correlated: Sequence[Correlation], predicted: Sequence[Prediction]) ->
         for row in predicted
     ]
     names = ["cell", "regressor", "features", "R²", "95 %", "graphs"]
-    return "\n".join([*aligned([head, *rows]), "", *aligned([names, *regressions])])
+    tables = [
+        [["cell", "graphs", "lowest", "quartiles", "highest"], *reached],
+        [head, *rows],
+        [names, *regressions],
+    ]
+    return "\n\n".join("\n".join(aligned(table)) for table in tables)
 
 
 def as_json(
-    correlated: Sequence[Correlation], predicted: Sequence[Prediction]
-) -> dict[str, list[dict[str, Any]]]:
+    trained: Mapping[str, Sequence[TrainedGraph]],
+    correlated: Sequence[Correlation],
+    predicted: Sequence[Prediction],
+) -> dict[str, Any]:
     return {
+        "graphs": {cell: [asdict(g) for g in graphs] for cell, graphs in trained.items()},
         "correlations": [asdict(row) for row in correlated],
         "predictions": [asdict(row) for row in predicted],
     }
@@ -207,6 +217,13 @@ def figure(correlated: Sequence[Correlation], path: Path) -> None:
     drawn.axes[0].legend(fontsize=7, loc="lower left")
     drawn.supxlabel("correlation with the accuracy", fontsize=9)
     drawn.savefig(path)
+
+
+def _columns(graphs: Sequence[TrainedGraph]) -> tuple[dict[str, Values], Values]:
+    """Every property by name, and the validation metric."""
+    rows = [{**g.properties, "log_parameters": math.log(g.parameters)} for g in graphs]
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return columns, np.array([g.metric for g in graphs])
 
 
 def _pearson(a: Values, b: Values) -> float | None:

@@ -210,52 +210,40 @@ def graphs(
         bool, Option("--published", help="Sizes that follow the graph, as in the literature.")
     ] = False,
     task: Annotated[str, Option(help="What they are trained on: a name of `nas ls`.")] = "reber",
-    run: Annotated[Path, Option(help="Folder of the runs, one a cell.")] = Path("runs/graphs"),
-    executor: Annotated[str, Option(help="ray or serial.")] = "ray",
-    workers: Annotated[int | None, Option(help="Trainings at the same time.")] = None,
     seed: Annotated[int, Option(min=0, help="Seed of everything that is random.")] = 0,
     figure: Annotated[Path | None, Option(help="File for the correlations, .png or .svg.")] = None,
-    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+    json: Annotated[
+        bool, Option("--json", help="Print one JSON object, with every graph.")
+    ] = False,
 ) -> None:
-    """Train random graphs as recurrent networks: which of their properties tell the accuracy?
-
-    Interrupted or killed, the same command goes on where it was.
-    """
-    from nas import api
+    """Train random graphs as recurrent networks: which of their properties tell the accuracy?"""
+    from nas.assembly import load_task
     from nas.bench import graphs as bench
+    from nas.bench.graph_training import trained_graphs
     from nas.cli.output import say, say_json
-    from nas.config import SearchConfig, read_config
+    from nas.errors import BadInput
+    from nas.registry import create
 
-    correlated, predicted = [], []
-    for name in cell or bench.PUBLISHED_CELLS:
-        options = {"cells": [name], **({"families": family} if family else {})}
-        settings = {
-            "space": {
-                "name": "random-graph",
-                **options,
-                **({"published": True} if published else {}),
-            },
-            "scores": [],
-            "task.name": task,
-            "training.steps": steps,
-            "training.rungs": 1,
-            "candidates": graphs,
-            "survivors": graphs,
-            "seed": seed,
-            "run": run / name,
-            "execution.executor": executor,
-            "execution.workers": workers,
-        }
-        summary = api.search(read_config(SearchConfig, None, (), settings))
-        columns, accuracy = bench.table_of(summary.candidates)
-        correlated += bench.correlations(name, columns, accuracy)
-        predicted += bench.predictions(name, columns, accuracy)
+    data = load_task(task, {})
+    if data.shape.every_step:
+        raise BadInput(f"{task} is answered at every step: choose a task with one answer each")
+    options = {"published": published, **({"families": tuple(family)} if family else {})}
+    spaces = {
+        name: create("spaces", "random-graph", {"cells": (name,), **options})
+        for name in cell or bench.PUBLISHED_CELLS
+    }
+    trained = {
+        name: list(trained_graphs(space, data, graphs, steps, seed))
+        for name, space in spaces.items()
+    }
+    correlated = [row for name in trained for row in bench.correlations(name, trained[name])]
+    predicted = [row for name in trained for row in bench.predictions(name, trained[name])]
     if figure:
         bench.figure(correlated, figure)
     if json:
-        say_json(bench.as_json(correlated, predicted))
+        say_json(bench.as_json(trained, correlated, predicted))
     else:
-        say(bench.table(correlated, predicted))
+        say(bench.table(trained, correlated, predicted))
 
 
 def _lower_is_better(scores: list[Any]) -> str:

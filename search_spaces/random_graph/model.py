@@ -1,14 +1,18 @@
 """A recurrent network whose layers are a graph's, wired by its edges."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
-from kernels.cell.weights import Weights
+from kernels.cell.weights import Weights, layout_of
+from kernels.wired.op import WiredLoops, run_wired, wired_loops
+from kernels.wired.wiring import WiredWeights, wiring_of
 from search_spaces.random_graph.graphs import Parents, layers_of
 from search_spaces.rnn_cell.model import (
     Output,
@@ -18,6 +22,8 @@ from search_spaces.rnn_cell.model import (
     token_embedding,
 )
 from search_spaces.space import ModelShape
+
+WIDE = 40  # mean units of layers that gain by products of whole matrices
 
 
 class WiredRNN(CompiledRNN):
@@ -66,15 +72,17 @@ class GraphNetwork(nn.Module):
         if published:
             units, size = 1, replace(size, embedding=len(nodes[0]))
         self.size, self.every_step, self.kind = size, data.every_step, data.kind
-        self.embedding = None
+        self.cell, self.embedding = cell, None
         features = data.inputs * data.width if data.kind == "images" else data.inputs
         if data.kind == "tokens":
             self.embedding = token_embedding(data.inputs, size.embedding, generator)
             features = size.embedding
+        edges = _wirings(parents, nodes, self.reads, features, units)
         self.layers = nn.ModuleList(
-            WiredRNN(cell, wiring, size.weight_drop, generator)
-            for wiring in _wirings(parents, nodes, self.reads, features, units)
+            WiredRNN(cell, wiring, size.weight_drop, generator) for wiring in edges
         )
+        self.widths = [len(wiring) for wiring in edges]
+        self.wiring, self.places = wiring_of(edges, self.reads), _places(cell, edges)
         read = {p for parents_of_one in parents for p in parents_of_one}
         sinks = [node not in read for layer in nodes for node in layer]
         self.sinks = nn.Buffer(
@@ -90,6 +98,43 @@ class GraphNetwork(nn.Module):
     ) -> Output:
         """inputs as the task's `DataShape` says → logits `[B, T, outputs]` or `[B, outputs]`."""
         x = features_of(inputs, self.embedding, self.kind, self.size, self.training)
+        loops = self._loops(x)
+        if loops:
+            outputs, states = self._at_once(loops, x, state, lengths)
+        else:
+            outputs, states = self._layer_by_layer(x, state, lengths)
+        if not self.every_step:
+            last = torch.cat([last[0] for last in states], dim=-1)
+            outputs = last.index_select(-1, self.sinks).unsqueeze(1)
+        answers = self.head(locked_dropout(outputs, self.size.dropout, self.training))
+        return Output(answers if self.every_step else answers.squeeze(1), states, x.new_zeros(()))
+
+    def _loops(self, x: Tensor) -> WiredLoops | None:
+        """What runs all layers at once, where they are narrow and nothing is done between them."""
+        dropped = self.training and self.size.hidden_dropout
+        wide = self.wiring.units > WIDE * len(self.layers)
+        if x.device.type != "cpu" or dropped or wide:
+            return None
+        replaceable = all(layer.is_replaceable for layer in self.layers)
+        return wired_loops(self.cell, x.dtype) if replaceable else None
+
+    def _at_once(
+        self, loops: WiredLoops, x: Tensor, state: States | None, lengths: Tensor | None
+    ) -> tuple[Tensor, States]:
+        parts = None if state is None else zip(*state, strict=True)
+        joined = parts and [torch.cat(part, dim=-1) for part in parts]
+        numbers = torch.cat([parameter.flatten() for parameter in self.layers.parameters()])
+        weights = WiredWeights(*(numbers[places] for places in self.places))
+        if self.training and self.size.weight_drop:
+            on_h = functional.dropout(weights.on_h, self.size.weight_drop)
+            weights = weights._replace(on_h=on_h)
+        shown = self.sinks if self.every_step else self.sinks[:0]
+        outputs, last = run_wired(loops, self.wiring, x, joined, weights, lengths, shown)
+        return outputs, tuple(zip(*(one.split(self.widths, dim=-1) for one in last), strict=True))
+
+    def _layer_by_layer(
+        self, x: Tensor, state: States | None, lengths: Tensor | None
+    ) -> tuple[Tensor, States]:
         outputs: list[Tensor] = []
         states = []
         for i, (layer, sources) in enumerate(zip(self.layers, self.reads, strict=True)):
@@ -98,13 +143,7 @@ class GraphNetwork(nn.Module):
             answered, last = layer(seen, None if state is None else state[i], lengths)
             outputs.append(answered)
             states.append(last)
-        if not self.every_step:
-            outputs = [last[0].unsqueeze(1) for last in states]
-        known = torch.cat(outputs, dim=-1).index_select(-1, self.sinks)
-        answers = self.head(locked_dropout(known, self.size.dropout, self.training))
-        return Output(
-            answers if self.every_step else answers.squeeze(1), tuple(states), x.new_zeros(())
-        )
+        return torch.cat(outputs, dim=-1).index_select(-1, self.sinks), tuple(states)
 
 
 def _layered(parents: Parents) -> tuple[list[list[int]], list[list[int]]]:
@@ -129,3 +168,19 @@ def _wirings(
         edges = torch.tensor([[node in parents[reader] for node in given] for reader in layer])
         wirings.append(edges.repeat_interleave(units, 0).repeat_interleave(units, 1))
     return wirings
+
+
+def _places(cell: CellSpec, edges: Sequence[Tensor]) -> WiredWeights:
+    """Where the weights of a wired network lie in all parameters of its layers, one behind the
+    other."""
+    parts, at = [], 0
+    for wiring in edges:
+        numbered = {}
+        for name, shape in layout_of(cell).shapes(wiring.shape[1], len(wiring)).items():
+            size = math.prod(shape)
+            numbered[name] = torch.arange(at, at + size).view(shape)
+            at += size
+        on_x = numbered["on_x"][:, wiring].T
+        on_h = numbered["on_h"].squeeze(1).permute(1, 2, 0).flatten(0, 1)
+        parts.append((numbered["bias"].T, on_x, on_h, numbered["diagonal"].T))
+    return WiredWeights(*(torch.cat(part) for part in zip(*parts, strict=True)))

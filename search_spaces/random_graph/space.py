@@ -4,7 +4,6 @@ from typing import cast
 
 import torch
 from networkx import DiGraph
-from torch import nn
 
 from kernels.cell.spec import CellSpec
 from search_spaces.architecture import Architecture
@@ -53,7 +52,7 @@ class RandomGraphSpace:
 
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> nn.Module:
+    ) -> GraphNetwork:
         cell, parents = cast(tuple[str, Parents], architecture.spec)
         described = CellSpec.from_recipe(ZOO[cell])
         return GraphNetwork(described, parents, shape, generator, self.published)

@@ -5,25 +5,44 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from kernels.cell.layer import set_backend
+from nas.bench.graph_training import SETTINGS, TrainedGraph, train_together
 from nas.bench.graphs import PUBLISHED, correlations, figure, predictions
+from nas.tasks.reber import load_reber
+from nas.training import train_rung
+from search_spaces.architecture import Architecture
+from search_spaces.genome import sample
+from search_spaces.random_graph.space import RandomGraphSpace
+from search_spaces.random_graph.together import GraphNetworks
+from search_spaces.space import ModelShape, ModelSize
 from tests.jobs.command import nas
 
 rng = np.random.default_rng(0)
 NODES = rng.integers(10, 51, 120).astype(float)
 SPREAD = rng.random(120)
-COLUMNS = {
+PROPERTIES = {
     "nodes": NODES,
-    "log_parameters": 2 * np.log(NODES),
     "edges": NODES * 3 + rng.normal(size=120),
     "degree_variance": SPREAD,
     "layers": np.full(120, 4.0),
 }
 ACCURACY = 0.5 + 0.004 * NODES - 0.2 * SPREAD + 0.01 * rng.normal(size=120)
+GRAPHS = [
+    TrainedGraph(
+        Architecture("random-graph", ()),
+        {name: float(values[i]) for name, values in PROPERTIES.items()},
+        int(NODES[i] ** 2),
+        0.1,
+        float(ACCURACY[i]),
+    )
+    for i in range(120)
+]
 
 
 def test_size_held_fixed_leaves_what_size_does_not_say() -> None:
-    found = {row.name: row for row in correlations("gru", COLUMNS, ACCURACY)}
+    found = {row.name: row for row in correlations("gru", GRAPHS)}
     edges, spread = found["edges"], found["degree_variance"]
     assert edges.pearson > 0.6 and abs(edges.partial) < 0.3
     assert edges.partial_low < 0 < edges.partial_high
@@ -35,7 +54,7 @@ def test_size_held_fixed_leaves_what_size_does_not_say() -> None:
 
 
 def test_regressors_are_told_size_shape_or_both() -> None:
-    found = {(row.regressor, row.features): row for row in predictions("gru", COLUMNS, ACCURACY)}
+    found = {(row.regressor, row.features): row for row in predictions("gru", GRAPHS)}
     assert found["ridge", "all"].r2 > 0.9
     assert 0.1 < found["ridge", "shape"].r2 < found["ridge", "all"].r2
     assert found["forest", "size"].r2 < found["forest", "all"].r2
@@ -43,20 +62,56 @@ def test_regressors_are_told_size_shape_or_both() -> None:
 
 
 def test_the_figure_shows_every_property(tmp_path: Path) -> None:
-    figure(correlations("gru", COLUMNS, ACCURACY), tmp_path / "graphs.svg")
+    figure(correlations("gru", GRAPHS), tmp_path / "graphs.svg")
     assert (tmp_path / "graphs.svg").stat().st_size > 10_000
 
 
-def test_graphs_are_trained_once_and_compared(tmp_path: Path) -> None:
-    flags = ["--cell", "rnn-tanh", "--graphs", 20, "--steps", 2, "--executor", "serial"]
-    folder = ["--run", tmp_path / "run", "--figure", tmp_path / "graphs.png", "--json"]
-    first, again = (nas("bench", "graphs", *flags, *folder) for _ in range(2))
-    assert first.returncode == 0, first.stderr
-    assert again.stdout == first.stdout
-    facts = json.loads(first.stdout)
+def test_graphs_are_trained_and_compared(tmp_path: Path) -> None:
+    flags = ["--cell", "rnn-tanh", "--graphs", 20, "--steps", 2, "--seed", 3]
+    ended = nas("bench", "graphs", *flags, "--figure", tmp_path / "graphs.png", "--json")
+    assert ended.returncode == 0, ended.stderr
+    facts = json.loads(ended.stdout)
     assert {row["name"] for row in facts["correlations"]} > {"nodes", "density", "layers"}
-    assert len(facts["predictions"]) == 9
-    assert len(list((tmp_path / "run" / "rnn-tanh" / "trials").iterdir())) == 20
+    assert len(facts["predictions"]) == 9 and (tmp_path / "graphs.png").exists()
+    graphs = facts["graphs"]["rnn-tanh"]
+    assert len({json.dumps(graph["architecture"]) for graph in graphs}) == 20
+    assert all(0 < graph["metric"] < 1 < graph["properties"]["nodes"] for graph in graphs)
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "rnn-tanh"])
+def test_networks_trained_together_are_as_if_trained_alone(name: str) -> None:
+    """The same steps by the modules of each network, layer by layer."""
+    task = load_reber(strings=200)
+    space, shape = RandomGraphSpace(cells=(name,)), ModelShape(task.shape, ModelSize(8, 40))
+    draws = np.random.default_rng(0)
+    networks = [
+        space.build(sample(space, draws)[0], shape, torch.Generator().manual_seed(i))
+        for i in range(3)
+    ]
+    together = train_together(GraphNetworks(networks), task, 4, 7)
+    for network, measured in zip(networks, together, strict=True):
+        set_backend(network, "reference")
+        alone = train_rung(network, task, SETTINGS, 7, 4).validation
+        assert measured.loss == pytest.approx(alone.loss, abs=1e-4)
+
+
+def test_what_cannot_be_trained_together_is_refused() -> None:
+    task = load_reber(strings=50)
+    built = [
+        RandomGraphSpace(cells=(cell,)).build(
+            graph, ModelShape(task.shape, size), torch.Generator()
+        )
+        for cell, size in (
+            ("gru", ModelSize()),
+            ("lstm", ModelSize()),
+            ("gru", ModelSize(dropout=0.1)),
+        )
+        for graph in [sample(RandomGraphSpace(cells=(cell,)), np.random.default_rng(0))[0]]
+    ]
+    with pytest.raises(ValueError, match="one cell"):
+        GraphNetworks(built[:2])
+    with pytest.raises(ValueError, match="without dropout"):
+        GraphNetworks(built[2:])
 
 
 @pytest.mark.parametrize(
@@ -65,9 +120,11 @@ def test_graphs_are_trained_once_and_compared(tmp_path: Path) -> None:
         (["--cell", "rhm"], "rhm"),
         (["--family", "torus"], "torus"),
         (["--graphs", 3], "graphs"),
+        (["--task", "python-text"], "python-text"),
+        (["--task", "rebber"], "rebber"),
     ],
 )
-def test_wrong_input_is_one_line(flags: list, told: str, tmp_path: Path) -> None:
-    ended = nas("bench", "graphs", *flags, "--run", tmp_path / "run")
-    assert ended.returncode == 2 and told in ended.stderr
-    assert not (tmp_path / "run").exists()
+def test_wrong_input_is_one_line(flags: list, told: str) -> None:
+    ended = nas("bench", "graphs", *flags)
+    assert ended.returncode == 2 and told in ended.stderr.splitlines()[-1]
+    assert not ended.stdout

@@ -27,7 +27,7 @@ def emit_c(schedule: Schedule, real: str, listed: bool = False) -> str:
     gradients = len(schedule.layout.linears) + len(schedule.layout.diagonals)
     return "\n".join(
         [
-            "#define LISTED\n" * listed + _vectors(real),
+            "#define LISTED\n" * listed + vectors(real),
             f"#define STATES {schedule.cell.states}",
             f"#define READING_X {schedule.layout.reading_x}",
             f"#define GRADIENTS {gradients}",
@@ -43,14 +43,27 @@ def emit_c(schedule: Schedule, real: str, listed: bool = False) -> str:
 
 def emit_products(real: str) -> str:
     """The C source of the matrix product. real: "float" or "double"."""
-    return _vectors(real) + (FOLDER / "products.c").read_text()
+    return vectors(real) + (FOLDER / "products.c").read_text()
 
 
-def _vectors(real: str) -> str:
+def vectors(real: str) -> str:
+    """The C of vectors and of the functions of units. real: "float" or "double"."""
     header = f"typedef {real} real;\n"
     if real == "float":
         header += "#define REAL_IS_FLOAT\n"
-    return header + (FOLDER / "vectors.c").read_text()
+    return "".join([header, *((FOLDER / name).read_text() for name in ("vectors.c", "units.c"))])
+
+
+def assignments(level: Level, sum_of: str) -> Iterator[str]:
+    """A level's lines in C; a name is declared where it is first assigned.
+
+    sum_of: how a sum of products is read, with \\1 for the number of its node.
+    """
+    known = set()
+    for name, expression in level.lines:
+        text = re.sub(r"\bz(\d+)\b", sum_of, _typed(expression))
+        yield f"{'' if name in known else 'real '}{name} = {text};"
+        known.add(name)
 
 
 def _forward_level(schedule: Schedule, number: int, listed: bool) -> str:
@@ -141,6 +154,7 @@ def _level_function(
     ]
     loaded = [f"const real v{v} = p{v}[j];" for v in level.values()]
     loaded += [f"const real w{v} = q{v}[j];" for v in level.numbered("w")]
+    sums = assignments(level, r"z\1[i][j]")
     lines = [
         f"static void {name}_{number}(const arguments *a, long t, long p{side}) {{",
         "  const long B = a->batch, D = a->depth, Q = panels(a), S = stride(a);",
@@ -157,7 +171,7 @@ def _level_function(
         *(f"      {line}" for line in [*read, *pointers]),
         '      _Pragma("omp simd")',
         "      for (long j = 0; j < PANEL; j++) {",
-        *(f"        {line}" for line in [*loaded, *loads, *_assignments(level), *stores]),
+        *(f"        {line}" for line in [*loaded, *loads, *sums, *stores]),
         "      }",
         *(f"      {line}" for line in after),
         "    }",
@@ -165,15 +179,6 @@ def _level_function(
         "}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _assignments(level: Level) -> Iterator[str]:
-    """The lines in C; a name is declared where it is first assigned."""
-    known = set()
-    for name, expression in level.lines:
-        text = re.sub(r"\bz(\d+)\b", r"z\1[i][j]", _typed(expression))
-        yield f"{'' if name in known else 'real '}{name} = {text};"
-        known.add(name)
 
 
 def _read_forward(level: Level) -> list[int]:

@@ -1,10 +1,13 @@
 """Random graphs as data, and as recurrent networks."""
 
+from unittest.mock import patch
+
 import networkx as nx
 import numpy as np
 import pytest
 import torch
 
+from kernels.cell.layer import set_backend
 from search_spaces.architecture import Architecture
 from search_spaces.genome import sample
 from search_spaces.random_graph.graphs import FAMILIES, canonical, layers_of
@@ -107,6 +110,50 @@ def test_every_step_can_be_answered_and_the_state_goes_on() -> None:
     first = built(tokens[:, :5])
     second = built(tokens[:, 5:], first.state)
     torch.testing.assert_close(torch.cat([first.answers, second.answers], 1), whole)
+
+
+@pytest.mark.parametrize("name", ["rnn-relu", "lstm"])
+@pytest.mark.parametrize("published", [False, True])
+def test_all_layers_at_once_are_the_layers_one_by_one(name: str, published: bool) -> None:
+    """Logits, states and gradients; in inference as in training."""
+    space = RandomGraphSpace(cells=(name,), published=published)
+    shape = ModelShape(DataShape("tokens", 20, 20, every_step=True), ModelSize(8, 60))
+    architecture, _ = sample(space, np.random.default_rng(4))
+    built = space.build(architecture, shape, torch.Generator().manual_seed(0)).double()
+    tokens, lengths = torch.randint(20, (5, 7)), torch.tensor([7, 0, 3, 7, 1])
+    found = []
+    for backend in ("auto", "reference"):
+        set_backend(built, backend)
+        with patch.object(WiredRNN, "forward", autospec=True, side_effect=WiredRNN.forward) as one:
+            first = built(tokens, None, lengths)
+            second = built(tokens, first.state, lengths)
+        assert one.called == (backend == "reference")
+        grads = torch.autograd.grad(second.answers.square().sum(), list(built.parameters()))
+        with torch.inference_mode():
+            assert torch.allclose(built(tokens, None, lengths).answers, first.answers)
+        found.append([first.answers, second.answers, *grads, *second.state[-1]])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_layers_that_are_watched_run_one_by_one() -> None:
+    built = SPACE.build(_architecture("gru", DIAMOND), TOKENS, torch.Generator().manual_seed(0))
+    tokens, seen = torch.randint(20, (3, 9)), []
+    expected = built(tokens).answers
+    for layer in built.layers:
+        layer.register_forward_hook(lambda *given: seen.append(given[-1]))
+    torch.testing.assert_close(built(tokens).answers, expected)
+    assert len(seen) == len(built.layers)
+
+
+def test_weights_are_dropped_in_training_alone() -> None:
+    size = ModelSize(8, 30, weight_drop=0.5)
+    shape = ModelShape(TOKENS.data, size)
+    built = SPACE.build(_architecture("gru", DIAMOND), shape, torch.Generator().manual_seed(0))
+    tokens = torch.randint(20, (3, 9))
+    assert not torch.equal(built(tokens).answers, built(tokens).answers)
+    built.eval()
+    assert torch.equal(built(tokens).answers, built(tokens).answers)
 
 
 @pytest.mark.parametrize(

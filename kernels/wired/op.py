@@ -1,0 +1,182 @@
+"""Running wired networks over time on a CPU, forward and backward."""
+
+import ctypes
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from kernels.cell.cpu.build import CannotCompile, build
+from kernels.cell.cpu.loops import REALS
+from kernels.cell.cpu.scratch import scratch
+from kernels.cell.schedule import Schedule, schedule_of
+from kernels.cell.spec import CellSpec
+from kernels.wired.emit import emit_wired
+from kernels.wired.wiring import WiredWeights, Wiring
+
+_NUMBERS = ("batch", "steps", "networks", "features", "units", "keep", "threads")
+_ARRAYS = (
+    *("lengths", "first_layer", "first_unit", "squares", "starts", "columns"),
+    *("bias", "on_inputs", "on_h", "diagonal", "x", "states", "kept"),
+    *("grad_outputs", "grad_last", "grad_initial", "grad_x", "carried", "partial", "nodes"),
+    *("above", "grad_bias", "grad_on_inputs", "grad_on_h", "grad_diagonal"),
+)
+
+
+class _Arguments(ctypes.Structure):
+    """The struct of that name in wired.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_long) for name in _NUMBERS),
+        *((name, ctypes.c_void_p) for name in _ARRAYS),
+    ]
+
+
+class WiredLoops:
+    """A cell's loops over time for any wiring, compiled for one type of number.
+
+    Raises `CannotCompile`, and `InvalidCell` for a cell that cannot be laid out.
+    """
+
+    def __init__(self, cell: CellSpec, dtype: torch.dtype) -> None:
+        self.schedule: Schedule = schedule_of(cell)
+        library = build(emit_wired(self.schedule, REALS[dtype]))
+        self.forward, self.backward = library.forward, library.backward
+        for function in (self.forward, self.backward):
+            function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
+        self.panel = ctypes.c_long.in_dll(library, "panel").value
+
+
+@lru_cache(maxsize=1024)
+def wired_loops(cell: CellSpec, dtype: torch.dtype) -> WiredLoops | None:
+    """The loops, compiled once a process; None where they cannot be."""
+    if dtype not in REALS:
+        return None
+    try:
+        return WiredLoops(cell, dtype)
+    except CannotCompile:
+        return None
+
+
+def run_wired(
+    loops: WiredLoops,
+    wiring: Wiring,
+    x: Tensor,
+    state: Sequence[Tensor] | None,
+    weights: WiredWeights,
+    lengths: Tensor | None,
+    shown: Tensor,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The networks over time.
+
+    x: `[B, T, features]`
+    state: S tensors `[B, N]`, zeros when absent
+    lengths: `[B]`; states are frozen after the end
+    shown: the units whose outputs at all steps are wanted
+    Returns the outputs `[B, T, shown]` and the S last states `[B, N]`.
+    """
+    if state is None:
+        initial = x.new_zeros(len(x), loops.schedule.cell.states, wiring.units)
+    else:
+        initial = torch.stack(tuple(state), dim=1)
+    if lengths is not None:
+        lengths = lengths.to(torch.int64).contiguous()
+    turned = _turned(x, loops.panel), _turned(initial, loops.panel)
+    outputs, last = _RunWired.apply(loops, wiring, len(x), lengths, *turned, *weights)  # type: ignore[misc]
+    known = _straight(outputs.index_select(2, shown), len(x))
+    return known, _straight(last, len(x)).unbind(1)
+
+
+def _turned(x: Tensor, panel: int) -> Tensor:
+    """`[B, M, C]` → `[P, M, C, panel]`, zeros behind the last sequence."""
+    padded = functional.pad(x, (0, 0, 0, 0, 0, -len(x) % panel))
+    return padded.unflatten(0, (-1, panel)).permute(0, 2, 3, 1).contiguous()
+
+
+def _straight(x: Tensor, batch: int) -> Tensor:
+    """The way back."""
+    return x.permute(0, 3, 1, 2).flatten(0, 1)[:batch]
+
+
+class _RunWired(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        loops: WiredLoops,
+        wiring: Wiring,
+        batch: int,
+        lengths: Tensor | None,
+        x: Tensor,
+        initial: Tensor,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """x: `[P, T, features, panel]`, initial: `[P, S, N, panel]`."""
+        panels, steps, _, panel = x.shape
+        count, units = initial.shape[1:3]
+        weights = WiredWeights(*(w.contiguous() for w in tensors))
+        keep = any(ctx.needs_input_grad)
+        slots = steps if keep else 1
+        states = x.new_empty(panels, steps + 1, count, units, panel)
+        states[:, 0] = initial
+        kept = x.new_empty(panels, slots, len(loops.schedule.kept), units, panel)
+        arrays = {"lengths": lengths, "x": x, "states": states, "kept": kept}
+        numbers = (batch, steps, len(wiring.first_layer) - 1, wiring.features, units, int(keep))
+        _call(loops.forward, numbers, wiring, weights, arrays)
+        if keep:
+            ctx.loops, ctx.wiring, ctx.numbers, ctx.lengths = loops, wiring, numbers, lengths
+            ctx.save_for_backward(x, states, kept, *weights)
+        ctx.set_materialize_grads(False)
+        return states[:, 1:, 0], states[:, -1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads_of_results: Tensor | None):  # type: ignore[override]
+        grad_outputs, grad_last = grads_of_results
+        x, states, kept, *tensors = ctx.saved_tensors
+        weights, schedule = WiredWeights(*tensors), ctx.loops.schedule
+        count, units, panel = states.shape[2:]
+        if grad_last is None:
+            grad_last = torch.zeros_like(states[:, 0])
+        rows = {
+            "carried": 2 * count,
+            "partial": len(schedule.partial),
+            "nodes": len(schedule.layout.linears) + len(schedule.layout.diagonals),
+            "above": 1,
+        }
+        gathered = [w.new_zeros(*w.shape, panel // 2) for w in weights]
+        grad_initial = torch.empty_like(grad_last, memory_format=torch.contiguous_format)
+        grad_x = torch.zeros_like(x) if ctx.needs_input_grad[4] else None
+        arrays = {
+            "lengths": ctx.lengths,
+            "x": x,
+            "states": states,
+            "kept": kept,
+            "grad_outputs": None if grad_outputs is None else grad_outputs.contiguous(),
+            "grad_last": grad_last.contiguous(),
+            "grad_initial": grad_initial,
+            "grad_x": grad_x,
+            **{
+                name: scratch.empty(f"wired {name}", x.dtype, n, units, panel)
+                for name, n in rows.items()
+            },
+            **{f"grad_{name}": g for name, g in zip(weights._fields, gathered, strict=True)},
+        }
+        _call(ctx.loops.backward, ctx.numbers, ctx.wiring, weights, arrays)
+        return None, None, None, None, grad_x, grad_initial, *(g.sum(-1) for g in gathered)
+
+
+def _call(
+    function: Any,
+    numbers: tuple[int, ...],
+    wiring: Wiring,
+    weights: WiredWeights,
+    arrays: dict[str, Tensor | None],
+) -> None:
+    threads = min(torch.get_num_threads(), numbers[2])
+    named = {**wiring._asdict(), **weights._asdict(), **arrays}
+    given = {n: a.data_ptr() for n, a in named.items() if isinstance(a, Tensor)}
+    function(ctypes.byref(_Arguments(*numbers, threads, **given)))

@@ -1,0 +1,81 @@
+"""Random graphs drawn, and trained as recurrent networks, several in one computation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+
+from nas.seeds import candidate_seed
+from nas.tasks.task import Measured, Task
+from nas.training import TrainingSettings
+from search_spaces.architecture import Architecture
+from search_spaces.genome import sample
+from search_spaces.random_graph.space import RandomGraphSpace
+from search_spaces.random_graph.together import GraphNetworks
+from search_spaces.space import ModelShape, ModelSize
+
+TOGETHER = 6  # more do not fit into the caches of usual processors
+SETTINGS = TrainingSettings(learning_rate=2e-3)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedGraph:
+    """A graph, what is known of it, and what its network reached on the validation data."""
+
+    architecture: Architecture
+    properties: dict[str, float]
+    parameters: int
+    loss: float
+    metric: float
+
+
+def trained_graphs(
+    space: RandomGraphSpace, task: Task, count: int, steps: int, seed: int
+) -> Iterator[TrainedGraph]:
+    """So many distinct graphs, one after the other as they are trained."""
+    rng, drawn = np.random.default_rng(seed), {}
+    while len(drawn) < count:
+        architecture, _ = sample(space, rng)
+        drawn.setdefault(architecture.digest(), architecture)
+    shape = ModelShape(task.shape, ModelSize())
+    graphs = list(drawn.values())
+    for begin in range(0, count, TOGETHER):
+        group = graphs[begin : begin + TOGETHER]
+        networks = [
+            space.build(graph, shape, torch.Generator().manual_seed(candidate_seed(seed, number)))
+            for number, graph in enumerate(group, begin)
+        ]
+        reached = train_together(GraphNetworks(networks), task, steps, seed)
+        for graph, network, measured in zip(group, networks, reached, strict=True):
+            parameters = sum(parameter.numel() for parameter in network.parameters())
+            yield TrainedGraph(graph, space.properties(graph), parameters, *measured)
+
+
+def train_together(
+    networks: GraphNetworks, task: Task, steps: int, seed: int
+) -> Sequence[Measured]:
+    """Train all on the same batches, and validate each."""
+    optimizer = torch.optim.Adam(
+        networks.parameters(),
+        SETTINGS.learning_rate,
+        weight_decay=SETTINGS.weight_decay,
+        fused=True,
+    )
+    count = len(networks.bias)
+    for batch in islice(task.training_batches(seed), steps):
+        answers = networks(batch.inputs, batch.lengths)
+        loss = task.loss(answers, batch.targets.expand(count, -1)) * count
+        optimizer.zero_grad()
+        loss.backward()
+        networks.clip(SETTINGS.clip)
+        optimizer.step()
+    with torch.inference_mode():
+        answered = [
+            (networks(batch.inputs, batch.lengths), batch.targets)
+            for batch in task.validation_batches()
+        ]
+    return [
+        task.measure((answers[i], targets) for answers, targets in answered) for i in range(count)
+    ]
