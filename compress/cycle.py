@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from compress.activating_while_pruning import remove_unmoved_negatives
-from compress.masks import Masks, Scope, all_left, apply_masks, remove_lowest
+from compress.masks import Masks, all_left, apply_masks, remove_lowest
 from compress.saliency import Evidence, Method
 from compress.schedule import iterative
 from compress.targets import Target, parameters_of
@@ -21,7 +21,7 @@ def prune(
     masks: Masks | None = None,
     activating: float = 0.0,
     relative: bool = False,
-    scope: Scope = "global",
+    scope: str = "global",
 ) -> Masks:
     """Remove weights until `level` of the targets' weights are gone; returns the masks.
 
@@ -58,7 +58,7 @@ def _by_method(
     level: float,
     evidence: Evidence,
     masks: Masks,
-    scope: Scope,
+    scope: str,
 ) -> Masks:
     """The level reached in as many rounds as the method wants; the weights are masked."""
     apply_masks(model, masks)

@@ -1,19 +1,17 @@
 """Masks: which weights are left, chosen by scores, kept by multiplication, counted from weights."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from compress.patterns import in_pattern, read_pattern
 from compress.targets import Target, parameters_of, targets_of
 
 Masks = dict[str, Tensor]  # of booleans by the name of the parameter, True where a weight is left
 Scores = dict[str, Tensor]  # by the name of the parameter, lowest goes first
-Scope = Literal["global", "layer", "gate"]
 
-SCOPES: tuple[Scope, ...] = ("global", "layer", "gate")
+SCOPES = ("global", "layer", "gate")
 
 
 class PrunedAway(ValueError):
@@ -58,15 +56,18 @@ def counted_sparsity(model: nn.Module, what: str) -> float:
 
 
 def remove_lowest(
-    masks: Masks, scores: Scores, targets: Sequence[Target], level: float, scope: Scope = "global"
+    masks: Masks, scores: Scores, targets: Sequence[Target], level: float, scope: str = "global"
 ) -> Masks:
     """Masks in which `round(level * size)` weights of every group are removed.
 
     masks: what is left before; weights that are removed stay removed.
     level: share of removed weights, 0 to 1.
-    scope: what is ranked together: all targets, each tensor, or each gate of each tensor.
+    scope: what is ranked together: all targets, each tensor, each gate of each tensor, or a
+        pattern's groups, see `read_pattern`.
     Of equal scores the first in the tensors' order goes first.
     """
+    if scope not in SCOPES:
+        return _by_pattern(masks, scores, targets, level, read_pattern(scope))
     new = {name: mask.clone() for name, mask in masks.items()}
     for group in _groups(targets, scope):
         left = torch.cat([_part(masks, *piece) for piece in group])
@@ -104,43 +105,23 @@ def tiled(mask: Tensor, gates: int) -> Tensor:
     return mask.repeat(gates, *[1] * (mask.ndim - 1))
 
 
-def n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
-    """The mask that keeps the n highest of every m neighbours along the last axis.
-
-    An end that is shorter than m keeps its share, rounded down.
-    Mishra et al. 2021, https://arxiv.org/abs/2104.08378, section 3: 2 of 4.
-    """
-    if not 0 <= n <= m or m < 1:
-        raise ValueError(f"{n} of {m} cannot be kept")
-    size = scores.shape[-1]
-    padded = functional.pad(scores.double(), (0, -size % m), value=-torch.inf)
-    groups = padded.unflatten(-1, (-1, m))
-    rank = groups.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
-    kept = rank < n
-    if size % m:
-        kept[..., -1, :] = rank[..., -1, :] < n * (size % m) // m
-    return kept.flatten(-2)[..., :size]
+def _by_pattern(
+    masks: Masks,
+    scores: Scores,
+    targets: Sequence[Target],
+    level: float,
+    pattern: tuple[int, ...],
+) -> Masks:
+    new = {}
+    for target in targets:
+        mask = masks[target.parameter]
+        ranked = scores[target.parameter].masked_fill(~mask, -torch.inf)
+        rows = ranked.flatten(1) if target.kind == "weight" else ranked.flatten(0, -2)
+        new[target.parameter] = mask & in_pattern(rows, level, pattern).view_as(mask)
+    return new
 
 
-def blocks(scores: Tensor, level: float, height: int, width: int) -> Tensor:
-    """The mask `[rows, columns]` without the blocks of lowest summed score.
-
-    level: share of the blocks that is removed, rounded to whole blocks; those at the edges may be
-        smaller and are ranked by their mean.
-    """
-    rows, columns = scores.shape
-    padding = (0, -columns % width, 0, -rows % height)
-    tall = functional.pad(scores.double(), padding).unflatten(0, (-1, height))
-    inside = functional.pad(torch.ones_like(scores).double(), padding).unflatten(0, (-1, height))
-    sums, sizes = (x.unflatten(2, (-1, width)).sum((1, 3)) for x in (tall, inside))
-    ranked = (sums / sizes).flatten()
-    left = torch.ones_like(ranked, dtype=torch.bool)
-    left[ranked.argsort(stable=True)[: round(level * len(ranked))]] = False
-    spread = left.view_as(sums).repeat_interleave(height, 0).repeat_interleave(width, 1)
-    return spread[:rows, :columns]
-
-
-def _groups(targets: Sequence[Target], scope: Scope) -> Iterator[list[tuple[str, int, int]]]:
+def _groups(targets: Sequence[Target], scope: str) -> Iterator[list[tuple[str, int, int]]]:
     """What is ranked together, as pieces (parameter, gate, gates)."""
     match scope:
         case "global":

@@ -28,7 +28,8 @@ def sweep(
         str | None, Option(help="Shares that activating-while-pruning removes; 0 for none.")
     ] = None,
     scope: Annotated[
-        str | None, Option(help="What is ranked together: global, layer or gate.")
+        str | None,
+        Option(help="What is ranked together: global, layer, gate; 4 for 2:4; 16x1 for blocks."),
     ] = None,
     recover_epochs: Annotated[int | None, Option(help="Epochs of training after pruning.")] = None,
     train_epochs: Annotated[

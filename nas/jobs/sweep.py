@@ -17,7 +17,7 @@ from compress.cycle import prune
 from compress.dead_units import activation_rates
 from compress.fixed_masks import FixedMasks, copied, rewind
 from compress.graph import Graph
-from compress.masks import Masks, Scope, apply_masks, counted_sparsity, refuse_empty_layers
+from compress.masks import Masks, apply_masks, counted_sparsity, refuse_empty_layers
 from compress.saliency import METHODS, Evidence
 from compress.schedule import SCHEDULES
 from compress.speed import milliseconds
@@ -72,7 +72,7 @@ class SweepJob:
     epochs: int
     epoch_steps: int
     tolerance: float
-    scope: Scope
+    scope: str
     ap_relative: bool
     schedule: str
     cycles: int

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from compress.masks import Scope
+from compress.masks import SCOPES
+from compress.patterns import read_pattern
 from compress.saliency import METHODS
 from compress.schedule import SCHEDULES
 from compress.targets import WHAT
@@ -33,6 +34,7 @@ class SweepConfig(Section):
     task: without a name the one that the model's name begins with.
     levels: shares of the weights that are removed.
     what: which weights; those that the model has of "both" and "weights" if not given.
+    scope: what is ranked together, see `remove_lowest`.
     schedule, cycles: how often networks are pruned and trained, and how sparsity grows meanwhile.
     rewind: survivors are set back to their first weights each time.
     ap: shares of the weights left before a cycle that activating-while-pruning removes; 0 for
@@ -53,7 +55,7 @@ class SweepConfig(Section):
     what: tuple[str, ...] = ()
     ap: tuple[float, ...] = (0.0,)
     ap_relative: bool = False
-    scope: Scope = "global"
+    scope: str = "global"
     schedule: str = "one-shot"
     cycles: int = Field(default=1, ge=1)
     rewind: bool = False
@@ -91,11 +93,26 @@ class SweepConfig(Section):
         if self.schedule not in SCHEDULES:
             raise ValueError(f'no schedule "{self.schedule}": there are {", ".join(SCHEDULES)}')
         SCHEDULES[self.schedule](max(self.levels), self.cycles)
+        if self.scope not in SCOPES:
+            self._check_pattern(read_pattern(self.scope))
         if not self.levels or not self.methods or not self.ap:
             raise ValueError("levels, methods and ap each need a value")
         if min(self.ap) > max(self.levels):
             raise ValueError(f"ap {min(self.ap):g} is more than the level {max(self.levels):g}")
         return self
+
+    def _check_pattern(self, pattern: tuple[int, ...]) -> None:
+        if any(self.ap):
+            raise ValueError(
+                f"ap takes single weights, scope {self.scope} a pattern: leave one out"
+            )
+        size = pattern[0]
+        uneven = [level for level in self.levels if round(level * size, 6) % 1]
+        if len(pattern) == 1 and uneven:
+            shares = ", ".join(f"{i / size:g}" for i in range(1, size))
+            raise ValueError(
+                f"of {size} neighbours {uneven[0]:g} is no number: levels are {shares}"
+            )
 
     def identity(self) -> dict[str, Any]:
         """What must stay the same when a run goes on."""

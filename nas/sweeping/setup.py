@@ -34,7 +34,7 @@ def sweep_job(config: SweepConfig) -> SweepJob:
     train_epochs = _train_epochs(config, subject)
     _check_evidence(config, train_epochs)
     if not train_epochs:
-        _refuse_collapse(space, subject)
+        _refuse_collapse(space, subject, config.scope)
     return SweepJob(
         space=space,
         subject=subject,
@@ -86,14 +86,14 @@ def _grid(config: SweepConfig, subject: Subject, task: Task) -> PruningGrid:
     return PruningGrid(subject, config.methods, what, config.ap, config.levels, config.seeds)
 
 
-def _refuse_collapse(space: PruningGrid, subject: Subject) -> None:
+def _refuse_collapse(space: PruningGrid, subject: Subject, scope: str) -> None:
     """Raises `BadInput` where a method that needs no data leaves a layer nothing."""
     for method, what, level in product(space.methods, space.what, sorted(space.levels)):
         if what == CHANNELS or METHODS[method].needs or METHODS[method].rounds > 1:
             continue
         model = subject.build(0)
         targets = targets_of(model, what)
-        masks = prune(model, targets, METHODS[method], level, Evidence())
+        masks = prune(model, targets, METHODS[method], level, Evidence(), scope=scope)
         try:
             refuse_empty_layers(targets, masks)
         except PrunedAway as error:

@@ -8,8 +8,6 @@ from compress.masks import (
     PrunedAway,
     all_left,
     apply_masks,
-    blocks,
-    n_of_m,
     refuse_empty_layers,
     remove_lowest,
     sparsity,
@@ -90,23 +88,6 @@ def test_a_masked_gru_has_the_topology_of_its_mask() -> None:
     x = torch.randn(1, 2, requires_grad=True)
     reached = [torch.autograd.grad(gru(x)[0, unit], x)[0][0] != 0 for unit in range(3)]
     assert torch.equal(torch.stack(reached), mask)
-
-
-def test_two_of_four_keeps_the_two_highest_of_every_four() -> None:
-    scores = torch.tensor([[1.0, 4, 3, 2, 9, 9, 9, 9, 5, 7]])
-    assert n_of_m(scores, 2, 4).int().tolist() == [[0, 1, 1, 0, 1, 1, 0, 0, 0, 1]]
-    assert n_of_m(torch.rand(6, 8, 16), 1, 4).unflatten(-1, (-1, 4)).sum(-1).eq(1).all()
-    with pytest.raises(ValueError, match="5 of 4"):
-        n_of_m(scores, 5, 4)
-
-
-def test_whole_blocks_go() -> None:
-    scores = torch.arange(24.0).view(4, 6)
-    mask = blocks(scores, 0.5, 2, 2)
-    assert torch.equal(mask, torch.tensor([[False] * 6] * 2 + [[True] * 6] * 2))
-    odd = blocks(torch.rand(5, 7), 0.25, 2, 4)
-    whole = {bool(part.all()) or not bool(part.any()) for part in (odd[:2, :4], odd[4:, 4:])}
-    assert whole == {True} and (~odd).any()
 
 
 def test_a_layer_without_weights_is_named_unless_it_is_recurrent() -> None:

@@ -104,6 +104,17 @@ def test_channels_are_taken_out_and_the_network_is_smaller(tmp_path: Path) -> No
         api.sweep(**given, methods=("lamp",), run=tmp_path / "none")
 
 
+def test_two_of_four_and_blocks_are_left_as_asked(tmp_path: Path) -> None:
+    given = {**SMALL, "size": {"embedding": 4, "hidden": 8, "layers": 1}, "model": "reber-gru"}
+    for scope, groups in (("4", (-1, 4)), ("8x1", None)):
+        run = tmp_path / scope
+        (row,) = api.sweep(**given, levels=(0.5,), what="h2h", scope=scope, run=run).rows
+        left = load_model(run / "pruned" / f"{row.number:04d}").layers[0].on_h != 0
+        counts = left.unflatten(-1, groups).sum(-1) if groups else left.sum(-2)
+        assert row.sparsity == 0.5
+        assert set(counts.unique().tolist()) == ({2} if groups else {0, 8})
+
+
 class Died(Exception):
     """What a watcher raises to end a driver in the middle."""
 
@@ -168,6 +179,12 @@ def test_a_checkpoint_is_swept_and_what_it_lacks_is_said(swept, tmp_path: Path) 
         ({"ap": "0.02,-1"}, "ap: -1 is no share"),
         ({"levels": (0.1,), "ap": (0.2,)}, "ap 0.2 is more than the level 0.1"),
         ({"methods": "magnitude,luck"}, 'no method "luck": there are magnitude'),
+        ({"scope": "half"}, 'no scope "half": there are global'),
+        (
+            {"scope": "4", "levels": (0.3,)},
+            "of 4 neighbours 0.3 is no number: levels are 0.25, 0.5",
+        ),
+        ({"scope": "2x2", "ap": (0, 0.1)}, "ap takes single weights, scope 2x2 a pattern"),
         ({"what": "gates"}, 'no what "gates": there are i2h'),
         ({"cycles": 2}, "one-shot pruning has one cycle"),
         ({"schedule": "slow"}, 'no schedule "slow"'),

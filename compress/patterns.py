@@ -1,0 +1,69 @@
+"""Masks in patterns: so many of every few neighbours, or whole blocks."""
+
+import re
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def read_pattern(text: str) -> tuple[int, ...]:
+    """The pattern that a scope names.
+
+    "4" → (4,): of every 4 neighbours of a row equally many go. "16x1" → (16, 1): whole blocks of
+    16 rows and 1 column go.
+    Raises `ValueError` for what is neither.
+    """
+    found = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
+    if not found:
+        raise ValueError(
+            f'no scope "{text}": there are global, layer, gate, neighbours such as 4 (half of '
+            "them are 2:4), and blocks such as 16x1"
+        )
+    return tuple(int(number) for number in found.groups() if number)
+
+
+def in_pattern(scores: Tensor, level: float, pattern: tuple[int, ...]) -> Tensor:
+    """The mask `[rows, columns]` of a pattern without the lowest scores, a share of `level`."""
+    match pattern:
+        case (neighbours,):
+            return n_of_m(scores, neighbours - round(level * neighbours), neighbours)
+        case (height, width):
+            return blocks(scores, level, height, width)
+    raise ValueError(f"{pattern} is no pattern")
+
+
+def n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
+    """The mask that keeps the n highest of every m neighbours along the last axis.
+
+    An end that is shorter than m keeps its share, rounded down.
+    Mishra et al. 2021, https://arxiv.org/abs/2104.08378, section 3: 2 of 4.
+    """
+    if not 0 <= n <= m or m < 1:
+        raise ValueError(f"{n} of {m} cannot be kept")
+    size = scores.shape[-1]
+    padded = functional.pad(scores.double(), (0, -size % m), value=-torch.inf)
+    groups = padded.unflatten(-1, (-1, m))
+    rank = groups.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    kept = rank < n
+    if size % m:
+        kept[..., -1, :] = rank[..., -1, :] < n * (size % m) // m
+    return kept.flatten(-2)[..., :size]
+
+
+def blocks(scores: Tensor, level: float, height: int, width: int) -> Tensor:
+    """The mask `[rows, columns]` without the blocks of lowest summed score.
+
+    level: share of the blocks that is removed, rounded to whole blocks; those at the edges may be
+        smaller and are ranked by their mean.
+    """
+    rows, columns = scores.shape
+    padding = (0, -columns % width, 0, -rows % height)
+    tall = functional.pad(scores.double(), padding).unflatten(0, (-1, height))
+    inside = functional.pad(torch.ones_like(scores).double(), padding).unflatten(0, (-1, height))
+    sums, sizes = (x.unflatten(2, (-1, width)).sum((1, 3)) for x in (tall, inside))
+    ranked = (sums / sizes).flatten()
+    left = torch.ones_like(ranked, dtype=torch.bool)
+    left[ranked.argsort(stable=True)[: round(level * len(ranked))]] = False
+    spread = left.view_as(sums).repeat_interleave(height, 0).repeat_interleave(width, 1)
+    return spread[:rows, :columns]
