@@ -190,22 +190,21 @@ def figure(correlated: Sequence[Correlation], path: Path) -> None:
     for axes, cell in zip(
         drawn.subplots(1, len(cells), sharey=True, squeeze=False)[0], cells, strict=True
     ):
-        rows = [row for row in correlated if row.cell == cell and row.pearson is not None]
-        at = [places[row.name] for row in rows]
+        rows = [row for row in correlated if row.cell == cell]
         for kind, colour, shift in (("pearson", "#0072b2", 0.15), ("partial", "#d55e00", -0.15)):
+            known = [row for row in rows if getattr(row, kind) is not None]
             value, low, high = (
-                np.array([getattr(row, kind + end) or 0.0 for row in rows])
+                np.array([getattr(row, kind + end) for row in known], dtype=float)
                 for end in ("", "_low", "_high")
             )
-            label = "Pearson" if kind == "pearson" else "size held fixed"
             axes.errorbar(
                 value,
-                np.array(at) + shift,
+                np.array([places[row.name] for row in known]) + shift,
                 xerr=np.abs([value - low, high - value]),
                 fmt=".",
                 color=colour,
                 linewidth=1,
-                label=label,
+                label="Pearson" if kind == "pearson" else "size held fixed",
             )
         told = [(row.published, places[row.name]) for row in rows if row.published is not None]
         if told:
@@ -214,7 +213,7 @@ def figure(correlated: Sequence[Correlation], path: Path) -> None:
         axes.set(title=cell, xlim=(-1, 1))
         axes.set_yticks(list(places.values()), list(places), fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    drawn.axes[0].legend(fontsize=7, loc="lower left")
+    drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
     drawn.supxlabel("correlation with the accuracy", fontsize=9)
     drawn.savefig(path)
 
