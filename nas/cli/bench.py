@@ -217,6 +217,9 @@ def graphs(
     ] = False,
 ) -> None:
     """Train random graphs as recurrent networks: which of their properties tell the accuracy?"""
+    from rich.console import Console
+    from rich.progress import track
+
     from nas.assembly import load_task
     from nas.bench import graphs as bench
     from nas.bench.graph_training import trained_graphs
@@ -232,8 +235,18 @@ def graphs(
         name: create("spaces", "random-graph", {"cells": (name,), **options})
         for name in cell or bench.PUBLISHED_CELLS
     }
+    console = Console(stderr=True)
     trained = {
-        name: list(trained_graphs(space, data, graphs, steps, seed))
+        name: list(
+            track(
+                trained_graphs(space, data, graphs, steps, seed),
+                name,
+                graphs,
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            )
+        )
         for name, space in spaces.items()
     }
     correlated = [row for name in trained for row in bench.correlations(name, trained[name])]
