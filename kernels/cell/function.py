@@ -141,7 +141,7 @@ def _runs(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int, 
 
 def _grad_on_h(
     loops: Loops, weights: Weights, grads: Tensor, states: Tensor, kept: Tensor
-) -> Tensor:
+) -> Tensor | None:
     heads, depth = weights.on_h.shape[1:3]
     parts = []
     for value, row, rows in _runs(loops.schedule.layout.connections):
@@ -153,12 +153,12 @@ def _grad_on_h(
             )
         else:
             parts.append(torch.einsum("brnj,bnk->rnjk", grad.unflatten(2, (heads, depth)), read))
-    return torch.cat(parts) if parts else torch.zeros_like(weights.on_h)
+    return torch.cat(parts) if len(parts) > 1 else next(iter(parts), None)
 
 
 def _grad_diagonal(
     schedule: Schedule, weights: Weights, grads: Tensor, states: Tensor, kept: Tensor
-) -> Tensor:
+) -> Tensor | None:
     depth = weights.on_h.shape[2]
     parts = [
         (
@@ -167,4 +167,4 @@ def _grad_diagonal(
         ).sum(0)
         for row, node in enumerate(schedule.layout.diagonals)
     ]
-    return torch.stack(parts) if parts else torch.zeros_like(weights.diagonal)
+    return torch.stack(parts) if parts else None

@@ -160,7 +160,7 @@ class _RunWired(torch.autograd.Function):
             "grad_initial": grad_initial,
             "grad_x": grad_x,
             **{
-                name: scratch.empty(f"wired {name}", x.dtype, n, units, panel)
+                name: scratch.room(f"wired {name}", x.dtype, n, units, panel)
                 for name, n in rows.items()
             },
             **{f"grad_{name}": g for name, g in zip(weights._fields, gathered, strict=True)},

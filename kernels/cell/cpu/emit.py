@@ -111,18 +111,21 @@ def _reverse_level(schedule: Schedule, number: int, listed: bool) -> str:
         pointers.append(f"const real *in{k} = carried_at(a, side, {k}, b) + column;")
         loads.append(f"const real total{k} = in{k}[j]{' + above[j]' * (k == 0)};")
     if 0 in level.numbered("total"):
-        pointers += ["real above[PANEL_WIDTH];", "gradient_above(a, t, b, first, width, above);"]
+        pointers.append("real edge[PANEL_WIDTH];")
+        pointers.append("const real *above = gradient_above(a, t, b, first, width, edge);")
     for v in level.numbered("s"):
         slot = schedule.partial.index(v)
         pointers.append(f"const real *gathered{v} = partial_at(a, {slot}, b) + column;")
         loads.append(f"const real s{v} = gathered{v}[j];")
     for where, index, name in level.stores:
         if where == "gradient":
-            pointers.append(f"real g{index}[PANEL_WIDTH];")
+            pointers.append(
+                f"real edge{index}[PANEL_WIDTH], *row{index} = {_gradient(index, 'b')};"
+            )
+            pointers.append(f"real *g{index} = width == PANEL ? row{index} + first : edge{index};")
             stores.append(f"g{index}[j] = {name};")
             after.append(
-                f"memcpy(a->grad_nodes + (t * B + b) * G + {index} * H + first, g{index}, "
-                "width * sizeof(real));"
+                f"if (width < PANEL) memcpy(row{index} + first, g{index}, width * sizeof(real));"
             )
             continue
         at = "carried_at(a, 1 - side, " if where == "carried" else "partial_at(a, "
@@ -200,9 +203,9 @@ def _listed(node: int, connection: int, numbers: str, slot: int, head: str) -> s
     )
 
 
-def _gradient(row: int) -> str:
+def _gradient(row: int, b: str = "b0") -> str:
     """Where a node's gradients of this step begin."""
-    return f"a->grad_nodes + (t * B + b0) * G + {row} * H"
+    return f"a->grad_nodes + (t * B + {b}) * G + {row} * H"
 
 
 def _turns(numbers: Iterable[tuple[str, str, str]]) -> str:

@@ -129,8 +129,8 @@ class CompiledLoops:
             grad_last=grad_last,
             grad_nodes=grad_nodes,
             grad_initial=grad_initial,
-            carried=scratch.empty("carried", states.dtype, 2, cell.states, *row),
-            partial=scratch.empty("partial", states.dtype, len(self.schedule.partial), *row),
+            carried=scratch.room("carried", states.dtype, 2, cell.states, *row),
+            partial=scratch.room("partial", states.dtype, len(self.schedule.partial), *row),
         )
         return grad_nodes, grad_initial
 
@@ -140,7 +140,7 @@ class CompiledLoops:
         """What the products with recurrent weights need; the loops pack them there."""
         connections, heads, depth, _ = weights.on_h.shape
         size = connections * heads * depth * padded
-        return {"packed": scratch.empty("packed", weights.on_h.dtype, size)}
+        return {"packed": scratch.room("packed", weights.on_h.dtype, size)}
 
     @staticmethod
     def _call(

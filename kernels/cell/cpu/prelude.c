@@ -100,25 +100,31 @@ static void gather(const arguments *a, const real *from, real *to) {
 }
 
 /* A linear node's sums begin with its bias and what the step reads of x. */
+static inline void start_width(tile sums, long rows, const real *bias, const real *projected,
+                               long projected_row, long width) {
+  for (long i = 0; i < rows; i++)
+    for (long j = 0; j < width; j++)
+      sums[i][j] = projected ? bias[j] + projected[i * projected_row + j] : bias[j];
+}
 static void start(const arguments *a, tile sums, long rows, long row_of_bias, const real *projected,
                   long projected_row, long first, long width) {
-  const long H = a->heads * a->depth;
-  const real *bias = a->bias + row_of_bias * H + first;
-  for (long i = 0; i < rows; i++) {
-    for (long j = 0; j < PANEL; j++) sums[i][j] = 0;
-    if (projected)
-      for (long j = 0; j < width; j++) sums[i][j] = bias[j] + projected[i * projected_row + j];
-    else
-      for (long j = 0; j < width; j++) sums[i][j] = bias[j];
+  const real *bias = a->bias + row_of_bias * a->heads * a->depth + first;
+  if (width == PANEL) {
+    start_width(sums, rows, bias, projected, projected_row, PANEL);
+  } else {
+    memset(sums, 0, rows * sizeof sums[0]);
+    start_width(sums, rows, bias, projected, projected_row, width);
   }
 }
 
-/* The gradient of the outputs of a step, zero behind `width`. */
-static void gradient_above(const arguments *a, long t, long b, long first, long width, real *to) {
-  memset(to, 0, PANEL * sizeof(real));
-  if (a->grad_outputs)
-    memcpy(to, a->grad_outputs + (t * a->batch + b) * a->heads * a->depth + first,
-           width * sizeof(real));
+/* The gradient of the outputs of a step; a panel's edge is copied, zeros behind it. */
+static const real *gradient_above(const arguments *a, long t, long b, long first, long width,
+                                  real *edge) {
+  const long begin = (t * a->batch + b) * a->heads * a->depth + first;
+  if (a->grad_outputs && width == PANEL) return a->grad_outputs + begin;
+  memset(edge, 0, PANEL * sizeof(real));
+  if (a->grad_outputs) memcpy(edge, a->grad_outputs + begin, width * sizeof(real));
+  return edge;
 }
 
 static void diagonal_weights(const arguments *a, long row, long first, long width, real *to) {

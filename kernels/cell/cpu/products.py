@@ -48,7 +48,7 @@ def multiply(a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:
         return out.zero_()
     large = rows * columns * depth >= WORTH_THREADS
     room = DEPTH * -(-columns // panel) * panel
-    packed = scratch.empty("products", a.dtype, room)
+    packed = scratch.room("products", a.dtype, room)
     function(
         ctypes.byref(
             _Arguments(

@@ -13,13 +13,17 @@ class Scratch(threading.local):
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, torch.dtype], Tensor] = {}
 
-    def empty(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-        """A tensor that is valid until the next one of its name and type is taken."""
+    def room(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
+        """Memory for at least so many numbers, flat; valid until the next of its name and type."""
         size = math.prod(shape)
         buffer = self._buffers.get((name, dtype))
-        if buffer is None or len(buffer) < size:
+        if buffer is None or buffer.shape[0] < size:
             buffer = self._buffers[name, dtype] = torch.empty(size, dtype=dtype)
-        return buffer[:size].view(shape)
+        return buffer
+
+    def empty(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
+        """The same as a tensor of this shape."""
+        return self.room(name, dtype, *shape)[: math.prod(shape)].view(shape)
 
 
 scratch = Scratch()

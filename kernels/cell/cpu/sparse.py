@@ -67,7 +67,7 @@ class SparseLoops(CompiledLoops):
         blocks = -(-batch // self._rows)
         values = weights.on_h.flatten()[lists.places]
         size = slots * blocks * heads * padded * self._wide
-        turned = scratch.empty("turned", values.dtype, size)
+        turned = scratch.room("turned", values.dtype, size)
         return {
             "starts": lists.starts,
             "columns": lists.columns,
