@@ -33,6 +33,7 @@ from nas.subject import Subject, weights_of
 from nas.tasks.task import Batch, Measured, Task
 from nas.training import Trained, TrainingSettings, evaluate, train_rung
 from search_spaces.architecture import Architecture
+from search_spaces.rnn_cell.torch_layers import compiled
 
 LOSS_BATCHES = 4  # that gradients are taken on
 EXAMPLES = 16  # that dead units are counted on
@@ -179,10 +180,10 @@ class SweepJob:
 
     def _smaller(self, model: nn.Module, row: Pruning) -> nn.Module:
         """The pruned network as what can run fastest: without the channels that nothing reads, or
-        with recurrent weights as lists."""
+        on compiled cells with their recurrent weights as lists."""
         if row.what == CHANNELS:
             return narrowed(model, *self._channels(model, row.level))
-        listed = deepcopy(model)
+        listed = compiled(deepcopy(model))
         read_what_is_left(listed)
         return listed
 

@@ -1,0 +1,101 @@
+"""PyTorch's own recurrent layers as compiled cells: the same weights, the same call."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kernels.cell.layer import CompiledRNN
+from kernels.cell.spec import CellSpec
+from search_spaces.rnn_cell.zoo import ZOO
+
+GRU = {  # PyTorch's: the reset gate behind the matrix, Cho et al. 2014 and our zoo have it before
+    "reset": {"op": "linear", "input": ["x", "h_prev_0"]},
+    "update": {"op": "linear", "input": ["x", "h_prev_0"]},
+    "new": {"op": "linear", "input": ["x"]},
+    "memory": {"op": "linear", "input": ["h_prev_0"]},
+    "reset_gate": {"op": "activation_sigm", "input": ["reset"]},
+    "update_gate": {"op": "activation_sigm", "input": ["update"]},
+    "remembered": {"op": "elementwise_prod", "input": ["reset_gate", "memory"]},
+    "sum": {"op": "elementwise_sum", "input": ["new", "remembered"]},
+    "candidate": {"op": "activation_tanh", "input": ["sum"]},
+    "h_new_0": {"op": "blend", "input": ["update_gate", "h_prev_0", "candidate"]},
+}
+# The cell, and our order of PyTorch's gates.
+CELLS = {
+    "RNN_TANH": (ZOO["rnn-tanh"], [0]),
+    "RNN_RELU": (ZOO["rnn-relu"], [0]),
+    "LSTM": (ZOO["lstm"], [0, 1, 3, 2]),
+    "GRU": (GRU, [0, 1, 2]),
+}
+
+
+class CompiledLayers(nn.Module):
+    """What an `nn.RNN`, `nn.GRU` or `nn.LSTM` computes, by compiled cells with copied weights.
+
+    Raises `ValueError` for an LSTM with projections.
+    """
+
+    def __init__(self, layers: nn.RNNBase) -> None:
+        super().__init__()
+        if layers.proj_size:
+            raise ValueError("an LSTM with projections has no compiled cell")
+        self.batch_first, self.dropout = layers.batch_first, layers.dropout
+        self.directions = 2 if layers.bidirectional else 1
+        self.keeps_memory = layers.mode == "LSTM"
+        suffixes = [
+            f"_l{i}{way}"
+            for i in range(layers.num_layers)
+            for way in ("", "_reverse")[: self.directions]
+        ]
+        self.cells = nn.ModuleList(_cell(layers, suffix) for suffix in suffixes)
+        self.train(layers.training)
+
+    def forward(
+        self, x: Tensor, state: Tensor | tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
+        """Arguments and results as of the layers that it stands for; x is a batch of sequences."""
+        if not isinstance(x, Tensor) or x.ndim != 3:
+            raise ValueError("x must be a tensor of three axes: packed sequences are not read")
+        x = x if self.batch_first else x.transpose(0, 1)
+        given = [None] * len(self.cells)
+        if state is not None:
+            given = list(zip(*(state if isinstance(state, tuple) else (state,)), strict=True))
+        lasts = []
+        for first in range(0, len(self.cells), self.directions):
+            if first:
+                x = functional.dropout(x, self.dropout, self.training)
+            outputs = []
+            for way in range(self.directions):
+                y, last = self.cells[first + way](x.flip(1) if way else x, given[first + way])
+                outputs.append(y.flip(1) if way else y)
+                lasts.append(last)
+            x = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
+        stacked = tuple(torch.stack(part) for part in zip(*lasts, strict=True))
+        x = x if self.batch_first else x.transpose(0, 1)
+        return x, stacked if self.keeps_memory else stacked[0]
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    """The model with compiled cells in place of all of PyTorch's recurrent layers that have one."""
+    if isinstance(model, nn.RNNBase):
+        return model if model.proj_size else CompiledLayers(model)
+    for name, child in model.named_children():
+        setattr(model, name, compiled(child))
+    return model
+
+
+def _cell(layers: nn.RNNBase, suffix: str) -> CompiledRNN:
+    recipe, gates = CELLS[layers.mode]
+    own = {
+        name.removesuffix(suffix): p.detach().unflatten(0, (len(gates), -1))[gates]
+        for name, p in layers.named_parameters()
+        if name.endswith(suffix)
+    }
+    on_x, on_h = own["weight_ih"], own["weight_hh"].unsqueeze(1)
+    cell = CompiledRNN(CellSpec.from_recipe(recipe), on_x.shape[2], layers.hidden_size)
+    bias = on_x.new_zeros(cell.get_parameter("bias").shape)
+    if layers.bias:
+        bias[: len(gates)] += own["bias_ih"]
+        bias[[0, 1, 3] if layers.mode == "GRU" else slice(None)] += own["bias_hh"]
+    cell.load_state_dict({"bias": bias, "on_x": on_x, "on_h": on_h}, assign=True)
+    return cell

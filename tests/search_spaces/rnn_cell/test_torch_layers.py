@@ -1,0 +1,78 @@
+"""PyTorch's recurrent layers against the compiled cells that stand for them."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+
+from kernels.cell.layer import CompiledRNN, read_what_is_left
+from nas.models.recurrent_classifier import lstm_classifier
+from search_spaces.rnn_cell.torch_layers import CompiledLayers, compiled
+
+KINDS = {
+    "tanh": nn.RNN,
+    "relu": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
+    "gru": nn.GRU,
+    "lstm": nn.LSTM,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_outputs_states_and_gradients_are_pytorchs(
+    kind: str, batch_first: bool, bidirectional: bool, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    options = {"batch_first": batch_first, "bidirectional": bidirectional, "bias": bias}
+    theirs = KINDS[kind](3, 5, num_layers=2, **options).double()
+    x = torch.randn(4, 6, 3, dtype=torch.double, requires_grad=True)
+    batch = 4 if batch_first else 6
+    shape = (4 if bidirectional else 2, batch, 5)
+    state = torch.randn(shape, dtype=torch.double)
+    given = (state, torch.randn(shape, dtype=torch.double)) if kind == "lstm" else state
+    found = []
+    for layers in (theirs, CompiledLayers(theirs)):
+        for start in (None, given):
+            y, last = layers(x, start)
+            parts = last if isinstance(last, tuple) else (last,)
+            total = y.sin().sum() + sum(part.square().sum() for part in parts)
+            found.append([y, *parts, *torch.autograd.grad(total, x)])
+    for expected, ours in zip(found[:2], found[2:], strict=True):
+        for a, b in zip(ours, expected, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_a_models_layers_are_replaced_and_read_what_is_left() -> None:
+    torch.manual_seed(0)
+    model = lstm_classifier(classes=4, channels=3, hidden=16).eval()
+    with torch.no_grad():
+        model.recurrent.weight_hh_l0.mul_(torch.rand(64, 16) < 0.2)
+    x = torch.randn(2, 7, 3)
+    expected = model(x)
+    names = list(model.state_dict())
+    faster = compiled(model)
+    read_what_is_left(faster)
+    torch.testing.assert_close(faster(x), expected)
+    cells = [m for m in faster.modules() if isinstance(m, CompiledRNN)]
+    assert len(cells) == 2 and cells[0].mask is not None and cells[0].mask.float().mean() < 0.3
+    assert not any(isinstance(m, nn.RNNBase) for m in faster.modules())
+    assert "recurrent.weight_hh_l0" in names
+
+
+def test_dropout_between_layers_is_that_of_training() -> None:
+    layers = CompiledLayers(nn.GRU(3, 5, num_layers=2, dropout=0.5))
+    x = torch.randn(6, 4, 3)
+    assert not torch.equal(layers(x)[0], layers(x)[0])
+    layers.eval()
+    assert torch.equal(layers(x)[0], layers(x)[0])
+
+
+def test_what_has_no_compiled_cell_stays_or_is_refused() -> None:
+    projected = nn.LSTM(3, 5, proj_size=2)
+    assert compiled(projected) is projected
+    with pytest.raises(ValueError, match="projections"):
+        CompiledLayers(projected)
+    with pytest.raises(ValueError, match="packed sequences"):
+        CompiledLayers(nn.GRU(3, 5))(pack_sequence([torch.randn(2, 3)]))
