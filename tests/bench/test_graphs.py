@@ -117,11 +117,9 @@ def test_what_cannot_be_trained_together_is_refused() -> None:
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--cell", "rhm"], "rhm"),
         (["--family", "torus"], "torus"),
         (["--graphs", 3], "graphs"),
         (["--task", "python-text"], "python-text"),
-        (["--task", "rebber"], "rebber"),
     ],
 )
 def test_wrong_input_is_one_line(flags: list, told: str) -> None:

@@ -27,6 +27,15 @@ static void pack(const arguments *g, long k0, long depth, long n, long width, re
         to[k * PANEL + j] = j < width ? from[k * g->b_row + j * g->b_step] : 0;
 }
 
+/* Rows of a panel; of a whole one without a call for each. */
+static inline void copy_rows(real *to, long to_row, const real *from, long from_row, long rows,
+                             long width) {
+  if (width == PANEL)
+    for (long i = 0; i < rows; i++) memcpy(to + i * to_row, from + i * from_row, PANEL * sizeof(real));
+  else
+    for (long i = 0; i < rows; i++) memcpy(to + i * to_row, from + i * from_row, width * sizeof(real));
+}
+
 /* A chunk of rows times all packed panels; the sums begin with what `out` holds unless k0 is 0. */
 static void multiply_chunk(const arguments *g, long begin, long k0, long depth) {
   const long end = least(g->rows, begin + CHUNK);
@@ -36,11 +45,10 @@ static void multiply_chunk(const arguments *g, long begin, long k0, long depth) 
       real *out = g->out + m * g->columns + n;
       tile sums;
       memset(sums, 0, sizeof sums);
-      if (k0)
-        for (long i = 0; i < rows; i++) memcpy(sums[i], out + i * g->columns, width * sizeof(real));
+      if (k0) copy_rows(sums[0], PANEL, out, g->columns, rows, width);
       product(rows, sums, g->a + m * g->a_row + k0 * g->a_step, g->a_row, g->a_step,
               g->packed + n * depth, depth);
-      for (long i = 0; i < rows; i++) memcpy(out + i * g->columns, sums[i], width * sizeof(real));
+      copy_rows(out, g->columns, sums[0], PANEL, rows, width);
     }
 }
 
