@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import torch
 
+from nas.errors import BadInput
 from nas.seeds import candidate_seed
 from nas.tasks.task import Measured, Task
 from nas.training import TrainingSettings
@@ -34,7 +35,10 @@ class TrainedGraph:
 def trained_graphs(
     space: RandomGraphSpace, task: Task, count: int, steps: int, seed: int
 ) -> Iterator[TrainedGraph]:
-    """So many distinct graphs, one after the other as they are trained."""
+    """So many distinct graphs, one after the other as they are trained.
+
+    Raises `BadInput` where networks cannot be trained together.
+    """
     rng, drawn = np.random.default_rng(seed), {}
     while len(drawn) < count:
         architecture, _ = sample(space, rng)
@@ -47,7 +51,11 @@ def trained_graphs(
             space.build(graph, shape, torch.Generator().manual_seed(candidate_seed(seed, number)))
             for number, graph in enumerate(group, begin)
         ]
-        reached = train_together(GraphNetworks(networks), task, steps, seed)
+        try:
+            together = GraphNetworks(networks)
+        except ValueError as error:
+            raise BadInput(str(error)) from None
+        reached = train_together(together, task, steps, seed)
         for graph, network, measured in zip(group, networks, reached, strict=True):
             parameters = sum(parameter.numel() for parameter in network.parameters())
             yield TrainedGraph(graph, space.properties(graph), parameters, *measured)

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from kernels.cell.layer import set_backend
-from nas.bench.graph_training import SETTINGS, TrainedGraph, train_together
+from nas.bench.graph_training import SETTINGS, TrainedGraph, train_together, trained_graphs
 from nas.bench.graphs import PUBLISHED, correlations, figure, predictions
+from nas.errors import BadInput
 from nas.tasks.reber import load_reber
 from nas.training import train_rung
 from search_spaces.architecture import Architecture
@@ -112,6 +113,12 @@ def test_what_cannot_be_trained_together_is_refused() -> None:
         GraphNetworks(built[:2])
     with pytest.raises(ValueError, match="without dropout"):
         GraphNetworks(built[2:])
+
+
+def test_a_machine_without_a_compiler_is_told(monkeypatch) -> None:
+    monkeypatch.setattr("search_spaces.random_graph.together.wired_loops", lambda *_: None)
+    with pytest.raises(BadInput, match="install a C compiler"):
+        next(trained_graphs(RandomGraphSpace(), load_reber(strings=50), 20, 1, 0))
 
 
 @pytest.mark.parametrize(
