@@ -10,6 +10,11 @@ if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is imported
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that two workers end at about the same time."""
+    items.sort(key=lambda item: item.path.name != "test_search_faults.py")
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Real data, which is no part of the project."""
