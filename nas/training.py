@@ -72,9 +72,7 @@ def train_rung(
     started = time.perf_counter()
     device = torch.device(best_device() if settings.device == "auto" else settings.device)
     model.to(device)
-    optimizer = torch.optim.Adam(
-        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
+    optimizer = adam(model, settings)
     step, state = 0, None
     if checkpoint is not None:
         step, state = restore(checkpoint, model, optimizer)
@@ -96,6 +94,12 @@ def train_rung(
         validation=validation,
         checkpoint=snapshot(until, model, optimizer, state),
         seconds=time.perf_counter() - started,
+    )
+
+
+def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Adam:
+    return torch.optim.Adam(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+from kernels.cell.arguments import check_arguments
 from kernels.cell.op import Plan, choose_backend, compile_sparse, run_cell
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
@@ -80,20 +81,9 @@ class CompiledRNN(nn.Module):
         Returns the outputs `[B, T, H]` and the S last states `[B, H]`.
         Raises `ValueError` when a size does not match.
         """
-        if x.ndim != 3 or x.shape[2] != self.input_size:
-            raise ValueError(f"x is {tuple(x.shape)}, expected [B, T, {self.input_size}]")
-        if x.shape[1] == 0:
-            raise ValueError(f"x is {tuple(x.shape)}: there is no step to run")
+        check_arguments(x, self.input_size, state, self.cell.states, self.hidden_size, lengths)
         if state is None:
             state = self.initial_state(x.shape[0], x)
-        expected = (x.shape[0], self.hidden_size)
-        if len(state) != self.cell.states or any(tuple(s.shape) != expected for s in state):
-            shapes = [tuple(s.shape) for s in state]
-            raise ValueError(f"state is {shapes}, expected {self.cell.states} of {expected}")
-        if lengths is not None and (
-            lengths.shape != x.shape[:1] or lengths.min() < 0 or lengths.max() > x.shape[1]
-        ):
-            raise ValueError(f"lengths must be {x.shape[0]} numbers from 0 to {x.shape[1]}")
         weights = self.weights()
         if self._sparse and x.device.type == "cpu" and choose_backend(self.backend) in FASTEST:
             return self._sparse.run(x, state, weights, lengths)

@@ -163,7 +163,7 @@ def _cpu_loops(schedule: Schedule, dtype: torch.dtype, reason: str) -> tuple[Loo
     try:
         return CompiledLoops(schedule, dtype), f"{reason}, C by {find_compiler()}"
     except CannotCompile as error:
-        _warn_once(f"cells run in PyTorch operations, about as fast as eager code: {error}")
+        warn_once(f"cells run in PyTorch operations, about as fast as eager code: {error}")
         return TorchLoops(schedule), f"{reason}, PyTorch operations because there is {error}"
 
 
@@ -173,13 +173,14 @@ def _gpu_loops(schedule: Schedule, device: str, reason: str) -> tuple[Loops | No
     try:
         from kernels.cell.gpu.loops import TritonLoops
     except ImportError as error:
-        _warn_once(f"cells run step by step: {error}; install triton")
+        warn_once(f"cells run step by step: {error}; install triton")
         return None, f"{reason}, but {error}"
     return TritonLoops(schedule), f"{reason}, Triton"
 
 
 @lru_cache
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Say that something runs slower than it could."""
     warnings.warn(message, stacklevel=4)
 
 

@@ -8,7 +8,14 @@ the backward pass.
 from itertools import groupby
 from pathlib import Path
 
-from kernels.cell.cpu.emit import assignments, vectors
+from kernels.cell.cpu.emit import (
+    arrived,
+    assignments,
+    kept_and_states,
+    passed_on,
+    row_of,
+    vectors,
+)
 from kernels.cell.levels import Level, forward_level, reverse_level
 from kernels.cell.schedule import Schedule
 
@@ -67,18 +74,10 @@ def _forward_level(schedule: Schedule, number: int) -> str:
     read = sorted((source, c, v) for v, pairs in level.products.items() for c, source in pairs)
     for source, group in groupby(read, key=lambda entry: entry[0]):
         products += ["for (long m = 0; m < at->size; m++) {"]
-        products += [f"  const real *row = {_row(schedule, source)} + m * PANEL;"]
+        products += [f"  const real *row = {row_of(schedule, source, 'at')} + m * PANEL;"]
         products += ["  const real *w = at->square + (k * at->size + m) * CONNECTIONS;"]
         products += [*(f"  {_add(v, c)}" for _, c, v in group), "}"]
-    pointers, stores = [], []
-    for where, index, name in level.stores:
-        if where == "kept":
-            pointers.append(f"real *restrict k{index} = kept_at(a, {index}, at) + k * PANEL;")
-            stores.append(f"k{index}[j] = {name};")
-        else:
-            pointers.append(f"const real *old{index} = state_at(a, {index}, at, 0) + k * PANEL;")
-            pointers.append(f"real *restrict new{index} = state_at(a, {index}, at, 1) + k * PANEL;")
-            stores.append(f"new{index}[j] = at->live[j] ? {name} : old{index}[j];")
+    pointers, stores = kept_and_states(level, "at")
     return _level_function(f"forward_{number}", schedule, level, products, pointers, [], stores)
 
 
@@ -94,21 +93,15 @@ def _reverse_level(schedule: Schedule, number: int) -> str:
                 f"  {{ const real *row = node_at(a, {row}, at) + m * PANEL; {_add(v, c)} }}"
             ]
         products += ["}"]
-    pointers, loads, stores = [], [], []
-    for k in level.numbered("total"):
-        pointers.append(f"const real *in{k} = carried_at(a, at->side, {k}, at) + k * PANEL;")
-        loads.append(f"const real total{k} = in{k}[j]{' + above[j]' * (k == 0)};")
+    pointers, loads = arrived(schedule, level, "at")
+    passed, stores = passed_on(level, "at")
+    pointers += passed
     if 0 in level.numbered("total"):
-        pointers.append("const real *above = above_at(a, at) + k * PANEL;")
-    for v in level.numbered("s"):
-        slot = schedule.partial.index(v)
-        pointers.append(f"const real *gathered{v} = partial_at(a, {slot}, at) + k * PANEL;")
-        loads.append(f"const real s{v} = gathered{v}[j];")
-    row = {"gradient": "node_at(a, ", "carried": "carried_at(a, 1 - at->side, "}
+        pointers.append("const real *above = a->above + u * PANEL;")
     for where, index, name in level.stores:
-        begin = row.get(where, "partial_at(a, ")
-        pointers.append(f"real *{where}{index} = {begin}{index}, at) + k * PANEL;")
-        stores.append(f"{where}{index}[j] = {name};")
+        if where == "gradient":
+            pointers.append(f"real *node{index} = node_at(a, {index}, at) + column;")
+            stores.append(f"node{index}[j] = {name};")
     return _level_function(f"backward_{number}", schedule, level, products, pointers, loads, stores)
 
 
@@ -126,20 +119,20 @@ def _level_function(
     sums = [
         f"real z{v}[PANEL_WIDTH]; LEFT(z{v}) = l{v}; RIGHT(z{v}) = r{v};" for v in level.products
     ]
-    read = [f"const real *p{v} = {_row(schedule, v)} + k * PANEL;" for v in level.values()]
+    read = [f"const real *p{v} = {row_of(schedule, v, 'at')} + column;" for v in level.values()]
     read += [
         f"const real w{v} = a->diagonal[u * DIAGONALS + {diagonals.index(v)}];"
         for v in level.numbered("w")
     ]
     loads = [f"const real v{v} = p{v}[j];" for v in level.values()] + loads
-    if any("live" in text for _, text in level.lines):
-        loads.append("const int live = at->live[j];")
     lines = [
+        "  const long t = at->t, side = at->side;",
         "  for (long k = 0; k < at->size; k++) {",
-        "    const long u = at->first + k;",
+        "    const long u = at->first + k, column = k * PANEL;",
         *(f"    {line}" for line in [*products, *sums, *read, *pointers]),
         '    _Pragma("omp simd")',
         "    for (long j = 0; j < PANEL; j++) {",
+        "      const int live = at->live[j];",
         *(f"      {line}" for line in [*loads, *assignments(level, r"z\1[j]"), *stores]),
         "    }",
         "  }",
@@ -150,7 +143,8 @@ def _level_function(
 def _gradients_of_weights(schedule: Schedule) -> str:
     """What a step adds to them, and to what the units read."""
     layout = schedule.layout
-    lines = ["  for (long k = 0; k < at->size; k++) {", "    const long u = at->first + k;"]
+    lines = ["  const long t = at->t;"]
+    lines += ["  for (long k = 0; k < at->size; k++) {", "    const long u = at->first + k;"]
     for row in range(len(layout.linears)):
         lines += [f"    const real *d{row} = node_at(a, {row}, at) + k * PANEL;"]
         lines += [f"    const vector l{row} = LEFT(d{row}), r{row} = RIGHT(d{row});"]
@@ -171,14 +165,14 @@ def _gradients_of_weights(schedule: Schedule) -> str:
     numbered = [(source, c, row) for c, (source, row) in enumerate(layout.connections)]
     for source, group in groupby(numbered, key=lambda entry: entry[0]):
         lines += ["    for (long m = 0; m < at->size; m++) {"]
-        lines += [f"      const real *row = {_row(schedule, source)} + m * PANEL;"]
+        lines += [f"      const real *row = {row_of(schedule, source, 'at')} + m * PANEL;"]
         lines += ["      const vector l = LEFT(row), r = RIGHT(row);"]
         lines += ["      real *to = at->grad_square + (k * at->size + m) * CONNECTIONS * LANES;"]
         lines += [*(f"      {_gather(c, row)}" for _, c, row in group), "    }"]
     for i, v in enumerate(layout.diagonals):
         source = schedule.node(v).inputs[0]
         lines += [f"    const real *e{i} = node_at(a, LINEARS + {i}, at) + k * PANEL;"]
-        lines += [f"    const real *s{i} = {_row(schedule, source)} + k * PANEL;"]
+        lines += [f"    const real *s{i} = {row_of(schedule, source, 'at')} + k * PANEL;"]
         lines += [f"    LEFT(a->grad_diagonal + (u * DIAGONALS + {i}) * LANES) +="]
         lines += [f"        LEFT(e{i}) * LEFT(s{i}) + RIGHT(e{i}) * RIGHT(s{i});"]
     return _function("gradients", [*lines, "  }"])
@@ -191,12 +185,3 @@ def _add(v: int, weight: int) -> str:
 
 def _gather(weight: int, row: int) -> str:
     return f"LEFT(to + {weight} * LANES) += l * l{row} + r * r{row};"
-
-
-def _row(schedule: Schedule, value: int) -> str:
-    """Where the rows of a value begin for the first unit of a layer."""
-    if not schedule.is_node(value):
-        return f"state_at(a, {value - 1}, at, 0)"
-    if value in schedule.cell.outputs:
-        return f"state_at(a, {schedule.cell.outputs.index(value)}, at, 1)"
-    return f"kept_at(a, {schedule.kept.index(value)}, at)"

@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from kernels.cell.arguments import check_arguments
 from kernels.cell.cpu.build import CannotCompile, build
 from kernels.cell.cpu.loops import REALS
 from kernels.cell.cpu.scratch import scratch
+from kernels.cell.op import warn_once
 from kernels.cell.schedule import Schedule, schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.wired.emit import emit_wired
@@ -58,7 +60,8 @@ def wired_loops(cell: CellSpec, dtype: torch.dtype) -> WiredLoops | None:
         return None
     try:
         return WiredLoops(cell, dtype)
-    except CannotCompile:
+    except CannotCompile as error:
+        warn_once(f"graph networks run layer by layer: {error}")
         return None
 
 
@@ -78,15 +81,20 @@ def run_wired(
     lengths: `[B]`; states are frozen after the end
     shown: the units whose outputs at all steps are wanted
     Returns the outputs `[B, T, shown]` and the S last states `[B, N]`.
+    Raises `ValueError` when a size does not match.
     """
+    states = loops.schedule.cell.states
+    check_arguments(x, wiring.features, state, states, wiring.units, lengths)
     if state is None:
-        initial = x.new_zeros(len(x), loops.schedule.cell.states, wiring.units)
+        initial = x.new_zeros(len(x), states, wiring.units)
     else:
         initial = torch.stack(tuple(state), dim=1)
     if lengths is not None:
         lengths = lengths.to(torch.int64).contiguous()
     turned = _turned(x, loops.panel), _turned(initial, loops.panel)
-    outputs, last = _RunWired.apply(loops, wiring, len(x), lengths, *turned, *weights)  # type: ignore[misc]
+    tensors = (*turned, *weights)
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    outputs, last = _RunWired.apply(loops, wiring, len(x), lengths, keep, *tensors)  # type: ignore[misc]
     known = _straight(outputs.index_select(2, shown), len(x))
     return known, _straight(last, len(x)).unbind(1)
 
@@ -110,6 +118,7 @@ class _RunWired(torch.autograd.Function):
         wiring: Wiring,
         batch: int,
         lengths: Tensor | None,
+        keep: bool,
         x: Tensor,
         initial: Tensor,
         *tensors: Tensor,
@@ -118,7 +127,6 @@ class _RunWired(torch.autograd.Function):
         panels, steps, _, panel = x.shape
         count, units = initial.shape[1:3]
         weights = WiredWeights(*(w.contiguous() for w in tensors))
-        keep = any(ctx.needs_input_grad)
         slots = steps if keep else 1
         states = x.new_empty(panels, steps + 1, count, units, panel)
         states[:, 0] = initial
@@ -149,7 +157,7 @@ class _RunWired(torch.autograd.Function):
         }
         gathered = [w.new_zeros(*w.shape, panel // 2) for w in weights]
         grad_initial = torch.empty_like(grad_last, memory_format=torch.contiguous_format)
-        grad_x = torch.zeros_like(x) if ctx.needs_input_grad[4] else None
+        grad_x = torch.zeros_like(x) if ctx.needs_input_grad[5] else None
         arrays = {
             "lengths": ctx.lengths,
             "x": x,
@@ -166,7 +174,8 @@ class _RunWired(torch.autograd.Function):
             **{f"grad_{name}": g for name, g in zip(weights._fields, gathered, strict=True)},
         }
         _call(ctx.loops.backward, ctx.numbers, ctx.wiring, weights, arrays)
-        return None, None, None, None, grad_x, grad_initial, *(g.sum(-1) for g in gathered)
+        weight_gradients = (gradient.sum(-1) for gradient in gathered)
+        return *(None,) * 5, grad_x, grad_initial, *weight_gradients
 
 
 def _call(

@@ -43,12 +43,12 @@ typedef struct {
 static inline real *x_at(const arguments *a, real *of, const place *at) {
   return of + (at->p * a->steps + at->t) * a->features * PANEL;
 }
-static inline real *state_at(const arguments *a, long state, const place *at, long later) {
-  return a->states +
-         (((at->p * (a->steps + 1) + at->t + later) * STATES + state) * a->units + at->first) * PANEL;
+static inline real *state_at(const arguments *a, long state, long t, const place *at) {
+  const long slot = at->p * (a->steps + 1) + t;
+  return a->states + ((slot * STATES + state) * a->units + at->first) * PANEL;
 }
-static inline real *kept_at(const arguments *a, long node, const place *at) {
-  const long slot = a->keep ? at->p * a->steps + at->t : at->p;
+static inline real *kept_at(const arguments *a, long node, long t, const place *at) {
+  const long slot = a->keep ? at->p * a->steps + t : at->p;
   return a->kept + ((slot * KEPT + node) * a->units + at->first) * PANEL;
 }
 static inline real *carried_at(const arguments *a, long side, long state, const place *at) {
@@ -59,9 +59,6 @@ static inline real *partial_at(const arguments *a, long value, const place *at) 
 }
 static inline real *node_at(const arguments *a, long row, const place *at) {
   return a->nodes + (row * a->units + at->first) * PANEL;
-}
-static inline real *above_at(const arguments *a, const place *at) {
-  return a->above + at->first * PANEL;
 }
 
 #define LEFT(row) (*(vector *)(row))
@@ -80,7 +77,7 @@ static void set_live(const arguments *a, place *at) {
 static void go_to(const arguments *a, place *at, long n, long layer) {
   const int first = layer == a->first_layer[n];
   at->first = 0;
-  at->read = first ? x_at(a, (real *)a->x, at) : state_at(a, 0, at, 1);
+  at->read = first ? x_at(a, (real *)a->x, at) : state_at(a, 0, at->t + 1, at);
   at->read_above = first ? (a->grad_x ? x_at(a, a->grad_x, at) : 0) : a->above;
   at->first = a->first_unit[layer];
   at->size = a->first_unit[layer + 1] - at->first;
@@ -111,19 +108,18 @@ void backward(const arguments *a) {
   for (long n = 0; n < a->networks; n++) {
     const long begin = a->first_unit[a->first_layer[n]];
     const long row = (a->first_unit[a->first_layer[n + 1]] - begin) * PANEL;
+    real *above = a->above + begin * PANEL;
     for (long p = 0; p < panels; p++) {
       place at = {.p = p, .first = begin};
       for (long s = 0; s < STATES; s++)
         memcpy(carried_at(a, 0, s, &at), a->grad_last + ((p * STATES + s) * a->units + begin) * PANEL,
                row * sizeof(real));
       for (at.t = a->steps - 1; at.t >= 0; at.t--) {
-        at.first = begin;
         if (a->grad_outputs)
-          memcpy(above_at(a, &at),
-                 a->grad_outputs + ((p * a->steps + at.t) * a->units + begin) * PANEL,
+          memcpy(above, a->grad_outputs + ((p * a->steps + at.t) * a->units + begin) * PANEL,
                  row * sizeof(real));
         else
-          memset(above_at(a, &at), 0, row * sizeof(real));
+          memset(above, 0, row * sizeof(real));
         set_live(a, &at);
         for (long layer = a->first_layer[n + 1] - 1; layer >= a->first_layer[n]; layer--) {
           go_to(a, &at, n, layer);

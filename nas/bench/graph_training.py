@@ -1,5 +1,6 @@
 """Random graphs drawn, and trained as recurrent networks, several in one computation."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -8,9 +9,10 @@ import numpy as np
 import torch
 
 from nas.errors import BadInput
+from nas.scores.size import count_parameters
 from nas.seeds import candidate_seed
 from nas.tasks.task import Measured, Task
-from nas.training import TrainingSettings
+from nas.training import TrainingSettings, adam
 from search_spaces.architecture import Architecture
 from search_spaces.genome import sample
 from search_spaces.random_graph.space import RandomGraphSpace
@@ -35,7 +37,7 @@ class TrainedGraph:
 def trained_graphs(
     space: RandomGraphSpace, task: Task, count: int, steps: int, seed: int
 ) -> Iterator[TrainedGraph]:
-    """So many distinct graphs, one after the other as they are trained.
+    """So many distinct graphs as they are trained; those whose loss is no number are left out.
 
     Raises `BadInput` where networks cannot be trained together.
     """
@@ -57,20 +59,16 @@ def trained_graphs(
             raise BadInput(str(error)) from None
         reached = train_together(together, task, steps, seed)
         for graph, network, measured in zip(group, networks, reached, strict=True):
-            parameters = sum(parameter.numel() for parameter in network.parameters())
-            yield TrainedGraph(graph, space.properties(graph), parameters, *measured)
+            if math.isfinite(measured.loss):
+                parameters = count_parameters(network)
+                yield TrainedGraph(graph, space.properties(graph), parameters, *measured)
 
 
 def train_together(
     networks: GraphNetworks, task: Task, steps: int, seed: int
 ) -> Sequence[Measured]:
     """Train all on the same batches, and validate each."""
-    optimizer = torch.optim.Adam(
-        networks.parameters(),
-        SETTINGS.learning_rate,
-        weight_decay=SETTINGS.weight_decay,
-        fused=True,
-    )
+    optimizer = adam(networks, SETTINGS)
     count = len(networks.bias)
     for batch in islice(task.training_batches(seed), steps):
         answers = networks(batch.inputs, batch.lengths)

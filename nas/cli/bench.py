@@ -29,11 +29,13 @@ def kernels(
     import torch
 
     from nas.bench import kernels as bench
-    from nas.cli.output import say, say_json
+    from nas.cli.output import check_files, say, say_json
     from nas.errors import BadInput
     from nas.naming import read_architecture, read_recipes
     from nas.training import best_device
     from search_spaces.rnn_cell.space import cell_of
+
+    check_files(figure=figure)
 
     shapes = shape or list(bench.SHAPES)
     if unknown := set(shapes) - set(bench.SHAPES):
@@ -86,8 +88,9 @@ def search(
     from nas.bench import curves as bench
     from nas.bench.search import WarmStart, replay
     from nas.bench.table_files import read_table
-    from nas.cli.output import say, say_json
+    from nas.cli.output import check_files, say, say_json
 
+    check_files(figure=figure)
     known = read_table(table)
     warm = WarmStart(tuple(score), pool, best) if score else WarmStart(pool=pool, best=best)
     names = controller or (["random", "evolution"] if known.has_decisions else ["random"])
@@ -136,8 +139,10 @@ def scores(
     from nas.bench import ranks
     from nas.bench import scores as bench
     from nas.bench.recipes import read_table
-    from nas.cli.output import say, say_json
+    from nas.cli.output import check_files, say, say_json
     from nas.registry import available, create_score
+
+    check_files(fit, values, figure=figure)
 
     names = [*(score or available("scores")), *bench.BASELINES]
     chosen = [create_score(name) for name in dict.fromkeys(names)]
@@ -223,9 +228,11 @@ def graphs(
     from nas.assembly import load_task
     from nas.bench import graphs as bench
     from nas.bench.graph_training import trained_graphs
-    from nas.cli.output import say, say_json
+    from nas.cli.output import check_files, say, say_json
     from nas.errors import BadInput
     from nas.registry import create
+
+    check_files(figure=figure)
 
     data = load_task(task, {})
     if data.shape.every_step:

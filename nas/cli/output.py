@@ -5,9 +5,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
+from nas.errors import BadInput
+
 SCHEMA = 1
+FIGURES = (".png", ".svg", ".pdf")
 
 _results: TextIO = sys.stdout
 
@@ -37,6 +41,15 @@ def say(text: str) -> None:
 def say_json(data: dict[str, Any], *, schema: bool = True) -> None:
     """Print a result for programs: one object on one line."""
     print(json.dumps({"schema": SCHEMA, **data} if schema else data), file=_results, flush=True)
+
+
+def check_files(*paths: Path | None, figure: Path | None = None) -> None:
+    """Raises `BadInput` for files that could not be written when all is done."""
+    for path in (*paths, figure):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise BadInput(f"{path}: there is no folder {path.parent}, make it first")
+    if figure is not None and figure.suffix not in FIGURES:
+        raise BadInput(f"{figure} is no figure: end its name in {', '.join(FIGURES)}")
 
 
 def is_terminal() -> bool:

@@ -124,7 +124,7 @@ class GraphNetwork(nn.Module):
         parts = None if state is None else zip(*state, strict=True)
         joined = parts and [torch.cat(part, dim=-1) for part in parts]
         numbers = torch.cat([parameter.flatten() for parameter in self.layers.parameters()])
-        weights = WiredWeights(*(numbers[places] for places in self.places))
+        weights = taken(numbers, self.places)
         if self.training and self.size.weight_drop:
             on_h = functional.dropout(weights.on_h, self.size.weight_drop)
             weights = weights._replace(on_h=on_h)
@@ -168,6 +168,11 @@ def _wirings(
         edges = torch.tensor([[node in parents[reader] for node in given] for reader in layer])
         wirings.append(edges.repeat_interleave(units, 0).repeat_interleave(units, 1))
     return wirings
+
+
+def taken(numbers: Tensor, places: WiredWeights) -> WiredWeights:
+    """The weights of a wired network out of all its numbers, by their places."""
+    return WiredWeights(*(numbers.index_select(0, p.flatten()).view(p.shape) for p in places))
 
 
 def _places(cell: CellSpec, edges: Sequence[Tensor]) -> WiredWeights:

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from kernels.wired.op import run_wired, wired_loops
 from kernels.wired.wiring import WiredWeights, side_by_side
-from search_spaces.random_graph.model import GraphNetwork
+from search_spaces.random_graph.model import GraphNetwork, taken
 from search_spaces.rnn_cell.model import features_of
 
 
@@ -17,8 +17,8 @@ class GraphNetworks(nn.Module):
     """Networks of one cell, none of which knows of the others: G networks answer at once.
 
     The numbers of all of them lie in a few tensors; `owners` tells whose they are.
-    Raises `ValueError` for networks that differ in more than their graphs, answer every step, have
-    dropout, or cannot be compiled here.
+    Raises `ValueError` for networks of several cells, that answer every step, have dropout, or
+    cannot be compiled here.
     """
 
     def __init__(self, networks: Sequence[GraphNetwork]) -> None:
@@ -30,7 +30,9 @@ class GraphNetworks(nn.Module):
             raise ValueError("networks are trained together by compiled C: install a C compiler")
         if any(network.cell != first.cell for network in networks):
             raise ValueError("networks that are trained together have one cell")
-        if first.every_step or first.size.dropout or first.size.weight_drop:
+        sizes = [network.size for network in networks]
+        drops = any(size.dropout or size.hidden_dropout or size.weight_drop for size in sizes)
+        if drops or first.every_step:
             raise ValueError("networks are trained together without dropout, on one answer each")
         self.loops = loops
         self.wiring = side_by_side([network.wiring for network in networks])
@@ -63,9 +65,7 @@ class GraphNetworks(nn.Module):
         x = features_of(inputs, self.embedding, self.kind, self.size, self.training)
         if self.embedding is None:
             x = x.repeat(1, 1, len(self.bias))
-        weights = WiredWeights(
-            *(self.recurrent.index_select(0, p.flatten()).view(p.shape) for p in self.places)
-        )
+        weights = taken(self.recurrent, self.places)
         none = self.sinks[0, :0]
         _, last = run_wired(self.loops, self.wiring, x, None, weights, lengths, none)
         known = nn.functional.pad(last[0], (0, 1))[:, self.sinks]  # [B, G, most sinks]

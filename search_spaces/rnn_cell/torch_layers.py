@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
@@ -32,16 +33,21 @@ CELLS = {
 class CompiledLayers(nn.Module):
     """What an `nn.RNN`, `nn.GRU` or `nn.LSTM` computes, by compiled cells with copied weights.
 
+    It has their settings as well, such as `hidden_size`, but not the names of their weights.
     Raises `ValueError` for an LSTM with projections.
     """
+
+    mode: str
+    dropout: float
+    batch_first: bool
 
     def __init__(self, layers: nn.RNNBase) -> None:
         super().__init__()
         if layers.proj_size:
             raise ValueError("an LSTM with projections has no compiled cell")
-        self.batch_first, self.dropout = layers.batch_first, layers.dropout
+        for name in layers.__constants__:
+            setattr(self, name, getattr(layers, name))
         self.directions = 2 if layers.bidirectional else 1
-        self.keeps_memory = layers.mode == "LSTM"
         suffixes = [
             f"_l{i}{way}"
             for i in range(layers.num_layers)
@@ -50,13 +56,26 @@ class CompiledLayers(nn.Module):
         self.cells = nn.ModuleList(_cell(layers, suffix) for suffix in suffixes)
         self.train(layers.training)
 
+    def flatten_parameters(self) -> None:
+        """Nothing to do here; models call it for cuDNN."""
+
     def forward(
-        self, x: Tensor, state: Tensor | tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
+        self,
+        x: Tensor | PackedSequence,
+        state: Tensor | tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
         """Arguments and results as of the layers that it stands for; x is a batch of sequences."""
-        if not isinstance(x, Tensor) or x.ndim != 3:
-            raise ValueError("x must be a tensor of three axes: packed sequences are not read")
-        x = x if self.batch_first else x.transpose(0, 1)
+        if isinstance(x, PackedSequence):
+            padded, lengths = pad_packed_sequence(x, batch_first=True)
+            y, last = self._run(padded, state, lengths)
+            packed = pack_padded_sequence(y, lengths, batch_first=True, enforce_sorted=False)
+            return packed, last
+        y, last = self._run(x if self.batch_first else x.transpose(0, 1), state, None)
+        return y if self.batch_first else y.transpose(0, 1), last
+
+    def _run(
+        self, x: Tensor, state: Tensor | tuple[Tensor, Tensor] | None, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
         given = [None] * len(self.cells)
         if state is not None:
             given = list(zip(*(state if isinstance(state, tuple) else (state,)), strict=True))
@@ -66,13 +85,23 @@ class CompiledLayers(nn.Module):
                 x = functional.dropout(x, self.dropout, self.training)
             outputs = []
             for way in range(self.directions):
-                y, last = self.cells[first + way](x.flip(1) if way else x, given[first + way])
-                outputs.append(y.flip(1) if way else y)
+                seen = _reversed(x, lengths) if way else x
+                y, last = self.cells[first + way](seen, given[first + way], lengths)
+                outputs.append(_reversed(y, lengths) if way else y)
                 lasts.append(last)
             x = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
         stacked = tuple(torch.stack(part) for part in zip(*lasts, strict=True))
-        x = x if self.batch_first else x.transpose(0, 1)
-        return x, stacked if self.keeps_memory else stacked[0]
+        return x, stacked if self.mode == "LSTM" else stacked[0]
+
+
+def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Each sequence `[B, T, C]` from its end; what lies behind the end stays there."""
+    if lengths is None:
+        return x.flip(1)
+    steps = torch.arange(x.shape[1])
+    ends = lengths[:, None]
+    places = torch.where(steps < ends, ends - 1 - steps, steps).to(x.device)
+    return x.gather(1, places[:, :, None].expand_as(x))
 
 
 def compiled(model: nn.Module) -> nn.Module:

@@ -1,6 +1,7 @@
 """Properties of random graphs against accuracies, made so that the answer is known; and trained."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from nas.bench.graph_training import SETTINGS, TrainedGraph, train_together, tra
 from nas.bench.graphs import PUBLISHED, correlations, figure, predictions
 from nas.errors import BadInput
 from nas.tasks.reber import load_reber
+from nas.tasks.task import Measured
 from nas.training import train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.genome import sample
@@ -112,7 +114,14 @@ def test_what_cannot_be_trained_together_is_refused() -> None:
     with pytest.raises(ValueError, match="one cell"):
         GraphNetworks(built[:2])
     with pytest.raises(ValueError, match="without dropout"):
-        GraphNetworks(built[2:])
+        GraphNetworks(built[::2])
+
+
+def test_networks_that_diverge_are_left_out(monkeypatch) -> None:
+    reached = [Measured(math.nan, 0.5), *[Measured(0.1, 0.9)] * 5]
+    monkeypatch.setattr("nas.bench.graph_training.train_together", lambda *_: reached)
+    graphs = list(trained_graphs(RandomGraphSpace(cells=("gru",)), load_reber(strings=50), 6, 1, 0))
+    assert len(graphs) == 5 and all(graph.metric == 0.9 for graph in graphs)
 
 
 def test_a_machine_without_a_compiler_is_told(monkeypatch) -> None:
@@ -127,6 +136,8 @@ def test_a_machine_without_a_compiler_is_told(monkeypatch) -> None:
         (["--family", "torus"], "torus"),
         (["--graphs", 3], "graphs"),
         (["--task", "python-text"], "python-text"),
+        (["--figure", "none/here.png"], "none/here.png: there is no folder none"),
+        (["--figure", "graphs.docx"], "graphs.docx is no figure"),
     ],
 )
 def test_wrong_input_is_one_line(flags: list, told: str) -> None:

@@ -66,6 +66,56 @@ def assignments(level: Level, sum_of: str) -> Iterator[str]:
         known.add(name)
 
 
+def row_of(schedule: Schedule, value: int, b: str) -> str:
+    """Where a value's row of this step begins; the column is to be added. b: the text's sequence,
+    or what stands for it."""
+    if not schedule.is_node(value):
+        return f"state_at(a, {value - 1}, t, {b})"
+    if value in schedule.cell.outputs:
+        return f"state_at(a, {schedule.cell.outputs.index(value)}, t + 1, {b})"
+    return f"kept_at(a, {schedule.kept.index(value)}, t, {b})"
+
+
+def kept_and_states(level: Level, b: str) -> tuple[list[str], list[str]]:
+    """What a forward level writes: pointers before the units, stores for each; b as of `row_of`."""
+    pointers, stores = [], []
+    for where, index, name in level.stores:
+        if where == "kept":
+            pointers.append(f"real *restrict k{index} = kept_at(a, {index}, t, {b}) + column;")
+            stores.append(f"k{index}[j] = {name};")
+        else:
+            pointers.append(f"const real *old{index} = state_at(a, {index}, t, {b}) + column;")
+            pointers.append(
+                f"real *restrict new{index} = state_at(a, {index}, t + 1, {b}) + column;"
+            )
+            stores.append(f"new{index}[j] = live ? {name} : old{index}[j];")
+    return pointers, stores
+
+
+def arrived(schedule: Schedule, level: Level, b: str) -> tuple[list[str], list[str]]:
+    """What a reverse level reads of gradients: pointers, and loads; `above` is the caller's."""
+    pointers, loads = [], []
+    for k in level.numbered("total"):
+        pointers.append(f"const real *in{k} = carried_at(a, side, {k}, {b}) + column;")
+        loads.append(f"const real total{k} = in{k}[j]{' + above[j]' * (k == 0)};")
+    for v in level.numbered("s"):
+        slot = schedule.partial.index(v)
+        pointers.append(f"const real *gathered{v} = partial_at(a, {slot}, {b}) + column;")
+        loads.append(f"const real s{v} = gathered{v}[j];")
+    return pointers, loads
+
+
+def passed_on(level: Level, b: str) -> tuple[list[str], list[str]]:
+    """What a reverse level writes but for the gradients of nodes: pointers, and stores."""
+    pointers, stores = [], []
+    begins = {"carried": "carried_at(a, 1 - side, ", "partial": "partial_at(a, "}
+    for where, index, name in level.stores:
+        if where in begins:
+            pointers.append(f"real *{where}{index} = {begins[where]}{index}, {b}) + column;")
+            stores.append(f"{where}{index}[j] = {name};")
+    return pointers, stores
+
+
 def _forward_level(schedule: Schedule, number: int, listed: bool) -> str:
     level, layout = forward_level(schedule, number), schedule.layout
     products, turned = [], _read_forward(level)
@@ -76,21 +126,13 @@ def _forward_level(schedule: Schedule, number: int, listed: bool) -> str:
         products.append(f"tile z{v};")
         products.append(f"start(a, z{v}, rows, {row}, {projected}, X, first, width);")
         products += [
-            _listed(v, c, f"{_row(schedule, source, 'b0')} + head", turned.index(source), "head")
+            _listed(v, c, f"{row_of(schedule, source, 'b0')} + head", turned.index(source), "head")
             if listed
-            else f"product(rows, z{v}, {_row(schedule, source, 'b0')} + head, S, 1, "
+            else f"product(rows, z{v}, {row_of(schedule, source, 'b0')} + head, S, 1, "
             f"packed_at(a, {c}, p), D);"
             for c, source in read
         ]
-    pointers, stores = [], []
-    for where, index, name in level.stores:
-        if where == "kept":
-            pointers.append(f"real *restrict k{index} = kept_at(a, {index}, t, b) + column;")
-            stores.append(f"k{index}[j] = {name};")
-        else:
-            pointers.append(f"const real *old{index} = state_at(a, {index}, t, b) + column;")
-            pointers.append(f"real *restrict new{index} = state_at(a, {index}, t + 1, b) + column;")
-            stores.append(f"new{index}[j] = live ? {name} : old{index}[j];")
+    pointers, stores = kept_and_states(level, "b")
     return _level_function("forward", number, schedule, level, products, pointers, stores)
 
 
@@ -106,17 +148,12 @@ def _reverse_level(schedule: Schedule, number: int, listed: bool) -> str:
             f"packed_at(a, {c}, p), D);"
             for c, row in users
         ]
-    pointers, loads, stores, after = [], [], [], []
-    for k in level.numbered("total"):
-        pointers.append(f"const real *in{k} = carried_at(a, side, {k}, b) + column;")
-        loads.append(f"const real total{k} = in{k}[j]{' + above[j]' * (k == 0)};")
+    pointers, loads = arrived(schedule, level, "b")
+    passed, stores = passed_on(level, "b")
+    pointers, after = [*pointers, *passed], []
     if 0 in level.numbered("total"):
         pointers.append("real edge[PANEL_WIDTH];")
         pointers.append("const real *above = gradient_above(a, t, b, first, width, edge);")
-    for v in level.numbered("s"):
-        slot = schedule.partial.index(v)
-        pointers.append(f"const real *gathered{v} = partial_at(a, {slot}, b) + column;")
-        loads.append(f"const real s{v} = gathered{v}[j];")
     for where, index, name in level.stores:
         if where == "gradient":
             pointers.append(
@@ -127,12 +164,8 @@ def _reverse_level(schedule: Schedule, number: int, listed: bool) -> str:
             after.append(
                 f"if (width < PANEL) memcpy(row{index} + first, g{index}, width * sizeof(real));"
             )
-            continue
-        at = "carried_at(a, 1 - side, " if where == "carried" else "partial_at(a, "
-        pointers.append(f"real *{where}{index} = {at}{index}, b) + column;")
-        stores.append(f"{where}{index}[j] = {name};")
     return _level_function(
-        "backward", number, schedule, level, products, pointers, [*stores], loads, after
+        "backward", number, schedule, level, products, pointers, stores, loads, after
     )
 
 
@@ -149,7 +182,7 @@ def _level_function(
 ) -> str:
     """The frame of a level: blocks of rows, products of a block, then row by row the units."""
     side = ", long side" if name == "backward" else ""
-    read = [f"const real *p{v} = {_row(schedule, v)};" for v in level.values()]
+    read = [f"const real *p{v} = {row_of(schedule, v, 'b')} + column;" for v in level.values()]
     read += [
         f"real q{v}[PANEL_WIDTH];\n      diagonal_weights(a, {row}, first, width, q{v});"
         for v in level.numbered("w")
@@ -226,7 +259,7 @@ def _turns(numbers: Iterable[tuple[str, str, str]]) -> str:
 def _forward_loop(schedule: Schedule, listed: bool) -> str:
     levels = "\n".join(
         _turns(
-            (_row(schedule, source, "b0"), "S", "S")
+            (row_of(schedule, source, "b0"), "S", "S")
             for source in _read_forward(forward_level(schedule, level))
             if listed
         )
@@ -278,16 +311,6 @@ void backward(const arguments *a) {{
   }}
 }}
 """
-
-
-def _row(schedule: Schedule, value: int, b: str = "b") -> str:
-    """Where a value's row of this step begins; the panel's column is to be added."""
-    column = " + column" if b == "b" else ""
-    if not schedule.is_node(value):
-        return f"state_at(a, {value - 1}, t, {b}){column}"
-    if value in schedule.cell.outputs:
-        return f"state_at(a, {schedule.cell.outputs.index(value)}, t + 1, {b}){column}"
-    return f"kept_at(a, {schedule.kept.index(value)}, t, {b}){column}"
 
 
 def _typed(expression: str) -> str:

@@ -136,6 +136,20 @@ def test_all_layers_at_once_are_the_layers_one_by_one(name: str, published: bool
         torch.testing.assert_close(ours, expected)
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_what_does_not_fit_is_refused_however_layers_run(backend: str) -> None:
+    built = SPACE.build(_architecture("gru", DIAMOND), TOKENS, torch.Generator().manual_seed(0))
+    set_backend(built, backend)
+    tokens = torch.randint(20, (3, 9))
+    for lengths in ([4, 9], [4, 10, 6], [4, -1, 6]):
+        with pytest.raises(ValueError, match="lengths must be 3 numbers from 0 to 9"):
+            built(tokens, None, torch.tensor(lengths))
+    with pytest.raises(ValueError, match="state is"):
+        built(tokens[:2], built(tokens).state)
+    with pytest.raises(ValueError, match="no step"):
+        built(tokens[:, :0])
+
+
 def test_layers_that_are_watched_run_one_by_one() -> None:
     built = SPACE.build(_architecture("gru", DIAMOND), TOKENS, torch.Generator().manual_seed(0))
     tokens, seen = torch.randint(20, (3, 9)), []

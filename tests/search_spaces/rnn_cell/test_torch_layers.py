@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_sequence
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from kernels.cell.layer import CompiledRNN, read_what_is_left
 from nas.models.recurrent_classifier import lstm_classifier
@@ -51,14 +51,31 @@ def test_a_models_layers_are_replaced_and_read_what_is_left() -> None:
         model.recurrent.weight_hh_l0.mul_(torch.rand(64, 16) < 0.2)
     x = torch.randn(2, 7, 3)
     expected = model(x)
-    names = list(model.state_dict())
     faster = compiled(model)
     read_what_is_left(faster)
     torch.testing.assert_close(faster(x), expected)
     cells = [m for m in faster.modules() if isinstance(m, CompiledRNN)]
     assert len(cells) == 2 and cells[0].mask is not None and cells[0].mask.float().mean() < 0.3
     assert not any(isinstance(m, nn.RNNBase) for m in faster.modules())
-    assert "recurrent.weight_hh_l0" in names
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_packed_sequences_are_read_to_their_ends(kind: str, bidirectional: bool) -> None:
+    torch.manual_seed(0)
+    theirs = KINDS[kind](3, 5, num_layers=2, bidirectional=bidirectional)
+    packed = pack_sequence([torch.randn(n, 3) for n in (2, 6, 4)], enforce_sorted=False)
+    expected, ours = theirs(packed), CompiledLayers(theirs)(packed)
+    torch.testing.assert_close(pad_packed_sequence(ours[0]), pad_packed_sequence(expected[0]))
+    torch.testing.assert_close(ours[1], expected[1])
+
+
+def test_a_model_may_ask_its_layers_for_their_sizes() -> None:
+    layers = nn.LSTM(3, 5, num_layers=2, batch_first=True)
+    ours = compiled(layers)
+    ours.flatten_parameters()
+    asked = ("mode", "input_size", "hidden_size", "num_layers", "batch_first", "bidirectional")
+    assert [getattr(ours, n) for n in asked] == [getattr(layers, n) for n in asked]
 
 
 def test_dropout_between_layers_is_that_of_training() -> None:
@@ -74,5 +91,3 @@ def test_what_has_no_compiled_cell_stays_or_is_refused() -> None:
     assert compiled(projected) is projected
     with pytest.raises(ValueError, match="projections"):
         CompiledLayers(projected)
-    with pytest.raises(ValueError, match="packed sequences"):
-        CompiledLayers(nn.GRU(3, 5))(pack_sequence([torch.randn(2, 3)]))
