@@ -12,7 +12,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     if name == "SearchConfig":
-        from nas.config import SearchConfig
+        from nas.jobs.search.config import SearchConfig
 
         return SearchConfig
     raise AttributeError(f"module nas has no {name}")

@@ -9,34 +9,37 @@ from typing import Any
 
 from torch import nn
 
-from nas.adapting.adapt import run_adapt
-from nas.adapting.config import AdaptConfig
-from nas.assembly import controller_of, drawer_of, executor_of, search_job, search_plan
-from nas.compressing.compress import run_compress
-from nas.compressing.config import CompressConfig
-from nas.config import SearchConfig, read_config, search_config
-from nas.driver import Driver, Watcher
-from nas.errors import BadInput, NasError
-from nas.execution.executor import CandidateFailed
-from nas.jobs.search import SearchJob
-from nas.model_files import copied, write_model
-from nas.naming import read_recipes
-from nas.progress import Progress
-from nas.record import best_first
-from nas.registry import create, create_score
-from nas.reporting.adapt import AdaptSummary
-from nas.reporting.compress import CompressSummary
-from nas.reporting.summary import RunSummary
-from nas.reporting.sweep_rows import SweepSummary
-from nas.reporting.write import write_report
-from nas.run import Run
-from nas.saved import described, kept_network, load_run
-from nas.saved_policy import begun, policy_of, save_policy
-from nas.signals import stop_on_signals
-from nas.sweeping.config import SweepConfig
-from nas.sweeping.sweep import run_sweep
-from nas.tasks.task import Task
-from nas.tracking import Tracker
+from nas.core.errors import BadInput, NasError
+from nas.core.executor import CandidateFailed
+from nas.core.registry import create, create_score
+from nas.core.settings import read_config
+from nas.core.task import Task
+from nas.execution.choice import executor_of
+from nas.jobs.adapt.config import AdaptConfig
+from nas.jobs.adapt.report import AdaptSummary
+from nas.jobs.adapt.run import run_adapt
+from nas.jobs.compress.config import CompressConfig
+from nas.jobs.compress.report import CompressSummary
+from nas.jobs.compress.run import run_compress
+from nas.jobs.search.config import SearchConfig, search_config
+from nas.jobs.search.job import SearchJob
+from nas.jobs.search.report import write_report
+from nas.jobs.search.saved import described, kept_network, load_run
+from nas.jobs.search.setup import controller_of, search_job, search_plan
+from nas.jobs.search.summary import RunSummary
+from nas.jobs.sweep.config import SweepConfig
+from nas.jobs.sweep.rows import SweepSummary
+from nas.jobs.sweep.run import run_sweep
+from nas.loop.candidate import best_first
+from nas.loop.driver import Driver, Watcher
+from nas.loop.policy_file import begun, policy_of, save_policy
+from nas.loop.progress import Progress
+from nas.loop.run_folder import Run
+from nas.loop.session import drawer_of
+from nas.loop.signals import stop_on_signals
+from nas.loop.tensorboard import Tracker
+from nas.models.architecture_files import read_recipes
+from nas.models.model_files import copied, write_model
 from nas.training import TrainingSettings, evaluate, restore
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.space import RnnCellSpace

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from compress.gradient_noise import add_gradient_noise
-from nas.tasks.task import Batch, Measured, Task
+from compress.learning.gradient_noise import add_gradient_noise
+from nas.core.job import Trained
+from nas.core.task import Batch, Measured, Task
 
 Update = Callable[[nn.Module, torch.optim.Optimizer, float, int], None]
 
@@ -34,21 +35,6 @@ class TrainingSettings:
 
 class Diverged(ValueError):
     """The loss is no number any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a rung yields: the mean training loss, the validation, the checkpoint, the time.
-
-    measures: whatever else a job measures of the trained model, by name.
-    """
-
-    step: int
-    train_loss: float
-    validation: Measured
-    checkpoint: bytes
-    seconds: float
-    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def train_rung(

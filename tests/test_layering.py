@@ -68,7 +68,7 @@ def test_only_the_run_imports_optuna_storages() -> None:
         for path in files(package)
         if any(f"{name}.".startswith("optuna.storages.") for name in names(path))
     }
-    assert importers == {"nas/run.py"}
+    assert importers == {"nas/loop/run_folder.py"}
 
 
 def test_kernels_leaves_room_for_the_package_of_the_same_name() -> None:

@@ -8,10 +8,10 @@ from itertools import islice
 import numpy as np
 import torch
 
-from nas.errors import BadInput
+from nas.core.errors import BadInput
+from nas.core.seeds import candidate_seed
+from nas.core.task import Measured, Task
 from nas.scores.size import count_parameters
-from nas.seeds import candidate_seed
-from nas.tasks.task import Measured, Task
 from nas.training import TrainingSettings, adam
 from search_spaces.architecture import Architecture
 from search_spaces.genome import sample

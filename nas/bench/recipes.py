@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas.bench.ranks import FEWEST
-from nas.errors import BadInput
+from nas.core.errors import BadInput
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
 from search_spaces.rnn_cell.space import read_recipe

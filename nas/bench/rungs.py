@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from nas.bench.curves import mean_and_error
 from nas.bench.recipes import Trained
-from nas.errors import BadInput
-from nas.halving import climbing, halved
+from nas.core.errors import BadInput
+from nas.loop.halving import climbing, halved
 from nas.reporting.table import aligned
 
 

@@ -12,11 +12,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from scipy.stats import rankdata
 
 from nas.bench.tables import Table
-from nas.controller import Controller
-from nas.controllers import warmed
-from nas.driver import REDRAWS
-from nas.errors import BadInput
-from nas.registry import create_controller
+from nas.core.errors import BadInput
+from nas.core.registry import create_controller
+from nas.loop.controller import Controller
+from nas.loop.driver import REDRAWS
+from nas.loop.samplers import warmed
 from policies.path_sampler import Decision, Path, PathSampler, Policy, UsesScores
 from search_spaces.decisions import Decisions, InvalidArchitecture, replayed
 from search_spaces.space import SearchSpace

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.bench.tables import Row, Table
-from nas.errors import BadInput
+from nas.core.errors import BadInput
 from search_spaces.decisions import Answers
 
 NB201_ALL, NB201_DISTINCT = "nb201_val_accs_all15625.csv", "nb201_valid_nets.csv"

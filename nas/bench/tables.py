@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from nas.errors import BadInput
+from nas.core.errors import BadInput
 from search_spaces.decisions import Answer, Answers, Decisions, InvalidArchitecture
 
 

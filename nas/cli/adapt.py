@@ -47,9 +47,9 @@ def adapt(
 
     Interrupted or killed, the same command goes on where it was.
     """
-    from nas.adapting.config import AdaptConfig
     from nas.cli.output import say, say_json
-    from nas.config import read_config
+    from nas.core.settings import read_config
+    from nas.jobs.adapt.config import AdaptConfig
 
     flags: dict[str, Any] = {
         "model": model,
@@ -73,7 +73,7 @@ def adapt(
     settings = read_config(AdaptConfig, config, set_ or [], flags)
 
     from nas import api
-    from nas.reporting.adapt import adapt_facts, adapt_table
+    from nas.jobs.adapt.report import adapt_facts, adapt_table
 
     summary = api.adapt(settings)
     if json:

@@ -30,8 +30,8 @@ def kernels(
 
     from nas.bench import kernels as bench
     from nas.cli.output import check_files, say, say_json
-    from nas.errors import BadInput
-    from nas.naming import read_architecture, read_recipes
+    from nas.core.errors import BadInput
+    from nas.models.architecture_files import read_architecture, read_recipes
     from nas.training import best_device
     from search_spaces.rnn_cell.space import cell_of
 
@@ -135,12 +135,11 @@ def scores(
 
     import torch
 
-    from nas.assembly import load_task
     from nas.bench import ranks
     from nas.bench import scores as bench
     from nas.bench.recipes import read_table
     from nas.cli.output import check_files, say, say_json
-    from nas.registry import available, create_score
+    from nas.core.registry import available, create_score, load_task
 
     check_files(fit, values, figure=figure)
 
@@ -186,7 +185,7 @@ def rungs(
     from nas.bench import rungs as bench
     from nas.bench.recipes import read_table
     from nas.cli.output import say, say_json
-    from nas.errors import BadInput
+    from nas.core.errors import BadInput
 
     recipes = bench.with_curves(read_table(table))
     if candidates > len(recipes):
@@ -225,12 +224,11 @@ def graphs(
     from rich.console import Console
     from rich.progress import track
 
-    from nas.assembly import load_task
     from nas.bench import graphs as bench
     from nas.bench.graph_training import trained_graphs
     from nas.cli.output import check_files, say, say_json
-    from nas.errors import BadInput
-    from nas.registry import create
+    from nas.core.errors import BadInput
+    from nas.core.registry import create, load_task
 
     check_files(figure=figure)
 

@@ -61,8 +61,8 @@ def compress(
     Interrupted or killed, the same command goes on where it was.
     """
     from nas.cli.output import say, say_json
-    from nas.compressing.config import CompressConfig
-    from nas.config import read_config
+    from nas.core.settings import read_config
+    from nas.jobs.compress.config import CompressConfig
 
     flags: dict[str, Any] = {
         "teacher": teacher,
@@ -86,7 +86,7 @@ def compress(
     settings = read_config(CompressConfig, config, set_ or [], flags)
 
     from nas import api
-    from nas.reporting.compress import compress_facts, compress_table
+    from nas.jobs.compress.report import compress_facts, compress_table
 
     summary = api.compress(settings)
     if json:

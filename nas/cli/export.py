@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from nas.errors import BadInput
+from nas.core.errors import BadInput
 
 
 def export(

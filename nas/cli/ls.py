@@ -12,7 +12,7 @@ def ls(
 ) -> None:
     """List spaces, controllers, scores, tasks, and the runs in a folder."""
     from nas.cli.output import say, say_json
-    from nas.registry import BUILT_IN, available
+    from nas.core.registry import BUILT_IN, available
 
     listed = {kind: sorted(available(kind)) for kind in BUILT_IN}
     runs = sorted(str(path.parent) for path in folder.glob("*/run.json"))

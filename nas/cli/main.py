@@ -8,7 +8,7 @@ import typer
 
 from nas.cli import adapt, bench, compress, doctor, export, ls, report, score, search, sweep, train
 from nas.cli.output import results_on_stdout
-from nas.errors import Interrupted, NasError
+from nas.core.errors import Interrupted, NasError
 
 HIDDEN_KERNELS = (
     "another package called kernels (Hugging Face publishes one) hides ours: install nas "

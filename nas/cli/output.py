@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from nas.errors import BadInput
+from nas.core.errors import BadInput
 
 SCHEMA = 1
 FIGURES = (".png", ".svg", ".pdf")

@@ -18,11 +18,11 @@ def report(
     """
     from nas import api
     from nas.cli.output import say, say_json
-    from nas.reporting.outcome import read_outcome
-    from nas.reporting.table import survivors_table
-    from nas.saved import search_facts
+    from nas.jobs.search.saved import search_facts
+    from nas.jobs.search.table import survivors_table
+    from nas.reporting.report import read_report_files
 
-    ended = read_outcome(run / "report")
+    ended = read_report_files(run / "report")
     if ended:
         text, facts = ended
     else:

@@ -25,8 +25,8 @@ def score(
     15 times quicker and ranks them alike.
     """
     from nas import api
-    from nas.assembly import load_task
     from nas.cli.output import say, say_json
+    from nas.core.registry import load_task
     from search_spaces.space import ModelSize
 
     options = {} if data is None else {"data": data}

@@ -93,7 +93,7 @@ def search(
     Interrupted or killed, the same command goes on where it was.
     """
     from nas.cli.output import say, say_json
-    from nas.config import search_config
+    from nas.jobs.search.config import search_config
 
     scores = None if score is None else tuple(s for s in score if s != "none")
     flags: dict[str, Any] = {
@@ -123,8 +123,8 @@ def search(
     settings = search_config(config, set_ or [], flags)
 
     from nas import api
-    from nas.reporting.table import survivors_table
-    from nas.saved import search_facts
+    from nas.jobs.search.saved import search_facts
+    from nas.jobs.search.table import survivors_table
 
     summary = api.search(settings)
     if json:

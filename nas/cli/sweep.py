@@ -56,8 +56,8 @@ def sweep(
     Interrupted or killed, the same command goes on where it was.
     """
     from nas.cli.output import say, say_json
-    from nas.config import read_config
-    from nas.sweeping.config import SweepConfig
+    from nas.core.settings import read_config
+    from nas.jobs.sweep.config import SweepConfig
 
     flags: dict[str, Any] = {
         "model": model,
@@ -82,8 +82,8 @@ def sweep(
     settings = read_config(SweepConfig, config, set_ or [], flags)
 
     from nas import api
-    from nas.reporting.sweep import sweep_table
-    from nas.reporting.sweep_rows import sweep_facts
+    from nas.jobs.sweep.report import sweep_table
+    from nas.jobs.sweep.rows import sweep_facts
 
     summary = api.sweep(settings)
     if json:

@@ -31,8 +31,8 @@ def train(
     """Train one architecture and report validation and test."""
     from nas import api
     from nas.cli.output import say, say_json
-    from nas.config import search_config
-    from nas.naming import read_architecture
+    from nas.jobs.search.config import search_config
+    from nas.models.architecture_files import read_architecture
 
     flags = {
         "task.name": task,

@@ -12,8 +12,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from nas.errors import BadInput
-from nas.execution.executor import (
+from nas.core.errors import BadInput
+from nas.core.executor import (
     CandidateFailed,
     Done,
     Handle,
@@ -105,7 +105,7 @@ def _check_reachable(address: str) -> None:
 
 def _import_torch() -> None:
     """Takes a new worker seconds, which it may as well use while the driver loads its data."""
-    import nas.jobs.search  # noqa: F401
+    import torch  # noqa: F401
 
 
 def _attempted(function: Callable[..., Any]) -> Callable[..., Any]:

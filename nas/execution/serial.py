@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nas.execution.executor import CandidateFailed, Done, Handle, Outcome, Resources, attempt
+from nas.core.executor import CandidateFailed, Done, Handle, Outcome, Resources, attempt
 
 
 class SerialExecutor:

@@ -8,7 +8,7 @@ checkpoints (akamaster/pytorch_resnet_cifar10).
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.place_channels import PlaceChannels, centred
+from compress.structure.place_channels import PlaceChannels, centred
 
 WIDTHS = (16, 32, 64)
 

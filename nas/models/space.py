@@ -5,7 +5,7 @@ import inspect
 import torch
 from torch import Tensor, nn
 
-from nas.registry import BUILT_IN, create
+from nas.core.registry import BUILT_IN, create
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.rnn_cell.model import Output

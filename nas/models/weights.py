@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from nas.errors import BadInput
+from nas.core.errors import BadInput
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which weights are often put
 

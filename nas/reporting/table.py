@@ -1,22 +1,8 @@
-"""The survivors of a run as lines of text and as rows."""
+"""Rows of cells as aligned text and as CSV."""
 
-from nas.objectives import named_objectives
-from nas.record import Candidate, best_first
-from nas.reporting.summary import RunSummary
-
-
-def survivors_table(summary: RunSummary) -> str:
-    """The run in a line, then the trained candidates, best first; fits 80 columns.
-
-    Of a search with several objectives the Pareto front only.
-    """
-    head, *rows = front_rows(summary) if summary.front else survivor_rows(summary)
-    rows = [
-        [f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
-    ]
-    table = [head, *([row[0], row[1][:8], *row[2:]] for row in rows)]
-    title = ["Pareto front"] if summary.front else []
-    return "\n".join([headline(summary), "", *title, *aligned(table)])
+import csv
+import io
+from collections.abc import Sequence
 
 
 def aligned(table: list[list[str]]) -> list[str]:
@@ -25,44 +11,7 @@ def aligned(table: list[list[str]]) -> list[str]:
     return ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
 
 
-def headline(summary: RunSummary) -> str:
-    """What was done, in a line."""
-    known = summary.candidates
-    unique = len({c.digest for c in known})
-    failed = sum(c.failed is not None for c in known)
-    trained = sum(bool(c.rungs) and c.duplicate_of is None for c in known)
-    return (
-        f"{summary.name}: {len(known)} candidates, {unique} unique, {failed} failed, "
-        f"{trained} trained, {summary.seconds:.0f} s"
-    )
-
-
-def survivor_rows(summary: RunSummary) -> list[list]:
-    """A row of names, then one a trained candidate, best first; only the guiding score."""
-    guide = [name for name in summary.score_names[:1] if name != "parameters"]
-    head = ["#", "digest", "parameters", *guide, "steps", "loss", summary.metric]
-    return [head, *(_row(candidate, guide) for candidate in best_first(summary.candidates))]
-
-
-def front_rows(summary: RunSummary) -> list[list]:
-    """A row of names, then one a candidate of the Pareto front, with all objectives."""
-    names = summary.objectives
-    rows = [
-        [c.number, c.digest, *named_objectives(c, names).values(), c.rungs[0].metric]
-        for c in summary.front
-    ]
-    return [["#", "digest", *names, summary.metric], *rows]
-
-
-def _row(candidate: Candidate, guide: list[str]) -> list:
-    last = candidate.rungs[-1]
-    scores = [candidate.scores.get(name, float("nan")) for name in guide]
-    return [
-        candidate.number,
-        candidate.digest,
-        candidate.parameters,
-        *scores,
-        last.step,
-        last.loss,
-        last.metric,
-    ]
+def as_csv(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nas.core.task import Batch
 from nas.scores.correlation import correlation_score
 from nas.scores.recurrent import layer_outputs
-from nas.tasks.task import Batch
 
 
 class HiddenCovariance:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from nas.tasks.task import Batch
+from nas.core.task import Batch
 
 
 class Latency:

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from nas.tasks.task import Batch
+from nas.core.task import Batch
 
 
 class ScoreFailed(ValueError):

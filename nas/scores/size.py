@@ -5,7 +5,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kernels.cell.layer import on_reference
-from nas.tasks.task import Batch
+from nas.core.task import Batch
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from torch import nn
 
-from compress.synaptic_flow import from_ones, linear_cell
+from compress.pruning.synaptic_flow import from_ones, linear_cell
+from nas.core.task import Batch
 from nas.scores.recurrent import cells_of, first_sequences, layer_outputs
 from nas.scores.score import ScoreFailed
-from nas.tasks.task import Batch
 
 
 class SynapticFlow:

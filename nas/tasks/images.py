@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from nas.core.task import BadData
 from nas.tasks.classification import Classification, Examples
 from nas.tasks.options import at_least
-from nas.tasks.task import BadData
 from search_spaces.space import DataShape
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of pixels from 0 to 255: red, green, blue

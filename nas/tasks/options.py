@@ -1,6 +1,6 @@
 """What the options of a task must be, before anything is made of them."""
 
-from nas.tasks.task import BadData
+from nas.core.task import BadData
 
 
 def at_least(least: int, **options: int) -> None:
@@ -8,7 +8,7 @@ def at_least(least: int, **options: int) -> None:
 
     >>> at_least(1, batch=0)
     Traceback (most recent call last):
-    nas.tasks.task.BadData: batch is 0: give a whole number, at least 1
+    nas.core.task.BadData: batch is 0: give a whole number, at least 1
     """
     for name, value in options.items():
         if type(value) is not int or value < least:

@@ -3,8 +3,8 @@
 import sysconfig
 from pathlib import Path
 
+from nas.core.task import BadData
 from nas.tasks.options import at_least
-from nas.tasks.task import BadData
 from nas.tasks.text import LanguageModelling, language_modelling
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.core.task import BadData
 from nas.tasks.classification import Classification, Examples
 from nas.tasks.options import at_least
-from nas.tasks.task import BadData
 from search_spaces.space import DataShape
 
 LEAST_DEVIATION = 1e-3

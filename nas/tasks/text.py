@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from torch import Tensor
 
+from nas.core.task import BadData, Batch, Measured, cross_entropy, mean_cross_entropy, tensor
 from nas.tasks.options import at_least
-from nas.tasks.task import BadData, Batch, Measured, cross_entropy, mean_cross_entropy, tensor
 from search_spaces.space import DataShape
 
 Level = Literal["auto", "word", "byte"]

@@ -11,9 +11,9 @@ import torch
 from kernels.cell.layer import set_backend
 from nas.bench.graph_training import SETTINGS, TrainedGraph, train_together, trained_graphs
 from nas.bench.graphs import PUBLISHED, correlations, figure, predictions
-from nas.errors import BadInput
+from nas.core.errors import BadInput
+from nas.core.task import Measured
 from nas.tasks.reber import load_reber
-from nas.tasks.task import Measured
 from nas.training import train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.genome import sample

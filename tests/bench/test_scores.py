@@ -11,7 +11,7 @@ from nas.bench.ranks import rank_row
 from nas.bench.recipes import read_table
 from nas.bench.scores import cross_validated, known_columns, rows_of
 from nas.bench.table_files import read_table as read_search_table
-from nas.errors import BadInput
+from nas.core.errors import BadInput
 from nas.scores.predicted_loss import fit
 from search_spaces.rnn_cell.zoo import ZOO
 from tests.jobs.command import nas

@@ -11,10 +11,10 @@ from nas.bench.curves import as_json, figure, table
 from nas.bench.search import WarmStart, of_optuna, of_policy, replay
 from nas.bench.table_files import read_table
 from nas.bench.tables import Row, Table
-from nas.controller import Controller
-from nas.controllers import MULTI_OBJECTIVE
-from nas.errors import BadInput
-from nas.registry import create_controller
+from nas.core.errors import BadInput
+from nas.core.registry import create_controller
+from nas.loop.controller import Controller
+from nas.loop.samplers import MULTI_OBJECTIVE
 from policies.path_sampler import PathSampler
 from tests.jobs.command import nas
 from tests.toys import CONTROLLERS

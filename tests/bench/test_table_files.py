@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.bench.table_files import read_table
-from nas.errors import BadInput
+from nas.core.errors import BadInput
 from search_spaces.decisions import InvalidArchitecture, at_random, enumerated, replayed
 
 

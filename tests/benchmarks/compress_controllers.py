@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nas import api
-from nas.compressing.config import CompressConfig
-from nas.config import read_config
-from nas.reporting.write import written
+from nas.core.settings import read_config
+from nas.jobs.compress.config import CompressConfig
+from nas.reporting.figure import save_figure
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     if "n2n" in rewards and "n2n+" in rewards:
         gain = (rewards["n2n+"] - rewards["n2n"])[:, ten].mean((1, 2))
         print(f"n2n+ minus n2n, first ten updates: {_with_error(gain)}")
-    written(_figure(rewards), asked.folder / "rewards")
+    save_figure(_figure(rewards), asked.folder / "rewards")
 
 
 def _rewards(name: str, seed: int, asked: argparse.Namespace) -> NDArray[np.float64]:

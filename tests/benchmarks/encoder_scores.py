@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.stats import kendalltau
 
-from nas.registry import create
+from nas.core.registry import create
 from nas.scores.score import ScoreFailed
 from nas.tasks.masked_text import load_masked_language_model
 from search_spaces import genome

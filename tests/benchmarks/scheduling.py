@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import nas
-from nas.record import Candidate
+from nas.loop.candidate import Candidate
 
 CANDIDATES, SECONDS, WORKERS, GOAL = 200, 0.1, 2, 1.15
 

@@ -19,11 +19,11 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from nas.assembly import load_task
 from nas.bench.recipes import read_table
 from nas.bench.scores import PROXY, PUBLISHED
+from nas.core.registry import load_task
+from nas.core.task import Batch
 from nas.scores.hidden_covariance import HiddenCovariance
-from nas.tasks.task import Batch
 from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
 from search_spaces.space import ModelShape
 

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import nas
-from nas.record import Candidate
+from nas.loop.candidate import Candidate
 
 MODEL = {"embedding": 64, "hidden": 128, "layers": 2}
 

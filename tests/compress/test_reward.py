@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from compress.distillation import distillation_loss
+from compress.learning.distillation import distillation_loss
 from compress.reward import Constraint, constrained_reward, reward
 
 

@@ -5,9 +5,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas.controller import Controller
-from nas.controllers import MULTI_OBJECTIVE
-from nas.registry import create_controller
+from nas.core.registry import create_controller
+from nas.loop.controller import Controller
+from nas.loop.samplers import MULTI_OBJECTIVE
 from search_spaces.rnn_cell.space import RnnCellSpace
 from tests.toys import CONTROLLERS, Perceptrons
 

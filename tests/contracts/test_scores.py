@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from nas.registry import BUILT_IN, create
+from nas.core.registry import BUILT_IN, create
+from nas.core.task import Batch
 from nas.scores.score import Score, ScoreFailed
-from nas.tasks.task import Batch
 from search_spaces.rnn_cell.model import Output
 from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
 from search_spaces.rnn_cell.zoo import ZOO

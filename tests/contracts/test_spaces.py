@@ -5,7 +5,7 @@ import optuna
 import pytest
 import torch
 
-from nas.registry import BUILT_IN, create
+from nas.core.registry import BUILT_IN, create
 from search_spaces import genome
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture, from_trial

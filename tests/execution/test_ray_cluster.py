@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import nas
-from nas.record import Candidate
+from nas.loop.candidate import Candidate
 from tests.jobs.command import results
 
 

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from nas import api
-from nas.compressing.config import CompressConfig
-from nas.compressing.student_files import load_student
-from nas.config import Named, read_config
-from nas.errors import BadInput, TargetNotMet
-from nas.subject import find_subject, weights_of
-from nas.tasks.distilled import Asked, Distilled, Known
+from nas.core.errors import BadInput, TargetNotMet
+from nas.core.settings import Named, read_config
+from nas.jobs.compress.config import CompressConfig
+from nas.jobs.compress.distilled import Asked, Distilled, Known
+from nas.jobs.compress.student_files import load_student
+from nas.models.source import find_model, weights_of
 from nas.tasks.images import load_digits
 from search_spaces.space import ModelSize
 from tests.jobs.command import nas, results, start, wait_for
@@ -166,7 +166,7 @@ def test_a_language_model_is_compressed_by_what_its_teacher_answers_along_the_wa
 
 def test_a_teacher_that_is_asked_goes_on_with_its_state() -> None:
     named = Named(name="python-text", batch=2, window=16)
-    subject, task = find_subject("gru", None, named, ModelSize(8, 12, 1))
+    subject, task = find_model("gru", None, named, ModelSize(8, 12, 1))
     subject = replace(subject, weights=weights_of(subject.build(3)))
     whole, state = subject.build(0).eval(), None
     asked = Distilled(task, Asked(task, subject)).training_batches(0)

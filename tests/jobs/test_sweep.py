@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load, save_file
 
-from compress.masks import counted_sparsity
+from compress.pruning.masks import counted_sparsity
 from nas import api
-from nas.errors import BadInput
-from nas.model_files import load_model
+from nas.core.errors import BadInput
+from nas.jobs.sweep.report import sweep_table
+from nas.jobs.sweep.rows import Row, SweepSummary, knees
+from nas.loop.candidate import Candidate
 from nas.models.cifar_resnet import resnet8
-from nas.record import Candidate
-from nas.reporting.sweep import sweep_table
-from nas.reporting.sweep_rows import Row, SweepSummary, knees
+from nas.models.model_files import load_model
 from tests.jobs.command import nas
 
 SMALL = {

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from nas.errors import BadInput
+from nas.core.errors import BadInput
+from nas.core.registry import BUILT_IN, create
 from nas.models.cifar_resnet import resnet20
 from nas.models.weights import load_weights
-from nas.registry import BUILT_IN, create
 from nas.tasks.images import IMAGENET_DEVIATION, IMAGENET_MEAN, _cifar
 
 CHECKPOINTS = {

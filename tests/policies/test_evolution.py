@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 import pytest
 
-from nas.controllers import evolution
+from nas.loop.samplers import evolution
 from policies.evolution import RegularisedEvolution
 from policies.path_sampler import PathSampler
 

@@ -8,12 +8,12 @@ import optuna
 import pytest
 import torch
 
-from compress.outline import outline_of
-from nas.controller import Controller
-from nas.controllers import n2n
-from nas.errors import BadInput
-from nas.registry import create, create_controller
-from nas.saved_policy import load_policy, policy_of, save_policy
+from compress.structure.outline import outline_of
+from nas.core.errors import BadInput
+from nas.core.registry import create, create_controller
+from nas.loop.controller import Controller
+from nas.loop.policy_file import load_policy, policy_of, save_policy
+from nas.loop.samplers import n2n
 from policies.layer_lstms import LayerLstms
 from policies.path_sampler import Decision, Path, path_of
 from search_spaces.architecture import Architecture

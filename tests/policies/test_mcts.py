@@ -4,7 +4,7 @@ import numpy as np
 import optuna
 import pytest
 
-from nas.controllers import mcts
+from nas.loop.samplers import mcts
 from policies.mcts import TreeSearch
 from policies.path_sampler import Decision, PathSampler
 

@@ -5,9 +5,9 @@ import optuna
 import pytest
 import torch
 
-from nas.controllers import policy_gradient
-from nas.errors import BadInput
-from nas.saved_policy import load_policy, save_policy
+from nas.core.errors import BadInput
+from nas.loop.policy_file import load_policy, save_policy
+from nas.loop.samplers import policy_gradient
 from policies.decision_lstm import DecisionLstm
 from policies.path_sampler import Decision, PathSampler, path_of
 from policies.policy_gradient import PolicyGradient

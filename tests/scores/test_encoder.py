@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nas.core.task import Batch
 from nas.scores.encoder import (
     EncoderActivationDistance,
     HeadConfidence,
@@ -14,7 +15,6 @@ from nas.scores.encoder import (
     SynapticDiversity,
 )
 from nas.scores.score import ScoreFailed
-from nas.tasks.task import Batch
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.model import Encoder
 from search_spaces.transformer.space import EncoderSpec, LayerSpec

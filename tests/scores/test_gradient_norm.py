@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from nas.core.task import Batch
 from nas.scores.gradient_norm import GradientNorm
 from nas.scores.score import ScoreFailed
-from nas.tasks.task import Batch
 from search_spaces.rnn_cell.model import Output
 
 

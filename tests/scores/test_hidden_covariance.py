@@ -9,7 +9,8 @@ import torch
 from scipy.stats import kendalltau
 
 from nas.api import PUBLISHED_SIZE, score
-from nas.assembly import load_task
+from nas.core.registry import load_task
+from nas.core.task import Batch
 from nas.scores.hidden_covariance import (
     HiddenCovariance,
     covariance_score,
@@ -17,7 +18,6 @@ from nas.scores.hidden_covariance import (
 )
 from nas.scores.recurrent import layer_outputs
 from nas.scores.score import ScoreFailed
-from nas.tasks.task import Batch
 from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.errors import BadInput
-from nas.registry import create
+from nas.core.errors import BadInput
+from nas.core.registry import create
+from nas.core.task import Batch
 from nas.scores.predicted_loss import PredictedLoss, fit
 from nas.scores.score import ScoreFailed
-from nas.tasks.task import Batch
 from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.core.task import BadData
 from nas.tasks.images import load_digits, load_images
-from nas.tasks.task import BadData
 
 LABELS = np.arange(50) % 3
 

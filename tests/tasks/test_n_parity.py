@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from nas.core.task import BadData
 from nas.tasks.n_parity import draw, load_n_parity
-from nas.tasks.task import BadData
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])

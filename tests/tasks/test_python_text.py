@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import BadInput
-from nas.registry import create
+from nas.core.errors import BadInput
+from nas.core.registry import create
+from nas.core.task import BadData
 from nas.tasks.python_text import load_python_text
-from nas.tasks.task import BadData
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from nas.core.task import BadData
 from nas.tasks.classification import Examples
 from nas.tasks.reber import is_reber, load_reber
-from nas.tasks.task import BadData
 
 
 def strings(part: Examples) -> set[bytes]:

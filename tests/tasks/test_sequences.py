@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.core.task import BadData
 from nas.tasks.sequences import load_sequences
-from nas.tasks.task import BadData
 
 
 def written(path: Path, **changed) -> Path:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from nas.assembly import load_task
-from nas.errors import BadInput
+from nas.core.errors import BadInput
+from nas.core.registry import load_task
+from nas.core.task import Task
 from nas.tasks.n_parity import draw as draw_parity
 from nas.tasks.reber import altered, draw, is_reber
-from nas.tasks.task import Task
 
 TEXT = "".join(f"line {i} of a text , and more\n" for i in range(400))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.tasks.task import BadData
+from nas.core.task import BadData
 from nas.tasks.text import load_language_model
 
 WORDS = "a b , c\n" * 1000

@@ -1,0 +1,69 @@
+"""One cycle of pruning: a base method and, on top of it, activating-while-pruning."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from compress.pruning.activating_while_pruning import remove_unmoved_negatives
+from compress.pruning.masks import Masks, all_left, apply_masks, remove_lowest
+from compress.pruning.saliency import Evidence, Method
+from compress.pruning.schedule import iterative
+from compress.pruning.targets import Target, parameters_of
+
+
+def prune(
+    model: nn.Module,
+    targets: Sequence[Target],
+    method: Method,
+    level: float,
+    evidence: Evidence,
+    *,
+    masks: Masks | None = None,
+    activating: float = 0.0,
+    relative: bool = False,
+    scope: str = "global",
+) -> Masks:
+    """Remove weights until `level` of the targets' weights are gone; returns the masks.
+
+    masks: of earlier cycles.
+    activating: q, the share of the weights left before the cycle that activating-while-pruning
+        removes; the base method removes the others. Where fewer negative weights are left than
+        that, the base method removes the rest. relative: see `remove_unmoved_negatives`.
+    Raises `ValueError` when evidence is missing or more is to be activated than removed.
+    """
+    missing = [name for name in method.needs if getattr(evidence, name) is None]
+    if missing or (activating and evidence.start is None):
+        raise ValueError(f"the method needs {', '.join(missing or ['start'])}")
+    masks = all_left(model, targets) if masks is None else masks
+    size = sum(mask.numel() for mask in masks.values())
+    left = sum(int(mask.sum()) for mask in masks.values())
+    count = round(activating * left)
+    removed = round(level * size) - (size - left)
+    if count > max(removed, 0):
+        raise ValueError(f"{count} weights are to be activated, of {removed} that are removed")
+    masks = _by_method(model, targets, method, level - count / size, evidence, masks, scope)
+    if count:
+        assert evidence.start is not None
+        weights = parameters_of(model, targets)
+        masks = remove_unmoved_negatives(masks, weights, evidence.start, count, relative)
+        masks = _by_method(model, targets, method, level, evidence, masks, scope)
+    apply_masks(model, masks)
+    return masks
+
+
+def _by_method(
+    model: nn.Module,
+    targets: Sequence[Target],
+    method: Method,
+    level: float,
+    evidence: Evidence,
+    masks: Masks,
+    scope: str,
+) -> Masks:
+    """The level reached in as many rounds as the method wants; the weights are masked."""
+    apply_masks(model, masks)
+    for target in iterative(level, method.rounds):
+        scores = method.score(model, targets, evidence)
+        masks = remove_lowest(masks, scores, targets, target, scope)
+        apply_masks(model, masks)
+    return masks

@@ -1,0 +1,186 @@
+"""How much a network would miss each of its weights: the lowest are removed first."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compress.pruning.lookahead import lookahead
+from compress.pruning.masks import Masks, Scores, apply_masks
+from compress.pruning.synaptic_flow import synaptic_flow
+from compress.pruning.targets import Target, parameters_of
+from kernels.cell.layer import on_reference
+
+Losses = Callable[[nn.Module], Iterator[Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a method may look at beside the weights.
+
+    losses: the model's losses on some batches, one a batch, with their gradients.
+    start: the weights before training, by the name of the parameter.
+    example: one input, `[1, …]`.
+    generator: for what is drawn.
+    """
+
+    losses: Losses | None = None
+    start: Mapping[str, Tensor] | None = None
+    example: Tensor | None = None
+    generator: torch.Generator | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way of scoring weights.
+
+    score: of a model whose removed weights are zero.
+    needs: what of `Evidence` must be there.
+    rounds: how often it scores anew on the way to a level, with less left each time.
+    """
+
+    score: Callable[[nn.Module, Sequence[Target], Evidence], Scores]
+    needs: frozenset[str] = frozenset()
+    rounds: int = 1
+
+
+def magnitude(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """|w|."""
+    return {name: w.detach().abs() for name, w in parameters_of(model, targets).items()}
+
+
+def gradient(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """|w · ∂L/∂w|, L the mean loss of all batches (Blalock et al. 2020, section 7.2)."""
+    assert evidence.losses is not None
+    weights = parameters_of(model, targets)
+    sums = {name: torch.zeros_like(w) for name, w in weights.items()}
+    for loss in evidence.losses(model):
+        for total, slope in zip(sums.values(), _gradients(loss, weights), strict=True):
+            total += slope
+    return {name: (w.detach() * sums[name]).abs() for name, w in weights.items()}
+
+
+def movement(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """|w| - |w at the start|: what training moved towards zero goes first.
+
+    The magnitude increase of Zhou et al. 2019, https://arxiv.org/abs/1905.01067, section 3.
+    """
+    start = evidence.start
+    assert start is not None
+    return {
+        name: w.detach().abs() - start[name].abs()
+        for name, w in parameters_of(model, targets).items()
+    }
+
+
+def lamp(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """w² over the sum of the squares of its tensor's weights that are no smaller.
+
+    Lee et al. 2021, https://arxiv.org/abs/2010.07611, eq. 4.
+    """
+    scores = {}
+    for name, weight in parameters_of(model, targets).items():
+        squares = weight.detach().flatten().double().square()
+        ordered, order = squares.sort(stable=True)
+        no_smaller = ordered.flip(0).cumsum(0).flip(0)
+        score = torch.empty_like(squares)
+        score[order] = ordered / no_smaller.clamp_min(torch.finfo(torch.double).tiny)
+        scores[name] = score.view_as(weight)
+    return scores
+
+
+def snip(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """|w · ∂L/∂w| at the weights before training, L the loss of the first batch.
+
+    Lee et al. 2019, https://arxiv.org/abs/1810.02340, eq. 6; its normalisation changes no rank.
+    """
+    untrained = _at_start(model, targets, evidence)
+    weights = parameters_of(untrained, targets)
+    slopes = _gradients(_first_loss(untrained, evidence), weights)
+    return {
+        name: (w.detach() * slope).abs()
+        for (name, w), slope in zip(weights.items(), slopes, strict=True)
+    }
+
+
+def grasp(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """w · (H g) at the weights before training, g the gradient and H the Hessian of the loss.
+
+    Wang et al. 2020, https://arxiv.org/abs/2002.07376, eq. 8. The authors' code removes the
+    weights of the highest -w · (H g), those that hold the gradient's flow up; so do we.
+    """
+    untrained = _at_start(model, targets, evidence)
+    weights = parameters_of(untrained, targets)
+    with on_reference(untrained):
+        loss = _first_loss(untrained, evidence)
+        slopes = _gradients(loss, weights, create_graph=True)
+        product = sum((slope * slope.detach()).sum() for slope in slopes)
+        curved = _gradients(product, weights)
+    return {
+        name: w.detach() * curve for (name, w), curve in zip(weights.items(), curved, strict=True)
+    }
+
+
+def flow(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """SynFlow: see `compress.pruning.synaptic_flow`."""
+    assert evidence.example is not None
+    return synaptic_flow(model, targets, evidence.example)
+
+
+def neighbours(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """Lookahead: see `compress.pruning.lookahead`."""
+    return lookahead(model, targets)
+
+
+def random(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
+    """By chance."""
+    return {
+        name: torch.rand(w.shape, generator=evidence.generator).to(w.device)
+        for name, w in parameters_of(model, targets).items()
+    }
+
+
+METHODS: dict[str, Method] = {
+    "magnitude": Method(magnitude),
+    "gradient": Method(gradient, frozenset({"losses"})),
+    "movement": Method(movement, frozenset({"start"})),
+    "lamp": Method(lamp),
+    "lookahead": Method(neighbours),
+    "snip": Method(snip, frozenset({"losses", "start"})),
+    "grasp": Method(grasp, frozenset({"losses", "start"})),
+    "synflow": Method(flow, frozenset({"example"}), rounds=100),
+    "random": Method(random),
+}
+
+
+def _gradients(
+    loss: Any, weights: Mapping[str, Tensor], create_graph: bool = False
+) -> list[Tensor]:
+    found = torch.autograd.grad(
+        loss, list(weights.values()), create_graph=create_graph, allow_unused=True
+    )
+    return [
+        torch.zeros_like(weight) if slope is None else slope
+        for weight, slope in zip(weights.values(), found, strict=True)
+    ]
+
+
+def _first_loss(model: nn.Module, evidence: Evidence) -> Tensor:
+    assert evidence.losses is not None
+    return next(iter(evidence.losses(model)))
+
+
+def _at_start(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> nn.Module:
+    """A copy with the weights from before training; what is removed stays removed."""
+    start = evidence.start
+    assert start is not None
+    masks: Masks = {name: w.detach() != 0 for name, w in parameters_of(model, targets).items()}
+    untrained = deepcopy(model)
+    with torch.no_grad():
+        for name, parameter in untrained.named_parameters():
+            parameter.copy_(start[name])
+    apply_masks(untrained, masks)
+    return untrained

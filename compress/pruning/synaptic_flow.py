@@ -1,0 +1,65 @@
+"""SynFlow: how much flows through each weight, whatever the data."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from compress.pruning.masks import Scores
+from compress.pruning.targets import Target, parameters_of
+from kernels.cell.layer import CompiledRNN
+from kernels.cell.spec import CellSpec, Node
+
+
+def synaptic_flow(model: nn.Module, targets: Sequence[Target], example: Tensor) -> Scores:
+    """|w · ∂R/∂w|, R the sum of the answers to ones with |w| for every w.
+
+    Cells take one step from states of ones, with activations that pass everything, since the
+    paper's proof needs activations that are their own multiples; ReLUs pass what is positive.
+    example: one input, of which only the shape counts; where it is tokens, the first cells read
+        ones for what is embedded.
+
+    Tanaka et al. 2020, https://arxiv.org/abs/2006.05467, eq. 2; meant to be pruned by in 100
+    rounds, `1 - (1 - level)^(k/100)` in round k (algorithm 1).
+    """
+    linear = deepcopy(model).double().eval()
+    layers = [module for module in linear.modules() if isinstance(module, CompiledRNN)]
+    tokens = not example.is_floating_point()
+    for layer in layers:
+        layer.cell, layer.backend = linear_cell(layer.cell), "reference"
+        layer.register_forward_pre_hook(partial(from_ones, tokens and layer is layers[0]))
+    with torch.no_grad():
+        for tensor in linear.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.abs_()
+    if not tokens:
+        example = torch.ones_like(example, dtype=torch.double)
+    weights = parameters_of(linear, targets)
+    with torch.enable_grad():
+        flow = linear(example)[0].sum()
+        slopes = torch.autograd.grad(flow, list(weights.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(w) if slope is None else (w.detach() * slope).abs()
+        for (name, w), slope in zip(weights.items(), slopes, strict=True)
+    }
+
+
+def from_ones(first: bool, layer: nn.Module, read: tuple) -> tuple:
+    """What a layer reads instead: one step, for the first layer of ones, and states of ones."""
+    x: Tensor = read[0][:, :1].double()
+    assert isinstance(layer, CompiledRNN)
+    states = tuple(torch.ones_like(s) for s in layer.initial_state(len(x), x))
+    return (torch.ones_like(x) if first else x, states, None)
+
+
+def linear_cell(cell: CellSpec) -> CellSpec:
+    """The cell with activations that pass everything."""
+    return CellSpec(
+        tuple(
+            Node("identity", node.inputs) if node.op.startswith("activation_") else node
+            for node in cell.nodes
+        ),
+        cell.outputs,
+    )

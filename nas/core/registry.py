@@ -1,0 +1,220 @@
+"""What can be named on the command line: spaces, controllers, scores, tasks and models."""
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from optuna.samplers import BaseSampler
+
+from nas.core.errors import BadInput
+from nas.core.task import Task
+
+Kind = Literal["spaces", "controllers", "scores", "tasks", "models"]
+
+BUILT_IN: dict[Kind, dict[str, str]] = {
+    "spaces": {
+        "rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace",
+        "random-graph": "search_spaces.random_graph.space:RandomGraphSpace",
+        "transformer": "search_spaces.transformer.space:TransformerSpace",
+        "layer-chain": "nas.jobs.adapt.chain_space:load_layer_chain",
+    },
+    "controllers": {
+        "random": "nas.loop.samplers:random",
+        "tpe": "nas.loop.samplers:tpe",
+        "nsga-ii": "nas.loop.samplers:nsga_ii",
+        "evolution": "nas.loop.samplers:evolution",
+        "local-search": "nas.loop.samplers:local_search",
+        "mcts": "nas.loop.samplers:mcts",
+        "policy-gradient": "nas.loop.samplers:policy_gradient",
+        "predictor": "nas.loop.samplers:predictor",
+        "n2n": "nas.loop.samplers:n2n",
+    },
+    "scores": {
+        "gradient-norm": "nas.scores.gradient_norm:GradientNorm",
+        "fading-memory": "nas.scores.fading_memory:FadingMemory",
+        "predicted-loss": "nas.scores.predicted_loss:PredictedLoss",
+        "hidden-covariance": "nas.scores.hidden_covariance:HiddenCovariance",
+        "jacobian-covariance": "nas.scores.jacobian:JacobianCovariance",
+        "jacobian-cosine": "nas.scores.jacobian:JacobianCosine",
+        "noised-jacobian-covariance": "nas.scores.jacobian:NoisedJacobianCovariance",
+        "noised-jacobian-cosine": "nas.scores.jacobian:NoisedJacobianCosine",
+        "activation-distance": "nas.scores.activation_distance:ActivationDistance",
+        "hidden-saliency": "nas.scores.hidden_saliency:HiddenSaliency",
+        "synaptic-saliency": "nas.scores.saliency:SynapticSaliency",
+        "snip": "nas.scores.saliency:Snip",
+        "grasp": "nas.scores.saliency:Grasp",
+        "fisher": "nas.scores.fisher:Fisher",
+        "synflow": "nas.scores.synaptic_flow:SynapticFlow",
+        "head-confidence": "nas.scores.encoder:HeadConfidence",
+        "softmax-confidence": "nas.scores.encoder:SoftmaxConfidence",
+        "head-importance": "nas.scores.encoder:HeadImportance",
+        "synaptic-diversity": "nas.scores.encoder:SynapticDiversity",
+        "encoder-activation-distance": "nas.scores.encoder:EncoderActivationDistance",
+        "layers": "nas.scores.encoder:LayerCount",
+        "latency": "nas.scores.latency:Latency",
+        "parameters": "nas.scores.size:ParameterCount",
+        "flops": "nas.scores.size:FlopCount",
+    },
+    "tasks": {
+        "python-text": "nas.tasks.python_text:load_python_text",
+        "language-model": "nas.tasks.text:load_language_model",
+        "masked-language-model": "nas.tasks.masked_text:load_masked_language_model",
+        "reber": "nas.tasks.reber:load_reber",
+        "n-parity": "nas.tasks.n_parity:load_n_parity",
+        "digits": "nas.tasks.images:load_digits",
+        "images": "nas.tasks.images:load_images",
+        "sequences": "nas.tasks.sequences:load_sequences",
+        "arithmetic": "nas.tasks.arithmetic:load_arithmetic",
+    },
+    "models": {
+        "resnet8": "nas.models.cifar_resnet:resnet8",
+        "resnet14": "nas.models.cifar_resnet:resnet14",
+        "resnet20": "nas.models.cifar_resnet:resnet20",
+        "resnet32": "nas.models.cifar_resnet:resnet32",
+        "resnet44": "nas.models.cifar_resnet:resnet44",
+        "resnet56": "nas.models.cifar_resnet:resnet56",
+        "resnet110": "nas.models.cifar_resnet:resnet110",
+        "resnet18": "nas.models.resnet:resnet18",
+        "resnet34": "nas.models.resnet:resnet34",
+        "vgg11": "nas.models.vgg:vgg11",
+        "vgg13": "nas.models.vgg:vgg13",
+        "vgg16": "nas.models.vgg:vgg16",
+        "vgg19": "nas.models.vgg:vgg19",
+        "lstm-classifier": "nas.models.recurrent_classifier:lstm_classifier",
+        "gru-classifier": "nas.models.recurrent_classifier:gru_classifier",
+        "llama8": "nas.models.decoder:llama8",
+    },
+}
+
+# What each must have, in words and as attributes.
+CONTRACTS: dict[Kind, tuple[str, ...]] = {
+    "spaces": ("name", "decide", "build"),
+    "controllers": (),
+    "scores": ("name", "higher_is_better", "__call__"),
+    "tasks": (
+        "name",
+        "metric",
+        "higher_is_better",
+        "carries_state",
+        "shape",
+        "training_batches",
+        "validation_batches",
+        "score_batch",
+        "loss",
+        "measure",
+    ),
+    "models": ("forward", "state_dict", "named_modules"),
+}
+
+
+def available(kind: Kind) -> dict[str, str]:
+    """Name → `module:attribute` of what is built in and of what installed packages register
+    under the entry-point group of the kind, `nas.spaces` for instance."""
+    registered = {entry.name: entry.value for entry in entry_points(group=f"nas.{kind}")}
+    return {**registered, **BUILT_IN[kind]}
+
+
+def resolve(kind: Kind, name: str) -> Any:
+    """What a name or a `package.module:attribute` stands for.
+
+    Raises `BadInput` when there is no such thing.
+    """
+    reference = name if ":" in name else available(kind).get(name)
+    singular = kind.removesuffix("s")
+    if reference is None:
+        known = ", ".join(available(kind))
+        raise BadInput(
+            f'no {singular} "{name}": there are {known}, or name your own as package.module:name'
+        )
+    module_name, _, attribute = reference.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # one's own module lies where the command is given
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except ImportError as error:
+        raise BadInput(f'{singular} "{name}" cannot be imported: {error}') from error
+    except AttributeError:
+        raise BadInput(f'{singular} "{name}": module {module_name} has no "{attribute}"') from None
+
+
+def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
+    """The named thing, made with the options if it is a class or a function, and checked.
+
+    Raises `BadInput` for an unknown option or for a thing that lacks part of its contract.
+    """
+    thing = resolve(kind, name)
+    singular = kind.removesuffix("s")
+    lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
+    if isinstance(thing, type) or (lacks and callable(thing)):
+        thing = _called(f'{singular} "{name}"', thing, options or {})
+        lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
+    elif options:
+        raise BadInput(f'{singular} "{name}" takes no options, but got {", ".join(options)}')
+    if lacks:
+        raise BadInput(
+            f'{singular} "{name}" has no {", ".join(lacks)}: a {singular} needs '
+            f"{', '.join(CONTRACTS[kind])}"
+        )
+    return thing
+
+
+def load_task(name: str, options: Mapping[str, Any]) -> Task:
+    """The task by its name; raises `BadInput` when its data cannot be used."""
+    options = dict(options)
+    if "data" in options:
+        options["data"] = Path(options["data"])
+    return create("tasks", name, options)
+
+
+def create_score(text: str) -> Any:
+    """A score by its name, with options after commas: `hidden-covariance,between=sequences`.
+
+    Raises `BadInput` as `create`.
+    """
+    name, *settings = text.split(",")
+    pairs = [setting.partition("=") for setting in settings]
+    for setting, (key, equals, _) in zip(settings, pairs, strict=True):
+        if not (key and equals):
+            raise BadInput(f'score "{text}": "{setting}" is no option=value')
+    return create("scores", name, {key: value for key, _, value in pairs})
+
+
+def create_controller(
+    name: str, rng: np.random.Generator, options: Mapping[str, Any]
+) -> BaseSampler:
+    """The Optuna sampler that the named function makes of a generator and the options.
+
+    Raises `BadInput` as `create`, and when what is made is no sampler.
+    """
+    sampler = _called(f'controller "{name}"', resolve("controllers", name), options, rng)
+    if not isinstance(sampler, BaseSampler):
+        raise BadInput(f'controller "{name}" makes a {type(sampler).__name__}, no Optuna sampler')
+    return sampler
+
+
+def _called(what: str, function: Any, options: Mapping[str, Any], *arguments: Any) -> Any:
+    parameters = list(inspect.signature(function).parameters.items())[len(arguments) :]
+    accepted = dict(parameters)
+    unknown = [name for name in options if name not in accepted]
+    if unknown:
+        raise BadInput(f"{what} takes no {unknown[0]}: it takes {', '.join(accepted) or 'nothing'}")
+    missing = [
+        name
+        for name, parameter in accepted.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and name not in options
+    ]
+    if missing:
+        flag = "--data PATH" if missing[0] == "data" else f"the option {missing[0]}"
+        raise BadInput(f"{what} needs {flag}")
+    try:
+        return function(*arguments, **options)
+    except ValueError as error:
+        raise BadInput(f"{what}: {error}") from None

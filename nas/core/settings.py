@@ -1,0 +1,142 @@
+"""The settings of a search: defaults, then the TOML file, then --set, then the flags."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nas.core.errors import BadInput
+
+
+class Section(BaseModel):
+    """Part of a configuration: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Named(Section):
+    """Something by name, with the options that it takes."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_name(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Size(Section):
+    """Sizes and regularisation of a model: see `search_spaces.space.ModelSize`."""
+
+    embedding: int = Field(default=64, ge=1)
+    hidden: int = Field(default=96, ge=1)
+    layers: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    hidden_dropout: float = Field(default=0.0, ge=0, lt=1)
+    input_dropout: float = Field(default=0.0, ge=0, lt=1)
+    embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
+    weight_drop: float = Field(default=0.0, ge=0, lt=1)
+    activation_penalty: float = Field(default=0.0, ge=0)
+    slowness_penalty: float = Field(default=0.0, ge=0)
+    frozen_recurrent: bool = False
+
+
+class Execution(Section):
+    """Where candidates are evaluated. Nothing of this changes what a run is."""
+
+    executor: Literal["ray", "serial"] = "ray"
+    kernels: Literal["auto", "reference", "cpu", "gpu"] = "auto"
+    workers: int | None = Field(default=None, ge=1)
+    ray_address: str | None = None
+    gpus_per_survivor: float = Field(default=0.0, ge=0)
+    batch: int = Field(default=4, ge=1, description="candidates screened by one call")
+    deterministic: bool = False
+    grace: float = Field(default=60.0, ge=0, description="seconds for running calls after a signal")
+
+
+Config = TypeVar("Config", bound=Section)
+
+
+def read_config(
+    kind: type[Config], file: Path | None, settings: Sequence[str], flags: Mapping[str, Any]
+) -> Config:
+    """A job's configuration; arguments and errors as of `search_config`."""
+    data = read_toml(file) if file else {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise BadInput(f'--set {setting}: write it as key=value, as in "training.steps=300"')
+        _put(data, key.strip(), _toml_value(text.strip()))
+    for key, value in flags.items():
+        if value is not None:
+            _put(data, key, value)
+    for key, field in kind.model_fields.items():
+        if isinstance(field.default, Named) and isinstance(data.get(key), dict):
+            data[key].setdefault("name", field.default.name)  # options of the default thing
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise BadInput(_first_problem(kind, error, str(file) if file else "the settings")) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Raises `BadInput` when the file is not there or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist: name a TOML file, or leave it out") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as TOML: {error}") from None
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _put(data: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key; a name alone may stand for a section that has a name."""
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = data.setdefault(section, {})
+        if not isinstance(inner, dict):
+            inner = data[section] = {"name": inner}
+        data = inner
+    data[last] = value
+
+
+def _first_problem(kind: type[Section], error: ValidationError, where: str) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = f"unknown key; there are {', '.join(_keys_beside(kind, problem['loc']))}"
+    given = "" if problem["type"] == "extra_forbidden" or not key else f", not {problem['input']!r}"
+    return f"{where}: {key + ': ' if key else ''}{message}{given}"
+
+
+def _keys_beside(kind: type[Section], location: Sequence[str | int]) -> list[str]:
+    section: Any = kind
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        section, *_ = get_args(annotation) or (annotation,)  # of one that may be left out
+    return sorted(section.model_fields)
+
+
+def flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(data, dict):
+        return {prefix: data}
+    flattened: dict[str, Any] = {}
+    for key, value in data.items():
+        flattened |= flat(value, f"{prefix}.{key}" if prefix else key)
+    return flattened

@@ -1,0 +1,37 @@
+"""Chains as checkpoints that `transformers` loads, each loaded again and compared."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nas.core.errors import NasError
+from nas.jobs.adapt.checkpoint import write_checkpoint
+from nas.jobs.adapt.evaluator import ChainEvaluator
+from nas.jobs.adapt.healing import logits_of
+from nas.jobs.adapt.language import without_bars
+
+TOLERANCE = 1e-4
+
+
+def write_network(network: nn.Module, folder: Path, evaluator: ChainEvaluator) -> float | None:
+    """Write a decoder; returns by how much the answers of what is loaded again differ at most.
+
+    None: `transformers`, which loads it, is not installed. Raises `NasError` when they differ.
+    """
+    if find_spec("transformers") is None:
+        write_checkpoint(network, folder)
+        return None
+    from transformers import AutoModelForCausalLM
+
+    without_bars()
+    write_checkpoint(network, folder)
+    again = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).eval()
+    tokens = evaluator.tokens[:4]
+    with torch.no_grad():
+        ours, theirs = logits_of(network, tokens), logits_of(again, tokens)
+    difference = float((ours - theirs).abs().max())
+    if difference > TOLERANCE * max(1.0, float(ours.abs().max())):
+        raise NasError(f"{folder}: what was loaded again answers otherwise, by {difference:.2g}")
+    return difference

@@ -1,0 +1,57 @@
+"""A shortened network learns from the whole one what it lost."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.jobs.adapt.evaluator import ChainEvaluator
+
+BATCH, LEARNING_RATE = 32, 1e-3
+
+
+def heal(
+    short: nn.Module, whole: nn.Module, evaluator: ChainEvaluator, steps: int, seed: int
+) -> None:
+    """Train all of `short` towards the logits of `whole` on what the evaluator reads, in place.
+
+    The loss is the Kullback-Leibler divergence at every token (Hinton et al. 2015, temperature 1);
+    the rate falls from `LEARNING_RATE` to 0 in a straight line.
+    """
+    lengths = torch.tensor([len(row.tokens) for row in evaluator.rows])
+    generator = torch.Generator().manual_seed(seed)
+    short.requires_grad_(True).train()
+    optimizer = torch.optim.AdamW(short.parameters(), LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
+    for _ in range(steps):
+        rows = torch.randint(len(evaluator.rows), (BATCH,), generator=generator)
+        tokens = evaluator.tokens[rows]
+        read = torch.arange(tokens.shape[1]) < lengths[rows, None]
+        with torch.no_grad():
+            taught = logits_of(whole, tokens)[read].log_softmax(dim=-1)
+        learnt = logits_of(short, tokens)[read].log_softmax(dim=-1)
+        loss = functional.kl_div(learnt, taught, log_target=True, reduction="batchmean")
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(short.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    short.requires_grad_(False).eval()
+
+
+def logits_of(model: nn.Module, tokens: Tensor) -> Tensor:
+    """`[B, T]` → `[B, T, tokens]`, of our own networks and those of `transformers`."""
+    answered = model(tokens)
+    return answered if isinstance(answered, Tensor) else answered.logits
+
+
+def accuracy_of(model: nn.Module, evaluator: ChainEvaluator) -> float:
+    """Share of the evaluator's questions that a network answers right by itself."""
+    right = 0
+    for question in evaluator.questions:
+        with torch.no_grad():
+            logits = [
+                logits_of(model, torch.tensor([row.tokens]))[0, row.first :]
+                for row in question.rows
+            ]
+        right += question.judged(logits).correct
+    return right / len(evaluator.questions)

@@ -1,0 +1,41 @@
+"""How much a decoder's layers turn what passes through them."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nas.jobs.adapt.evaluator import ChainEvaluator
+
+
+class Influence(NamedTuple):
+    """blocks: of each layer, one minus the mean cosine of its input and output over all tokens
+    (block influence, Men et al. 2024, https://arxiv.org/abs/2403.03853, eq. 1).
+
+    angles: `[layers + 1, layers + 1]`, between the inputs of two layers, or what comes out last, at
+    the last token, in half turns (Gromov et al. 2024, https://arxiv.org/abs/2403.17887, eq. 6).
+    """
+
+    blocks: Tensor
+    angles: Tensor
+
+
+@torch.no_grad()
+def influence_of(evaluator: ChainEvaluator) -> Influence:
+    """Over everything that the evaluator's decoder reads."""
+    decoder, layers = evaluator.decoder, evaluator.decoder.layers
+    cosines, tokens = torch.zeros(layers, dtype=torch.double), 0
+    angles = torch.zeros(layers + 1, layers + 1, dtype=torch.double)
+    for row in evaluator.rows:
+        hidden, around = decoder.enter(torch.tensor([row.tokens]))
+        states = [hidden[0]]
+        for layer in range(layers):
+            hidden = decoder.call(layer, hidden, around)
+            states.append(hidden[0])
+        seen = torch.stack(states).double()  # [layers + 1, T, d]
+        cosines += functional.cosine_similarity(seen[:-1], seen[1:], dim=-1).sum(dim=1)
+        tokens += len(row.tokens)
+        last = functional.normalize(seen[:, -1], dim=-1)
+        angles += (last @ last.T).clamp(-1, 1).arccos() / torch.pi
+    return Influence(1 - cosines / tokens, angles / len(evaluator.rows))

@@ -1,0 +1,152 @@
+"""The adapt job: chains for groups of samples, as pure functions that workers run."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import nn
+
+from nas.core.executor import CandidateFailed, attempt
+from nas.core.job import Screened, Trained
+from nas.core.seeds import candidate_seed
+from nas.core.task import Measured
+from nas.jobs.adapt.evaluator import ChainEvaluator
+from nas.jobs.adapt.items import Item
+from nas.jobs.adapt.language import DecoderSource, question_of
+from nas.jobs.adapt.oracle import Found, Search, search_each, shares
+from nas.jobs.adapt.questions import Judged
+from nas.scores.size import count_parameters
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions
+from search_spaces.layer_chain.chain import Rules
+from search_spaces.space import ModelShape
+
+
+@dataclass(frozen=True)
+class SampleGroups:
+    """The space of an adaptation: an architecture is a group of samples that go together."""
+
+    groups: int
+
+    name = "samples"
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        return Architecture(self.name, (decisions.integer("group", 0, self.groups - 1),))
+
+    def build(
+        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
+    ) -> nn.Module:
+        raise TypeError("a group of samples is no network")
+
+
+@dataclass(frozen=True)
+class AdaptJob:
+    """Everything but the group that an evaluation depends on; sent once to the workers.
+
+    items: the samples that chains are searched for. group: how many of them go together.
+    likelihoods: see `question_of`. memory_bytes: of hidden states, see `PrefixTrie`.
+    """
+
+    space: SampleGroups
+    source: DecoderSource
+    items: tuple[Item, ...]
+    group: int
+    rules: Rules
+    search: Search
+    likelihoods: bool
+    memory_bytes: int
+    seed: int
+
+    def screen(
+        self, candidates: list[tuple[int, Architecture]]
+    ) -> list[Screened | CandidateFailed]:
+        """Ask the full chain."""
+        torch.set_num_threads(1)
+        return [attempt("ask", lambda group=group: self._screen(group)) for _, group in candidates]
+
+    def train(
+        self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
+    ) -> Trained | CandidateFailed:
+        """Search a chain for every sample of a group; the checkpoint is what was found."""
+        torch.set_num_threads(1)
+        return attempt("search", lambda: self._search(architecture))
+
+    def samples(self, group: Architecture) -> range:
+        """The numbers of a group's items."""
+        (index,) = cast(tuple[int], group.spec)
+        return range(index * self.group, min(len(self.items), (index + 1) * self.group))
+
+    def evaluator(self, items: Sequence[Item]) -> ChainEvaluator:
+        language = self.source.load()
+        questions = [question_of(item, language, self.likelihoods) for item in items]
+        return ChainEvaluator(language.decoder, questions, self.memory_bytes)
+
+    def _screen(self, group: Architecture) -> Screened:
+        started = time.perf_counter()
+        evaluator = self.evaluator([self.items[n] for n in self.samples(group)])
+        (judged,) = evaluator.answers([self.rules.full])
+        right = sum(one.correct for one in judged) / len(judged)
+        parameters = count_parameters(self.source.load().module)
+        scores = {"full_accuracy": right}
+        return Screened(parameters, 0, scores, time.perf_counter() - started)
+
+    def _search(self, group: Architecture) -> Trained:
+        started = time.perf_counter()
+        numbers = self.samples(group)
+        evaluator = self.evaluator([self.items[n] for n in numbers])
+        seeds = [candidate_seed(self.seed, n) for n in numbers]
+        found = search_each(evaluator, self.rules, self.search, seeds)
+        told = shares(found)
+        right = sum(one.tried[one.chosen].correct for one in found) / len(found)
+        return Trained(
+            step=self.search.simulations,
+            train_loss=0.0,
+            validation=Measured(told["mean_chain_length"], right),
+            checkpoint=found_to_bytes(found),
+            seconds=time.perf_counter() - started,
+            measures={
+                "layer_calls": evaluator.trie.layer_calls,
+                "layer_calls_naive": _naive_calls(evaluator, found),
+                "launches": evaluator.trie.launches,
+                "peak_bytes": evaluator.trie.peak_bytes,
+            },
+        )
+
+
+def _naive_calls(evaluator: ChainEvaluator, found: Sequence[Found]) -> int:
+    """Of layers, were the same chains run one after the other."""
+    return sum(
+        len(chain) * len(question.rows)
+        for question, one in zip(evaluator.questions, found, strict=True)
+        for chain in one.tried
+    )
+
+
+def found_to_bytes(found: Sequence[Found]) -> bytes:
+    """As JSON; see `found_from_bytes`."""
+    return json.dumps(
+        [
+            {
+                "full": one.full,
+                "tried": list(one.tried.items()),
+                "controls": one.controls,
+                "chosen": one.chosen,
+            }
+            for one in found
+        ]
+    ).encode()
+
+
+def found_from_bytes(data: bytes) -> list[Found]:
+    return [
+        Found(
+            tuple(one["full"]),
+            {tuple(chain): Judged(tuple(a), *rest) for chain, (a, *rest) in one["tried"]},
+            tuple(one["controls"]),
+            tuple(one["chosen"]),
+        )
+        for one in json.loads(data)
+    ]

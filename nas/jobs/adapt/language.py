@@ -1,0 +1,181 @@
+"""Decoders with the tokens that they read: what is trained here, llama2.c's files, transformers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from torch import nn
+
+from nas.core.errors import BadInput
+from nas.jobs.adapt.items import Item
+from nas.jobs.adapt.questions import Exact, Letters, Likelihoods, Question
+from nas.models.source import ModelSource
+from nas.models.space import Answering
+from nas.tasks.arithmetic import Arithmetic
+from search_spaces.layer_chain.decoder import Decoder
+from search_spaces.layer_chain.llama import Llama
+from search_spaces.layer_chain.llama2c import read_llama, read_vocabulary
+from search_spaces.layer_chain.pretrained import Pretrained
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ANSWER = "\nAnswer:"
+
+
+class Language(Protocol):
+    """module: the network. decoder: its layers one by one. Raises `ValueError` for no such text."""
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    @property
+    def decoder(self) -> Decoder: ...
+
+    def read(self, prompt: str) -> tuple[int, ...]: ...
+
+    def said(self, prompt: str, answer: str) -> tuple[int, ...]:
+        """The tokens of an answer as they follow a prompt."""
+        ...
+
+    def text(self, tokens: list[int], /) -> str: ...
+
+
+@dataclass(frozen=True)
+class Words:
+    """encode: a text's tokens, with what every text begins with. text: what tokens say."""
+
+    module: nn.Module
+    decoder: Decoder
+    encode: Callable[[str], list[int]]
+    text: Callable[[list[int]], str]
+
+    def read(self, prompt: str) -> tuple[int, ...]:
+        return tuple(self.encode(prompt))
+
+    def said(self, prompt: str, answer: str) -> tuple[int, ...]:
+        before, both = self.encode(prompt), self.encode(prompt + answer)
+        if both[: len(before)] != before or len(both) == len(before):
+            raise ValueError(f'the tokens of "{answer}" melt into those of the prompt')
+        return tuple(both[len(before) :])
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The language of `Arithmetic`: an answer is a number."""
+
+    module: Llama
+    task: Arithmetic
+
+    @property
+    def decoder(self) -> Decoder:
+        return self.module
+
+    def read(self, prompt: str) -> tuple[int, ...]:
+        return tuple(self.task.encode(prompt))
+
+    def said(self, prompt: str, answer: str) -> tuple[int, ...]:
+        return tuple(self.task.encode(answer))
+
+    def text(self, tokens: list[int], /) -> str:
+        return self.task.text(tokens)
+
+
+@dataclass(frozen=True)
+class DecoderSource:
+    """A language that any worker can load.
+
+    model: a folder or hub name of `transformers`, or a file in the format of llama2.c.
+    trained: in its place, a decoder that was trained here, with its task.
+    """
+
+    model: str
+    trained: tuple[ModelSource, Arithmetic] | None = None
+
+    def load(self) -> Language:
+        """Raises `BadInput` when it cannot be read."""
+        if self.trained is not None:
+            return _trained(*self.trained)
+        if self.model.endswith(".bin"):
+            return _llama2c(Path(self.model))
+        return _transformers(self.model)
+
+
+@lru_cache(maxsize=1)  # once per worker
+def _trained(network: ModelSource, task: Arithmetic) -> Language:
+    model = network.build(0).requires_grad_(False).eval()
+    assert isinstance(model, Answering) and isinstance(model.network, Llama)
+    return Sums(model.network, task)
+
+
+@lru_cache(maxsize=1)
+def _llama2c(path: Path) -> Language:
+    vocabularies = sorted(path.parent.glob("tok*.bin"))
+    if not path.exists() or not vocabularies:
+        raise BadInput(f"{path} needs to be there, with its tokenizer, tok….bin, beside it")
+    try:
+        model = read_llama(path)
+        vocabulary = read_vocabulary(vocabularies[0], model.size.tokens)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    return Words(model, model, vocabulary.encode, vocabulary.decode)
+
+
+@lru_cache(maxsize=1)
+def _transformers(name: str) -> Language:
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError:
+        raise BadInput(f'{name} needs transformers: pip install "nas-search[llm]"') from None
+    without_bars()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
+        decoder = Pretrained(model.requires_grad_(False))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{name} cannot be loaded: {reason[:300]}") from None
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text)["input_ids"])
+
+    return Words(model, decoder, encode, tokenizer.decode)
+
+
+def without_bars() -> None:
+    """Keep `transformers` and what it loads with from drawing progress bars."""
+    from huggingface_hub.utils import disable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bars()
+    disable_progress_bar()
+
+
+def question_of(item: Item, language: Language, likelihoods: bool) -> Question:
+    """The item as the language reads it.
+
+    likelihoods: choices are judged by their own text, not by the letters put before them.
+    Raises `BadInput` for an answer that the language cannot say.
+    """
+    try:
+        if not item.choices:
+            return Exact(language.read(item.prompt), language.said(item.prompt, item.answer))
+        if likelihoods:
+            prompt = item.prompt + ANSWER
+            options = tuple(language.said(prompt, f" {choice}") for choice in item.choices)
+            return Likelihoods(language.read(prompt), options, item.gold)
+        lines = [f"{a}. {choice}" for a, choice in zip(LETTERS, item.choices, strict=False)]
+        prompt = "\n".join([item.prompt, *lines]) + ANSWER
+        letters = [language.said(prompt, f" {letter}") for letter, _ in zip(LETTERS, lines)]  # noqa: B905
+    except ValueError as error:
+        raise BadInput(f'"{_short(item.prompt)}": {error}') from None
+    if any(len(tokens) != 1 for tokens in letters):
+        raise BadInput(
+            f'"{_short(item.prompt)}": the tokenizer cannot say the letters A to '
+            f"{LETTERS[len(lines) - 1]} in one token each: use --answers likelihoods"
+        )
+    return Letters(language.read(prompt), tuple(tokens[0] for tokens in letters), item.gold)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"

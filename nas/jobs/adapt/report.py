@@ -1,0 +1,280 @@
+"""What came of an adaptation: facts, tables, figures."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nas.jobs.adapt.items import Item
+from nas.jobs.adapt.oracle import Found, Search, shares
+from nas.jobs.adapt.shared_chains import Generated, Healed, Menu, Static
+from nas.reporting.report import Report, write_report_files
+from nas.reporting.table import aligned
+
+
+@dataclass(frozen=True)
+class AdaptSummary:
+    """found, items: one a sample. layer_calls: of the search for them, each on one row of tokens;
+    `layer_calls_naive`: were the same chains run one after the other.
+
+    statics: the full chain first; of the others, `best_static` is the place of the one to use.
+    """
+
+    name: str
+    model: str
+    search: Search
+    found: tuple[Found, ...]
+    items: tuple[Item, ...]
+    failed: tuple[str, ...]
+    layer_calls: int
+    layer_calls_naive: int
+    statics: tuple[Static, ...] = ()
+    best_static: int = 0
+    generated: Generated | None = None
+    healed: Healed | None = None
+    menu: Menu | None = None
+    seconds: float = 0.0
+
+    @property
+    def depth(self) -> int:
+        return len(self.found[0].full)
+
+    @property
+    def groups(self) -> dict[str, list[Found]]:
+        """By difficulty, easiest first; one group where items say none."""
+        groups: dict[str, list[Found]] = {}
+        for one, item in zip(self.found, self.items, strict=True):
+            groups.setdefault(item.difficulty, []).append(one)
+        return dict(sorted(groups.items()))
+
+
+def adapt_facts(summary: AdaptSummary, folder: Path) -> dict[str, Any]:
+    """What `nas adapt --json` prints; shares of nothing are null."""
+    facts: dict[str, Any] = {
+        "run": str(folder),
+        "model": summary.model,
+        "failed": list(summary.failed),
+        **_without_nan(shares(summary.found)),
+        "layer_calls": summary.layer_calls,
+        "layer_calls_naive": summary.layer_calls_naive,
+        "seconds": summary.seconds,
+        "by_difficulty": {k: _without_nan(shares(v)) for k, v in summary.groups.items()},
+    }
+    if summary.search.by != "gold":
+        facts["pass_at_1"] = _chosen_right(summary)
+    if summary.statics:
+        static = summary.statics[summary.best_static]
+        facts["static"] = {
+            **_static_facts(static),
+            "full_pass_at_1": summary.statics[0].pass_at_1,
+            "path": str(folder / "static"),
+            "curves": [_static_facts(s) for s in summary.statics],
+        }
+    if summary.generated:
+        facts["static"] |= {
+            "generated_pass_at_1": summary.generated.static,
+            "full_generated_pass_at_1": summary.generated.full,
+        }
+    if summary.healed:
+        healed = summary.healed
+        facts["healed"] = {
+            "chain": list(healed.chain),
+            "pass_at_1_before": healed.before,
+            "pass_at_1": healed.pass_at_1,
+            "layer_calls": len(healed.chain),
+            "path": str(folder / "healed"),
+        }
+    if summary.menu:
+        menu = summary.menu
+        facts["router"] = {
+            **menu.routed[menu.best]._asdict(),
+            "menu": [list(chain) for chain in menu.chains],
+            "by_price": [routed._asdict() for routed in menu.routed],
+        }
+    return facts
+
+
+def adapt_table(summary: AdaptSummary) -> str:
+    """A line of every difficulty, then what serves all inputs; fits 80 columns."""
+    told = shares(summary.found)
+    fewer = summary.layer_calls_naive / max(1, summary.layer_calls)
+    lines = [
+        f"{summary.name}: {summary.model}, {len(summary.found)} samples, "
+        f"{summary.search.simulations} simulations each, {len(summary.failed)} failed, "
+        f"{summary.seconds:.0f} s",
+        "",
+        "with the right answers known (an oracle):",
+        *_shares_table(summary),
+        "",
+        f"layer calls: {summary.layer_calls}, {fewer:.1f} times fewer than chain by chain",
+    ]
+    if told["wrong_put_right"] <= told["control_pass_at_n"]:
+        lines.append("chance does as well: as many random changes put as many wrong answers right")
+    if summary.search.by != "gold":
+        lines.append(f"chosen by {summary.search.by}: {_chosen_right(summary):.3f} right (pass@1)")
+    used = _used(summary)
+    if used:
+        head = ["on items nobody searched for", "right (pass@1)", "layer calls"]
+        rows = [[name, f"{right:.3f}", f"{calls:.2f}"] for name, right, calls in used]
+        lines += ["", *_left_aligned([head, *rows])]
+    return "\n".join([*lines, *(f"failed: {reason}" for reason in summary.failed)])
+
+
+def write_adapt_report(summary: AdaptSummary, folder: Path) -> None:
+    """The page, the figure, and a row for each sample in `rows.csv`."""
+    caption = "Calls of each layer, lengths of chains, and what is right for how many calls"
+    outcome = Report(
+        text=adapt_table(summary),
+        facts=adapt_facts(summary, folder.parent),
+        figures={"adapt": (caption, figure(summary))},
+        rows=_sample_rows(summary),
+    )
+    write_report_files(outcome, summary.name, folder)
+
+
+def _sample_rows(summary: AdaptSummary) -> list[list[object]]:
+    rows = [
+        [
+            item.difficulty,
+            one.tried[one.full].correct,
+            None if one.shortest is None else " ".join(map(str, one.shortest)),
+            len(one.tried),
+        ]
+        for one, item in zip(summary.found, summary.items, strict=True)
+    ]
+    return [["difficulty", "full chain right", "shortest right chain", "chains tried"], *rows]
+
+
+def figure(summary: AdaptSummary) -> Figure:
+    """How often layers are called, how long chains are, and what is right for how many calls."""
+    drawn = Figure(figsize=(14, 4.2), layout="constrained")
+    calls, lengths, frontier = drawn.subplots(1, 3)
+    _heat_map(calls, summary)
+    _lengths(lengths, summary)
+    _frontier(frontier, summary)
+    return drawn
+
+
+def _heat_map(axes: Axes, summary: AdaptSummary) -> None:
+    groups = summary.groups
+    table = np.zeros((len(groups), summary.depth))
+    for line, found in zip(table, groups.values(), strict=True):
+        counts = Counter(layer for one in found for layer in one.shortest or ())
+        line[:] = [counts[layer] / len(found) for layer in range(summary.depth)]
+    image = axes.imshow(table, aspect="auto", cmap="viridis", vmin=0, origin="lower")
+    axes.figure.colorbar(image, ax=axes, label="mean calls")  # type: ignore[union-attr]
+    axes.set_yticks(range(len(groups)), list(groups))
+    axes.set_xticks(range(summary.depth))
+    axes.set(xlabel="layer", ylabel="difficulty" if len(groups) > 1 else "")
+    axes.set_title("calls in the shortest right chain", fontsize=9)
+
+
+def _lengths(axes: Axes, summary: AdaptSummary) -> None:
+    groups = summary.groups
+    found = [[len(one.shortest) for one in g if one.shortest] for g in groups.values()]
+    places = [i for i, lengths in enumerate(found) if lengths]
+    axes.boxplot([found[i] for i in places], positions=places, widths=0.6)
+    axes.axhline(summary.depth, color="#999999", linestyle=":")
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set(xlabel="difficulty" if len(groups) > 1 else "", ylabel="layer calls", ylim=(0, None))
+    axes.set_title("length of the shortest right chain (··· the full one)", fontsize=9)
+
+
+def _frontier(axes: Axes, summary: AdaptSummary) -> None:
+    methods = dict.fromkeys(s.method for s in summary.statics)
+    for method in methods:
+        points = sorted((len(s.chain), s.pass_at_1) for s in summary.statics if s.method == method)
+        axes.plot(*zip(*points, strict=True), marker="." if len(points) > 1 else "*", label=method)
+    if summary.menu:
+        routed = sorted((r.layer_calls, r.pass_at_1) for r in summary.menu.routed)
+        axes.plot(*zip(*routed, strict=True), marker="s", markersize=4, label="router")
+    if summary.healed:
+        axes.plot(len(summary.healed.chain), summary.healed.pass_at_1, "D", label="healed")
+    told = shares(summary.found)
+    if not math.isnan(told["wrong_put_right"]):
+        axes.plot(told["mean_chain_length"], _oracle(summary), "^", label="oracle, not to be had")
+    axes.set(xlabel="layer calls", ylabel="right (pass@1)", ylim=(0, 1.03))
+    axes.set_title("items nobody searched for", fontsize=9)
+    axes.legend(frameon=False, fontsize=7)
+
+
+def _oracle(summary: AdaptSummary) -> float:
+    return sum(one.shortest is not None for one in summary.found) / len(summary.found)
+
+
+def _shares_table(summary: AdaptSummary) -> list[str]:
+    head = [
+        "difficulty",
+        "n",
+        "right",
+        "shorter chain",
+        "calls saved",
+        "put right",
+        "by chance",
+        "calls",
+    ]
+    rows = [[name or "all", *_cells(found)] for name, found in summary.groups.items()]
+    if len(rows) > 1:
+        rows.append(["all", *_cells(summary.found)])
+    return aligned([head, *rows])
+
+
+def _cells(found: Any) -> list[str]:
+    told = shares(found)
+    names = ("full_accuracy", "right_with_shorter_chain", "calls_saved", "wrong_put_right")
+    percents = [_percent(told[name]) for name in (*names, "control_pass_at_n")]
+    return [str(len(found)), *percents, f"{told['mean_chain_length']:.1f}"]
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{share:.0%}"
+
+
+def _used(summary: AdaptSummary) -> list[tuple[str, float, float]]:
+    rows: list[tuple[str, float, float]] = []
+    if summary.statics:
+        best = summary.statics[summary.best_static]
+        rows.append(("the full chain", summary.statics[0].pass_at_1, summary.depth))
+        name = f"static, {best.method}: {' '.join(map(str, best.chain))}"
+        rows.append((name, best.pass_at_1, len(best.chain)))
+    if summary.generated:
+        rows.append(("in free text, the full chain", summary.generated.full, summary.depth))
+        calls = len(summary.statics[summary.best_static].chain)
+        rows.append(("in free text, static", summary.generated.static, calls))
+    if summary.menu:
+        routed = summary.menu.routed[summary.menu.best]
+        name = f"router among {len(summary.menu.chains)} chains"
+        rows.append((name, routed.pass_at_1, routed.layer_calls))
+    if summary.healed:
+        chain = " ".join(map(str, summary.healed.chain))
+        rows.append((f"half the layers: {chain}", summary.healed.before, len(summary.healed.chain)))
+        rows.append(("  healed", summary.healed.pass_at_1, len(summary.healed.chain)))
+    return rows
+
+
+def _left_aligned(table: list[list[str]]) -> list[str]:
+    """As `aligned`, with the first column on the left."""
+    width = max(len(row[0]) for row in table)
+    return aligned([[row[0].ljust(width), *row[1:]] for row in table])
+
+
+def _chosen_right(summary: AdaptSummary) -> float:
+    return sum(one.tried[one.chosen].correct for one in summary.found) / len(summary.found)
+
+
+def _static_facts(static: Static) -> dict[str, Any]:
+    return {
+        "method": static.method,
+        "chain": list(static.chain),
+        "pass_at_1": static.pass_at_1,
+        "layer_calls": len(static.chain),
+    }
+
+
+def _without_nan(told: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in told.items()}

@@ -1,0 +1,91 @@
+"""Monte Carlo tree search for a chain, of one sample or of all."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from nas.jobs.adapt.questions import Judged
+from policies.mcts import TreeSearch
+from policies.path_sampler import Decision, Path
+from search_spaces.decisions import Decisions
+from search_spaces.layer_chain.chain import Chain, Edit, Rules
+
+SKIP = Edit(1, 0)
+PROPOSALS = 2000  # tried for each new chain before a round ends with fewer
+By = Literal["gold", "agreement", "confidence"]
+
+
+class ChainSearch:
+    """A tree of edits, and a table of chains: what other edits led to is not evaluated again.
+
+    weakest: layers in the order in which they can be missed, as far as is known: the tree is
+        opened with chains that skip the first of them, the first two, and so on.
+    """
+
+    def __init__(self, rules: Rules, rng: np.random.Generator, weakest: Sequence[int] = ()) -> None:
+        self.rules, self.tree = rules, TreeSearch(rng)
+        self.known: dict[Chain, float] = {}
+        self._flying: list[tuple[Path, Chain]] = []
+        counts = range(1, 1 + min(rules.most, len(weakest), rules.layers - rules.shortest))
+        self._opening = [weakest[:count] for count in counts] if SKIP in rules.edits else []
+
+    def propose(self, count: int) -> list[Chain]:
+        """At most so many chains that are not known yet; then `learn` of all of them."""
+        new: dict[Chain, None] = {}
+        for _ in range(PROPOSALS * count):
+            if len(new) == count or self.tree.root.closed:
+                break
+            path, chain = self._skipping(self._opening.pop(0)) if self._opening else self._decide()
+            if chain in self.known:
+                self.tree.learn(path, self.known[chain])
+            else:
+                self._flying.append((path, chain))
+                new.setdefault(chain)
+        return list(new)
+
+    def learn(self, rewards: Mapping[Chain, float]) -> None:
+        """The rewards of all proposed chains."""
+        self.known |= rewards
+        for path, chain in self._flying:
+            self.tree.learn(path, self.known[chain])
+        self._flying = []
+
+    def _decide(self) -> tuple[Path, Chain]:
+        return self._answered(self.tree.choose)
+
+    def _skipping(self, layers: Sequence[int]) -> tuple[Path, Chain]:
+        """The decisions that leave out these layers, one after the other."""
+        chain, answers = self.rules.full, []
+        for layer in layers:
+            answers.append(1 + self.rules.fitting(chain).index(SKIP))
+            answers.append(SKIP.starts(chain).index(chain.index(layer)))
+            chain = SKIP.apply(chain, chain.index(layer))
+        given = iter(answers)
+        return self._answered(lambda *_: next(given, 0))
+
+    def _answered(self, choose: Callable[[Path, str, int], int]) -> tuple[Path, Chain]:
+        path: list[Decision] = []
+
+        def answer(name: str, options: Sequence[Any]) -> Any:
+            index = choose(tuple(path), name, len(options)) if len(options) > 1 else 0
+            path.append(Decision(name, index, len(options)))
+            return options[index]
+
+        chain = self.rules.decide(Decisions(answer))
+        return tuple(path), chain
+
+
+def reward(judged: Judged, chain: Chain, rules: Rules, full: Judged, by: By = "gold") -> float:
+    """Right first, then short, 0.5 to 1; what is wrong is worth less, 0 to 0.5.
+
+    by: what is right: the "gold" answer, "agreement" with the full chain's, or nothing: then
+        the "confidence" in its own answer takes its place. Only the first needs the right answers.
+    """
+    short = 1 - 0.5 * len(chain) / rules.limit
+    if by == "confidence":
+        return judged.confidence * short
+    right = judged.correct if by == "gold" else judged.answer == full.answer
+    if right:
+        return short
+    return 0.5 * judged.likelihood if by == "gold" else 0.0

@@ -1,0 +1,88 @@
+"""The settings of a compression."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from compress.learning.distillation import Method
+from nas.core.settings import Execution, Named, Section, Size, flat
+
+Cost = Literal["parameters", "flops", "bytes", "milliseconds"]
+
+
+class Distilling(Section):
+    """How students learn: see `nas.training.TrainingSettings` and `compress.learning`.
+
+    guide: the teacher, or an untrained network of the same architecture.
+    """
+
+    steps: int = Field(default=320, ge=1, description="optimiser steps of the last rung")
+    rungs: int = Field(default=3, ge=1, description="stretches of training")
+    reduction: int = Field(default=4, ge=2, description="of so many students one goes on")
+    method: Method = "mse"
+    temperature: float = Field(default=4.0, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, description="at first; it falls to 0")
+    noise: float = Field(default=0.0, ge=0, description="η of gradient noise")
+    guide: Literal["none", "teacher", "untrained"] = "none"
+    guidance: float = Field(default=0.1, gt=0, description="weight of a guide's alignment")
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=5.0, ge=0)
+    device: str = "auto"
+
+
+class CompressConfig(Section):
+    """A whole compression.
+
+    teacher: a model of `nas ls`, package.module:function, or a folder that `nas train --to` wrote.
+    weights: of the teacher; without them it is trained for `teacher_steps`.
+    task: without a name, that of the teacher; digits where there are neither data nor weights.
+    policy: file that a policy gradient begins with where it exists, and is written to at the end.
+    updates, rollouts: so many times so many students are proposed.
+    pool: students drawn at random and screened before any is trained, by their rewards on a batch
+        of training data, where they are to answer as their teacher; the first `rollouts` to be
+        trained are the best of them.
+    survivors: how many of them go on after the first rung.
+    cost: what of a student is to become smaller.
+    target_compression: how many times smaller it must be.
+    least_accuracy: share of the teacher's validation accuracy that it must keep.
+    narrowest: share of its width that a layer keeps at least; 1 removes layers and narrows none.
+    inherit: students begin with the teacher's weights, not with fresh ones.
+    cache: folder for the teacher's answers, which all runs share.
+    """
+
+    teacher: str = "resnet14"
+    weights: Path | None = None
+    teacher_steps: int = Field(default=400, ge=1)
+    task: Named = Named(name="")
+    size: Size = Size()
+    controller: Named = Named(name="policy-gradient")
+    policy: Path | None = None
+    updates: int = Field(default=8, ge=1)
+    rollouts: int = Field(default=5, ge=1)
+    pool: int = Field(default=0, ge=0)
+    survivors: int = Field(default=8, ge=1)
+    cost: Cost = "parameters"
+    target_compression: float | None = Field(default=None, gt=1)
+    least_accuracy: float | None = Field(default=None, gt=0, le=1)
+    narrowest: float = Field(default=0.1, ge=0.1, le=1)
+    inherit: bool = True
+    training: Distilling = Distilling()
+    execution: Execution = Execution()
+    seed: int = Field(default=0, ge=0)
+    run: Path = Path("runs/compress")
+    cache: Path = Path("runs/.cache")
+    storage: str | None = None
+
+    @model_validator(mode="after")
+    def _pool_opens(self) -> "CompressConfig":
+        if 0 < self.pool < self.rollouts:
+            raise ValueError(
+                f"pool is {self.pool}, fewer than the {self.rollouts} rollouts it opens"
+            )
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What must stay the same when a run goes on."""
+        free = {"run", "execution", "storage", "cache", "updates", "controller", "policy"}
+        return flat(self.model_dump(mode="json", exclude=free))

@@ -1,0 +1,181 @@
+"""The compression job: what a student costs and keeps, as pure functions that workers run."""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from compress.learning.guidance import guided
+from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
+from compress.speed import milliseconds
+from compress.structure.student import student
+from nas.core.executor import CandidateFailed, attempt
+from nas.core.job import Screened, Trained
+from nas.core.seeds import candidate_seed
+from nas.core.task import Batch, Measured
+from nas.jobs.compress.config import Cost
+from nas.jobs.compress.distilled import Distilled
+from nas.models.source import ModelSource, weights_of
+from nas.models.space import Answering
+from nas.scores.size import count_flops, count_parameters
+from nas.training import TrainingSettings, best_device, cooling, train_rung
+from search_spaces.architecture import Architecture
+from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
+
+TIMED = 16  # examples of a forward pass that is timed
+
+
+@dataclass(frozen=True)
+class StudentMaker:
+    """Makes students of a teacher.
+
+    example: an input of the teacher.
+    inherit: with the teacher's weights, else with fresh ones.
+    """
+
+    source: ModelSource
+    example: Tensor
+    inherit: bool = True
+
+    def __call__(self, architecture: Architecture, generator: torch.Generator) -> nn.Module:
+        described = student_of(architecture)
+        teacher = self.source.build(0)
+        fresh = None if self.inherit else generator
+        smaller = student(
+            network_of(teacher),
+            self.example,
+            described.removed,
+            dict(described.widths),
+            fresh=fresh,
+        )
+        return Answering(smaller) if isinstance(teacher, Answering) else smaller
+
+
+@dataclass(frozen=True)
+class CompressJob:
+    """Everything but the student that an evaluation depends on; sent once to the workers.
+
+    quality: the teacher's metric on the validation data.
+    rollouts: students of one update of the controller.
+    pool: students that are screened before any is trained; they have the first numbers.
+    noise, guide, guidance: see `Distilling`.
+    steps: of the last rung; the learning rate falls to 0 on the way there in a straight line.
+    """
+
+    space: LayerRemovalSpace
+    source: ModelSource
+    task: Distilled
+    training: TrainingSettings
+    cost: Cost
+    constraint: Constraint
+    quality: float
+    rollouts: int
+    pool: int
+    steps: int
+    noise: float
+    guide: Literal["none", "teacher", "untrained"]
+    guidance: float
+    seed: int
+
+    def screen(
+        self, candidates: list[tuple[int, Architecture]]
+    ) -> list[Screened | CandidateFailed]:
+        """Build each student and say what it costs as a share of the teacher's; and what it is
+        worth before it is trained, where there is a pool."""
+        torch.set_num_threads(1)
+        return [
+            attempt("build", lambda n=n, a=a: self._screen(n, a))  # type: ignore[misc]
+            for n, a in candidates
+        ]
+
+    def train(
+        self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
+    ) -> Trained | CandidateFailed:
+        """Distil a student up to step `until`. Its loss is its reward below zero."""
+        torch.set_num_threads(1)
+        return attempt("train", lambda: self._train(number, architecture, until, checkpoint))
+
+    def student(self, number: int, architecture: Architecture) -> nn.Module:
+        """The student of a number before it is trained."""
+        generator = torch.Generator().manual_seed(candidate_seed(self.seed, number))
+        return self.space.make(architecture, generator)
+
+    def share(self, model: nn.Module) -> float:
+        """What a student costs as a share of the teacher's cost."""
+        return cost_share(self.cost, self.source.build(0), model, self._batch())
+
+    def _batch(self) -> Batch:
+        return self.task.score_batch(self.seed)
+
+    def _guided(self, model: nn.Module) -> AbstractContextManager[None]:
+        if self.guide == "none":
+            return nullcontext()
+        source = self.source if self.guide == "teacher" else replace(self.source, weights=None)
+        device = best_device() if self.training.device == "auto" else self.training.device
+        return guided(model, source.build(self.seed).to(device), self.guidance)
+
+    def _screen(self, number: int, architecture: Architecture) -> Screened:
+        started = time.perf_counter()
+        model = self.student(number, architecture).eval()
+        share = self.share(model)
+        if share >= 1:
+            raise ValueError(f"the student is no smaller: {share:.3g} times the teacher")
+        flops = count_flops(model, self._batch())
+        scores = {"untrained-reward": self._untrained(model, share)} if self.pool else {}
+        seconds = time.perf_counter() - started
+        return Screened(count_parameters(model), flops, scores, seconds, {"cost": share})
+
+    def _untrained(self, model: nn.Module, share: float) -> float:
+        """The reward of a student on a batch on which the teacher is always right. Norms take its
+        own statistics: those that were inherited are of wider layers."""
+        inputs, _, lengths = self._batch()
+        with torch.no_grad():
+            teacher = self.source.build(0).eval()(inputs, None, lengths).answers
+            own = model.train()(inputs, None, lengths).answers
+        agreed = float((own.argmax(-1) == teacher.argmax(-1)).float().mean())
+        return constrained_reward(share, agreed, self.constraint, 0)
+
+    def _train(
+        self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
+    ) -> Trained:
+        model = self.student(number, architecture)
+        seed = candidate_seed(self.seed, number)
+        update = cooling(self.training.learning_rate, self.steps, self.noise, seed)
+        with self._guided(model):
+            trained = train_rung(model, self.task, self.training, seed, until, checkpoint, update)
+        kept = self.task.kept(trained.validation.metric, self.quality)
+        share = self.share(model.cpu().eval())
+        # the constraint is soft only for the first rung, whose reward the controller is told
+        updates = SOFT_UPDATES if checkpoint else max(0, number - self.pool) // self.rollouts
+        worth = constrained_reward(share, kept, self.constraint, updates)
+        return replace(
+            trained,
+            validation=Measured(-worth, trained.validation.metric),
+            measures={
+                "cost": share,
+                "kept": kept,
+                "reward": worth,
+                "cross_entropy": trained.validation.loss,
+            },
+        )
+
+
+def network_of(model: nn.Module) -> nn.Module:
+    """The network inside of one that answers as those of search spaces do."""
+    return model.network if isinstance(model, Answering) else model
+
+
+def cost_share(cost: Cost, teacher: nn.Module, model: nn.Module, batch: Batch) -> float:
+    """The cost of a model as a share of the teacher's."""
+    if cost == "milliseconds":
+        inputs = batch.inputs[:TIMED]
+        slow, fast = milliseconds((teacher.eval(), model.eval()), inputs)
+        return fast / slow
+    if cost == "flops":
+        return count_flops(model.eval(), batch) / count_flops(teacher.eval(), batch)
+    if cost == "bytes":
+        return len(weights_of(model)) / len(weights_of(teacher))
+    return count_parameters(model) / count_parameters(teacher)

@@ -1,0 +1,126 @@
+"""The figures of a report: what the scores say of the trained loss, and how the search went."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import kendalltau
+
+from nas.jobs.search.summary import RunSummary
+from nas.loop.candidate import Candidate, best_first
+from nas.loop.objectives import named_objectives
+from nas.reporting.figure import BLUE, GREY, ORANGE
+
+NUMBERED = 12  # candidates in a figure; more would hide each other
+
+
+def score_against_loss(summary: RunSummary) -> Figure:
+    """Each score beside the parameter count, against the validation loss of the trained.
+
+    All trained candidates are compared after the first rung, which all of them reached; those
+    that were only screened are ticks at the bottom.
+    """
+    names = [*summary.score_names[:3], "parameters"]
+    figure = Figure(figsize=(3.6 * len(names), 3.4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        _scatter(axes, name, summary.candidates)
+    return figure
+
+
+def course(summary: RunSummary) -> Figure:
+    """The guiding score of each candidate, and the best so far."""
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    name = next(iter(summary.score_names), None)
+    better = max if next(iter(summary.scores.values()), True) else min
+    points = [(c.number, c.scores[name]) for c in summary.candidates if name in c.scores]
+    if points:
+        best = [better(value for _, value in points[: i + 1]) for i in range(len(points))]
+        axes.scatter(*zip(*points, strict=True), s=12, color=GREY, label="candidate")
+        axes.step([n for n, _ in points], best, where="post", color=BLUE, label="best so far")
+        _scale(axes.set_yscale, [value for _, value in points])
+        axes.legend(frameon=False)
+    _labels(axes, "candidate", name or "no score")
+    return figure
+
+
+def front(summary: RunSummary) -> Figure:
+    """The loss against each other objective, the Pareto front among all that were trained."""
+    loss, *others = sorted(summary.objectives, key=lambda name: name != "loss")
+    figure = Figure(figsize=(3.6 * len(others), 3.4), layout="constrained")
+    trained = [c for c in summary.candidates if c.rungs and not c.failed]
+    kinds = ((trained, GREY, "trained", 2), (summary.front, ORANGE, "Pareto front", 3))
+    for axes, name in zip(figure.subplots(1, len(others), squeeze=False)[0], others, strict=True):
+        for candidates, colour, label, order in kinds:
+            values = [named_objectives(c, (name, loss)).values() for c in candidates]
+            axes.scatter(*zip(*values, strict=True), s=20, color=colour, label=label, zorder=order)
+        for c in summary.front:
+            axes.annotate(
+                f" #{c.number}", tuple(named_objectives(c, (name, loss)).values()), fontsize=7
+            )
+        axes.legend(frameon=False, fontsize=8)
+        axes.locator_params(axis="x", nbins=4)
+        _labels(axes, "latency, seconds" if name == "latency" else name, "validation loss")
+    return figure
+
+
+def training(summary: RunSummary) -> Figure:
+    """Validation loss at the end of each rung of the trained candidates."""
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    trained = best_first(summary.candidates)
+    for rank, candidate in enumerate(trained):
+        axes.plot(
+            [rung.step for rung in candidate.rungs],
+            [rung.loss for rung in candidate.rungs],
+            marker="o",
+            markersize=4,
+            color=BLUE if rank == 0 else GREY,
+            zorder=3 if rank == 0 else 2,
+        )
+        if rank < NUMBERED:
+            last = candidate.rungs[-1]
+            axes.annotate(f" #{candidate.number}", (last.step, last.loss), fontsize=7, va="center")
+    _scale(axes.set_yscale, [rung.loss for candidate in trained for rung in candidate.rungs])
+    _labels(axes, "training step", "validation loss")
+    return figure
+
+
+def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
+    known = [(c, value) for c in candidates if (value := _value(c, name)) is not None]
+    trained = [c for c, _ in known if c.rungs]
+    x = [value for c, value in known if c.rungs]
+    y = [c.rungs[0].loss for c in trained]
+    others = [value for c, value in known if not c.rungs]
+    axes.scatter(x, y, s=28, color=ORANGE, zorder=3)
+    if len(trained) <= NUMBERED:
+        for candidate, at, loss in zip(trained, x, y, strict=True):
+            axes.annotate(f" #{candidate.number}", (at, loss), fontsize=7)
+    if others:
+        bottom = axes.get_xaxis_transform()
+        heights = [0.02] * len(others)
+        axes.plot(others, heights, "|", color=GREY, markersize=9, transform=bottom, clip_on=False)
+    _scale(axes.set_xscale, [*x, *others])
+    _scale(axes.set_yscale, y)
+    if len(set(x)) > 2:
+        tau, _ = kendalltau(x, y)
+        axes.set_title(f"Kendall τ {tau:+.2f} (n = {len(x)})", fontsize=9)
+    _labels(axes, name, "validation loss, first rung")
+
+
+def _value(candidate: Candidate, name: str) -> float | None:
+    return candidate.parameters if name == "parameters" else candidate.scores.get(name)
+
+
+def _scale(set_scale, values: Sequence[float]) -> None:
+    """Logarithmic on both sides of zero where values differ by orders of magnitude."""
+    sizes = [abs(v) for v in values if v]
+    if sizes and max(sizes) > 100 * min(sizes):
+        set_scale("symlog", linthresh=min(sizes))
+
+
+def _labels(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,102 @@
+"""The search job: what is measured of a candidate, as pure functions that workers run."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from kernels.cell.layer import set_backend
+from nas.core.executor import CandidateFailed, attempt
+from nas.core.job import Screened, Trained
+from nas.core.seeds import candidate_seed
+from nas.core.task import Batch, Task
+from nas.scores.score import Score, ScoreFailed
+from nas.scores.size import count_flops, count_parameters
+from nas.training import TrainingSettings, train_rung
+from search_spaces.architecture import Architecture
+from search_spaces.space import ModelShape, ModelSize, SearchSpace
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """Everything but the candidate that an evaluation depends on; sent once to the workers.
+
+    screen_size: of the models that are scored, which may be smaller than those trained.
+    seed: of the study; a candidate's own numbers come from it and the candidate's number.
+    kernels: how recurrent cells are run: a backend of `kernels.cell.op`, or "auto".
+    """
+
+    space: SearchSpace
+    task: Task
+    scores: tuple[Score, ...]
+    screen_size: ModelSize
+    train_size: ModelSize
+    training: TrainingSettings
+    seed: int
+    kernels: str = "auto"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of what guides the search: the first score, or the loss where there is none."""
+        return self.scores[0].higher_is_better if self.scores else False
+
+    def screen(
+        self, candidates: list[tuple[int, Architecture]]
+    ) -> list[Screened | CandidateFailed]:
+        """Build and score each candidate; runs in one thread."""
+        torch.set_num_threads(1)
+        return [self._screen(number, architecture) for number, architecture in candidates]
+
+    def train(
+        self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
+    ) -> Trained | CandidateFailed:
+        """Train one candidate up to step `until`, from its last checkpoint; one thread."""
+        torch.set_num_threads(1)
+        seed = candidate_seed(self.seed, number)
+        model = attempt("build", lambda: self.build(architecture, self.train_size, seed))
+        if isinstance(model, CandidateFailed):
+            return model
+        return attempt(
+            "train",
+            lambda: train_rung(model, self.task, self.training, seed, until, checkpoint),
+        )
+
+    def build(self, architecture: Architecture, size: ModelSize, seed: int) -> nn.Module:
+        """The untrained model of a size, with the weights that belong to a seed."""
+        torch.manual_seed(seed)  # for spaces that leave their layers' own initialisation
+        generator = torch.Generator().manual_seed(seed)
+        model = self.space.build(architecture, ModelShape(self.task.shape, size), generator)
+        set_backend(model, self.kernels)
+        return model
+
+    def _screen(self, number: int, architecture: Architecture) -> Screened | CandidateFailed:
+        started = time.perf_counter()
+        seed = candidate_seed(self.seed, number)
+        batch = self.task.score_batch(self.seed)
+
+        def sizes() -> tuple[int, int]:
+            model = self.build(architecture, self.train_size, seed).eval()
+            return count_parameters(model), count_flops(model, batch)
+
+        size = attempt("build", sizes)
+        if isinstance(size, CandidateFailed):
+            return size
+        scores = attempt("score", lambda: self._scores(architecture, batch, seed))
+        if isinstance(scores, CandidateFailed):
+            return scores
+        told = getattr(self.space, "properties", None)
+        measures = told(architecture) if told else {}
+        return Screened(*size, scores, time.perf_counter() - started, measures)
+
+    def _scores(self, architecture: Architecture, batch: Batch, seed: int) -> dict[str, float]:
+        """All scores of one untrained model; raises `ScoreFailed` when one is not finite."""
+        model = self.build(architecture, self.screen_size, seed).eval()
+        values: dict[str, float] = {}
+        for score in self.scores:
+            values |= score(model, batch, torch.Generator().manual_seed(seed))
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise ScoreFailed(f"{name} is {value}")
+        return values

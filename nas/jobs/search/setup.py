@@ -1,0 +1,111 @@
+"""A configuration made into what a search consists of: job, plan, controller, executor."""
+
+from pathlib import Path
+
+import numpy as np
+
+from nas.core.errors import BadInput
+from nas.core.executor import Resources
+from nas.core.registry import create, create_controller, create_score, load_task
+from nas.core.task import Task
+from nas.jobs.search.config import SearchConfig
+from nas.jobs.search.job import SearchJob
+from nas.loop.controller import Controller
+from nas.loop.halving import halved
+from nas.loop.plan import Plan
+from nas.loop.policy_file import load_policy, policy_of
+from nas.loop.samplers import MULTI_OBJECTIVE, warmed
+from nas.training import TrainingSettings
+from policies.path_sampler import PathSampler
+from search_spaces.space import ModelSize, SearchSpace
+
+
+def search_job(config: SearchConfig) -> SearchJob:
+    """What is measured, with the data loaded and everything that was named checked."""
+    space: SearchSpace = create("spaces", config.space.name, config.space.options)
+    train_size = ModelSize(**config.model.model_dump())
+    screen_size = ModelSize(**config.screen.model_dump()) if config.screen else train_size
+    task = load_task(config.task.name, config.task.options)
+    _check_fit(space, task)
+    return SearchJob(
+        space=space,
+        task=task,
+        scores=tuple(create_score(name) for name in config.scores),
+        screen_size=screen_size,
+        train_size=train_size,
+        training=TrainingSettings(
+            learning_rate=config.training.learning_rate,
+            weight_decay=config.training.weight_decay,
+            clip=config.training.clip,
+            device=config.training.device,
+        ),
+        seed=config.seed,
+        kernels=config.execution.kernels,
+    )
+
+
+def _check_fit(space: SearchSpace, task: Task) -> None:
+    """Raises `BadInput` when the space has a `check` that refuses the task's data."""
+    check = getattr(space, "check", None)
+    if check is not None:
+        try:
+            check(task.shape)
+        except ValueError as error:
+            raise BadInput(f'space "{space.name}", task "{task.name}": {error}') from None
+
+
+def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
+    """How many candidates, which rungs, how many places in each."""
+    training = config.training
+    steps = tuple(
+        max(1, training.steps // training.reduction ** (training.rungs - 1 - i))
+        for i in range(training.rungs)
+    )
+    later = halved(config.survivors, max(1, training.rungs - 1), training.reduction)
+    places = (config.candidates, *later)[: training.rungs]
+    if not config.told:
+        places = halved(config.survivors, training.rungs, training.reduction)
+    if len(config.told) > 1:  # nobody is last who is on the Pareto front
+        steps, places = (training.steps,), (config.candidates,)
+    warm, rank_all = config.warm_start, config.ranking == "rank-sum"
+    return Plan(
+        candidates=config.candidates,
+        steps=steps,
+        places=places,
+        batch=config.execution.batch,
+        scored=not config.told,
+        higher_is_better=job.higher_is_better,
+        rank_sum={s.name: s.higher_is_better for s in job.scores} if rank_all else {},
+        objectives=config.told,
+        pool=warm.pool if warm else 0,
+        opening=warm.best if warm else 0,
+        deterministic=config.execution.deterministic,
+        training=Resources(gpus=config.execution.gpus_per_survivor),
+    )
+
+
+def controller_of(
+    config: SearchConfig, plan: Plan, trials: int, policy: Path | None = None
+) -> Controller:
+    """The controller; its seed depends on how far the run is, or it would repeat itself.
+
+    policy: the file that it begins with, if there is one.
+    Raises `BadInput` for several objectives and a controller that follows one only, and for a
+    policy file that the controller can make nothing of.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
+    name, options = config.controller.name, config.controller.options
+    if config.warm_start:
+        options = warmed(name, options, config.warm_start.best)
+    sampler = create_controller(name, rng, options)
+    objectives = max(1, len(plan.objectives))
+    if objectives > 1 and isinstance(sampler, PathSampler):
+        raise BadInput(
+            f'controller "{name}" follows one objective, not {objectives}: '
+            f"{', '.join(MULTI_OBJECTIVE)} follow several"
+        )
+    if config.policy is not None:
+        trained = policy_of(sampler, name)
+        if policy is not None and policy.exists():
+            load_policy(trained, policy)
+    return Controller(sampler, plan.scored and plan.higher_is_better, objectives)

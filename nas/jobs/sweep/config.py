@@ -1,0 +1,136 @@
+"""The settings of a sweep."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from compress.pruning.masks import SCOPES
+from compress.pruning.patterns import read_pattern
+from compress.pruning.saliency import METHODS
+from compress.pruning.schedule import SCHEDULES
+from compress.pruning.targets import WHAT
+from nas.core.settings import Execution, Named, Section, Size, flat
+
+
+class Recovery(Section):
+    """How networks are trained, before pruning and after: see `TrainingSettings`."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=5.0, ge=0)
+    device: str = "auto"
+    noise: float = Field(default=0.0, ge=0, description="η of the gradient noise in recovery")
+    density: float | None = Field(
+        default=None, gt=0, le=1, description="AR-Net's share of weights left, in recovery"
+    )
+
+
+class SweepConfig(Section):
+    """A whole sweep.
+
+    model: TASK-CELL such as "reber-lstm", or a checkpoint's folder: see `find_model`.
+    weights: a file of trained weights.
+    task: without a name the one that the model's name begins with.
+    levels: shares of the weights that are removed.
+    what: which weights; those that the model has of "both" and "weights" if not given.
+    scope: what is ranked together, see `remove_lowest`.
+    schedule, cycles: how often networks are pruned and trained, and how sparsity grows meanwhile.
+    rewind: survivors are set back to their first weights each time.
+    ap: shares of the weights left before a cycle that activating-while-pruning removes; 0 for
+        none.
+    ap_relative: it measures movement relative to each tensor's scale: where there are no ReLUs.
+    train_epochs: before pruning; 20 if not given where there are no weights, else 0.
+    epoch_steps: optimiser steps of an epoch; one pass through the data if not given.
+    tolerance: what a network may lose and still count as recovered: of an accuracy so much, of a
+        perplexity such a share.
+    """
+
+    model: str
+    weights: Path | None = None
+    task: Named = Named(name="")
+    size: Size = Size(embedding=50, hidden=50, layers=3)
+    levels: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95)
+    methods: tuple[str, ...] = ("magnitude",)
+    what: tuple[str, ...] = ()
+    ap: tuple[float, ...] = (0.0,)
+    ap_relative: bool = False
+    scope: str = "global"
+    schedule: str = "one-shot"
+    cycles: int = Field(default=1, ge=1)
+    rewind: bool = False
+    recover_epochs: int = Field(default=10, ge=0)
+    train_epochs: int | None = Field(default=None, ge=0)
+    epoch_steps: int | None = Field(default=None, ge=1)
+    tolerance: float = Field(default=0.01, ge=0)
+    training: Recovery = Recovery()
+    execution: Execution = Execution()
+    seeds: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0)
+    run: Path = Path("runs/sweep")
+    storage: str | None = None
+
+    @field_validator("levels", "ap", mode="before")
+    @classmethod
+    def _shares(cls, given: Any) -> Any:
+        shares = read_shares(given) if isinstance(given, str) else tuple(given)
+        for share in shares:
+            if not 0 <= share <= 1:
+                raise ValueError(f"{share:g} is no share: give numbers from 0 to 1")
+        return tuple(dict.fromkeys(shares))
+
+    @field_validator("methods", "what", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        return tuple(given.split(",")) if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _known(self) -> "SweepConfig":
+        for kind, names, known in (("method", self.methods, METHODS), ("what", self.what, WHAT)):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f'no {kind} "{name}": there are {", ".join(known)}')
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f'no schedule "{self.schedule}": there are {", ".join(SCHEDULES)}')
+        SCHEDULES[self.schedule](max(self.levels), self.cycles)
+        if self.scope not in SCOPES:
+            self._check_pattern(read_pattern(self.scope))
+        if not self.levels or not self.methods or not self.ap:
+            raise ValueError("levels, methods and ap each need a value")
+        if min(self.ap) > max(self.levels):
+            raise ValueError(f"ap {min(self.ap):g} is more than the level {max(self.levels):g}")
+        return self
+
+    def _check_pattern(self, pattern: tuple[int, ...]) -> None:
+        if any(self.ap):
+            raise ValueError(
+                f"ap takes single weights, scope {self.scope} a pattern: leave one out"
+            )
+        size = pattern[0]
+        uneven = [level for level in self.levels if round(level * size, 6) % 1]
+        if len(pattern) == 1 and uneven:
+            shares = ", ".join(f"{i / size:g}" for i in range(1, size))
+            raise ValueError(
+                f"of {size} neighbours {uneven[0]:g} is no number: levels are {shares}"
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """What must stay the same when a run goes on."""
+        return flat(self.model_dump(mode="json", exclude={"run", "execution", "storage"}))
+
+
+def read_shares(text: str) -> tuple[float, ...]:
+    """The numbers of a list with commas or of a range with its end.
+
+    >>> read_shares("0.1:0.4:0.1"), read_shares("0.5,0.9")
+    ((0.1, 0.2, 0.3, 0.4), (0.5, 0.9))
+    """
+    try:
+        if ":" not in text:
+            return tuple(float(part) for part in text.split(","))
+        first, last, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise ValueError(f"{text} is no list such as 0.5,0.9 and no range as 0.1:0.9:0.1") from None
+    if not step > 0 or not last >= first:
+        raise ValueError(f"{text} is empty: a range is first:last:step")
+    return tuple(round(first + i * step, 10) for i in range(int((last - first) / step + 1e-6) + 1))

@@ -1,0 +1,55 @@
+"""The space of a sweep: each architecture is a row of its table."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from compress.pruning.targets import CHANNELS
+from nas.models.source import ModelSource
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions, InvalidArchitecture
+from search_spaces.space import ModelShape
+
+
+class Pruning(NamedTuple):
+    """One row of a sweep: how, which weights, the share by activation, the level, the seed."""
+
+    method: str
+    what: str
+    ap: float
+    level: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class PruningGrid:
+    """The space of a sweep: its decisions are the columns of its table."""
+
+    source: ModelSource
+    methods: tuple[str, ...]
+    what: tuple[str, ...]
+    ap: tuple[float, ...]
+    levels: tuple[float, ...]
+    seeds: int
+
+    name = "pruning"
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        method = decisions.choose("method", self.methods)
+        what = decisions.choose("what", self.what)
+        ap = decisions.choose("ap", self.ap)
+        level = decisions.choose("level", self.levels)
+        seed = decisions.integer("seed", 0, self.seeds - 1)
+        if what == CHANNELS and (method != "magnitude" or ap):
+            raise InvalidArchitecture("channels go by their norms alone")
+        if ap > level:
+            raise InvalidArchitecture(f"{ap} of the weights cannot be activated of {level}")
+        return Architecture(self.name, Pruning(method, what, ap, level, seed))
+
+    def build(
+        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
+    ) -> nn.Module:
+        """The network before it is pruned."""
+        return self.source.build(generator.initial_seed())

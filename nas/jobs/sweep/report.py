@@ -1,0 +1,136 @@
+"""A sweep as a table, a figure and a file of rows."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from statistics import mean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nas.jobs.sweep.rows import (
+    Row,
+    SweepSummary,
+    curves,
+    is_faster,
+    knees,
+    sweep_facts,
+)
+from nas.reporting.report import Report, write_report_files
+from nas.reporting.table import aligned
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
+
+
+def sweep_table(summary: SweepSummary) -> str:
+    """A line a level of every curve, means over the seeds; then the knees and the speed."""
+    head = ["method", "what", "ap", "level", "sparsity", "dense", "before", "after", "±", "test"]
+    table = [[*head, "epochs", "ms dense", "ms sparse"]]
+    for (method, what, ap), levels in curves(summary).items():
+        for level, rows in levels.items():
+            table.append([method, what, f"{ap:g}", f"{level:g}", *_measured(rows)])
+    failed = [row for row in summary.rows if row.failed]
+    lines = [
+        f"{summary.name}: {summary.model}, {len(summary.rows)} rows, {len(failed)} failed, "
+        f"{summary.seconds:.0f} s",
+        "",
+        *aligned(table),
+        "",
+    ]
+    lines += [f"failed: {row.method} {row.what} {row.level:g}: {row.failed}" for row in failed]
+    lines += [knee["sentence"] for knee in knees(summary)]
+    return "\n".join([*lines, _speed_sentence(summary)])
+
+
+def write_sweep_report(summary: SweepSummary, folder: Path) -> None:
+    """The page, the figure, and `rows.csv`."""
+    names = [field.name for field in fields(Row)]
+    caption = "Means over the seeds; bands are the extremes"
+    outcome = Report(
+        text=sweep_table(summary),
+        facts=sweep_facts(summary, folder.parent),
+        figures={"sweep": (caption, figure(summary))},
+        rows=[names, *([getattr(row, name) for name in names] for row in summary.rows)],
+    )
+    write_report_files(outcome, summary.name, folder)
+
+
+def figure(summary: SweepSummary) -> Figure:
+    """Metric, recovery epochs and latency against sparsity; bands are the seeds' extremes."""
+    drawn = Figure(figsize=(13, 4), layout="constrained")
+    quality, recovery, speed = drawn.subplots(1, 3)
+    for i, (curve, levels) in enumerate(curves(summary).items()):
+        colour, label = COLOURS[i % len(COLOURS)], "{} {} ap {:g}".format(*curve)
+        _band(quality, levels, "metric_after", colour, "-", label)
+        _band(quality, levels, "metric_before", colour, ":", None)
+        _band(recovery, levels, "recovery_epochs", colour, "-", label)
+        _band(speed, levels, "milliseconds_sparse", colour, "-", label)
+        _band(speed, levels, "milliseconds_dense", colour, ":", None)
+    quality.set_title("after recovery (–) and right after pruning (···)", fontsize=9)
+    speed.set_title("pruned (–) and dense (···)", fontsize=9)
+    names = (summary.metric, "epochs to recover", "milliseconds an example")
+    for axes, name in zip((quality, recovery, speed), names, strict=True):
+        axes.set_xlabel("sparsity", fontsize=9)
+        axes.set_ylabel(name, fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    speed.set_ylim(bottom=0)
+    recovery.yaxis.set_major_locator(MaxNLocator(integer=True))
+    quality.legend(frameon=False, fontsize=7)
+    return drawn
+
+
+def _band(
+    axes: Axes,
+    levels: dict[float, list[Row]],
+    name: str,
+    colour: str,
+    line: str,
+    label: str | None,
+) -> None:
+    points = {
+        level: values
+        for level, rows in levels.items()
+        if (values := [v for row in rows if (v := getattr(row, name)) is not None])
+    }
+    if not points:
+        return
+    x = list(points)
+    axes.plot(x, [mean(v) for v in points.values()], line, color=colour, label=label, marker=".")
+    low, high = ([pick(v) for v in points.values()] for pick in (min, max))
+    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _measured(rows: Sequence[Row]) -> list[str]:
+    """What a level's rows measured, as the table's cells."""
+    after = [row.metric_after or 0.0 for row in rows]
+    metrics = [_mean(rows, name) for name in ("sparsity", "metric_dense", "metric_before")]
+    deviation = f"{stdev(after):.4f}" if len(after) > 1 else "–"
+    times = [_mean(rows, f"milliseconds_{kind}", "{:.2f}") for kind in ("dense", "sparse")]
+    return [
+        *metrics,
+        f"{mean(after):.4f}",
+        deviation,
+        _mean(rows, "test_after"),
+        _epochs(rows),
+        *times,
+    ]
+
+
+def _mean(rows: Sequence[Row], name: str, form: str = "{:.4f}") -> str:
+    values = [value for row in rows if (value := getattr(row, name)) is not None]
+    return form.format(mean(values)) if values else "–"
+
+
+def _epochs(rows: Sequence[Row]) -> str:
+    """Epochs to recover of each seed, – for never."""
+    return "/".join(
+        "–" if row.recovery_epochs is None else str(row.recovery_epochs) for row in rows
+    )
+
+
+def _speed_sentence(summary: SweepSummary) -> str:
+    if is_faster(summary):
+        return "speed: the pruned networks are faster"
+    return "speed: no gain measured; these are masks"

@@ -1,0 +1,142 @@
+"""What came of a sweep: its rows, and the knee of each curve."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from nas.jobs.sweep.job import cost
+from nas.jobs.sweep.pruning_grid import Pruning
+from nas.loop.candidate import Candidate
+
+GAIN = 1.1  # faster by less is within what two measurements differ by
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pruned network.
+
+    level: share of weights asked for; sparsity: share of zeros counted among what was pruned.
+    metric_dense, metric_before, metric_after: before pruning, right after, and after recovery, of
+        the validation data; test_dense, test_after: of the test data.
+    recovery_epochs: until the metric was back within the tolerance; None if it never was.
+    milliseconds_dense, milliseconds_sparse: of one example, in one run.
+    """
+
+    number: int
+    method: str
+    what: str
+    ap: float
+    level: float
+    seed: int
+    sparsity: float | None
+    metric_dense: float | None
+    metric_before: float | None
+    metric_after: float | None
+    test_dense: float | None
+    test_after: float | None
+    recovery_epochs: int | None
+    milliseconds_dense: float | None
+    milliseconds_sparse: float | None
+    dead: float | None
+    dead_static: float | None
+    dead_dynamic: float | None
+    failed: str | None
+
+    @property
+    def curve(self) -> tuple[str, str, float]:
+        """What its levels are compared over."""
+        return self.method, self.what, self.ap
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSummary:
+    """A whole sweep; tolerance is what a network may lose and count as recovered."""
+
+    name: str
+    model: str
+    metric: str
+    higher_is_better: bool
+    tolerance: float
+    rows: tuple[Row, ...]
+    seconds: float
+
+
+def row_of(candidate: Candidate, tolerance: float, higher_is_better: bool) -> Row:
+    """The row that a candidate of a sweep is."""
+    measured: dict[str, Any] = dict(candidate.measures)
+    epochs = measured.pop("recovery_epochs", None)
+    before = measured.get("metric_before")
+    if before is not None and cost(measured["metric_dense"], before, higher_is_better) <= tolerance:
+        epochs = 0
+    found: dict[str, Any] = {field.name: measured.get(field.name) for field in fields(Row)}
+    found |= {
+        **Pruning(*candidate.architecture.spec)._asdict(),  # type: ignore[misc]
+        "number": candidate.number,
+        "recovery_epochs": None if epochs is None else int(epochs),
+        "failed": candidate.failed,
+    }
+    return Row(**found)
+
+
+def curves(summary: SweepSummary) -> dict[tuple[str, str, float], dict[float, list[Row]]]:
+    """The measured rows by method, what and ap, then by level in rising order."""
+    found: dict[tuple[str, str, float], dict[float, list[Row]]] = {}
+    for row in sorted(summary.rows, key=lambda row: row.level):
+        if row.failed is None and row.metric_after is not None:
+            found.setdefault(row.curve, {}).setdefault(row.level, []).append(row)
+    return found
+
+
+def knees(summary: SweepSummary) -> list[dict[str, Any]]:
+    """For every curve the highest level that recovers, and what it costs.
+
+    A level recovers when the mean over the seeds loses no more than the tolerance.
+    """
+    found = []
+    for (method, what, ap), levels in curves(summary).items():
+        costs = {
+            level: _mean_cost(rows, summary.higher_is_better) for level, rows in levels.items()
+        }
+        level = max((at for at, lost in costs.items() if lost <= summary.tolerance), default=None)
+        knee = {"method": method, "what": what, "ap": ap, "level": level}
+        if level is not None:
+            knee["cost"] = costs[level]
+        found.append({**knee, "sentence": _sentence(knee, summary)})
+    return found
+
+
+def sweep_facts(summary: SweepSummary, folder: Path) -> dict[str, Any]:
+    """What `nas sweep --json` prints."""
+    return {
+        "run": str(folder),
+        "model": summary.model,
+        "metric": summary.metric,
+        "rows": [asdict(row) for row in summary.rows],
+        "knee": knees(summary),
+        "faster": is_faster(summary),
+        "seconds": summary.seconds,
+    }
+
+
+def is_faster(summary: SweepSummary) -> bool:
+    """Whether the pruned networks are faster than the dense ones, at the median."""
+    gains = [
+        row.milliseconds_dense / row.milliseconds_sparse
+        for row in summary.rows
+        if row.milliseconds_dense and row.milliseconds_sparse
+    ]
+    return bool(gains) and median(gains) >= GAIN
+
+
+def _mean_cost(rows: Sequence[Row], higher_is_better: bool) -> float:
+    return mean(cost(r.metric_dense or 0.0, r.metric_after or 0.0, higher_is_better) for r in rows)
+
+
+def _sentence(knee: dict[str, Any], summary: SweepSummary) -> str:
+    curve = f"{knee['method']}, {knee['what']}" + (f", ap {knee['ap']:g}" if knee["ap"] else "")
+    if knee["level"] is None:
+        return f"knee: {curve}: no level recovers"
+    unit = "points" if summary.higher_is_better else "%"
+    return f"knee: {curve}: {knee['level']:.0%} costs {100 * knee['cost']:.1f} {unit}"

@@ -1,0 +1,128 @@
+"""A sweep's settings made into its job; what cannot work is refused here, before any file."""
+
+from itertools import product
+
+import torch
+
+from compress.pruning.channel_masks import channels_left
+from compress.pruning.cycle import prune
+from compress.pruning.masks import PrunedAway, refuse_empty_layers
+from compress.pruning.saliency import METHODS, Evidence
+from compress.pruning.targets import CHANNELS, is_recurrent, targets_of
+from nas.core.errors import BadInput
+from nas.core.task import Task
+from nas.jobs.sweep.config import SweepConfig
+from nas.jobs.sweep.job import SweepJob
+from nas.jobs.sweep.pruning_grid import PruningGrid
+from nas.models.source import ModelSource, find_model
+from nas.training import TrainingSettings
+from search_spaces.space import ModelSize
+
+TRAIN_EPOCHS = 20
+
+
+def sweep_job(config: SweepConfig) -> SweepJob:
+    """The job, with the networks that it prunes still to be trained.
+
+    Raises `BadInput` for a network, data, method or level that cannot be swept.
+    """
+    source, task = find_model(
+        config.model, config.weights, config.task, ModelSize(**config.size.model_dump())
+    )
+    _check_fit(source, task)
+    space = _grid(config, source, task)
+    train_epochs = _train_epochs(config, source)
+    _check_evidence(config, train_epochs)
+    if not train_epochs:
+        _refuse_collapse(space, source, config.scope)
+    return SweepJob(
+        space=space,
+        source=source,
+        task=task,
+        training=TrainingSettings(**config.training.model_dump(exclude={"noise", "density"})),
+        bases={},
+        train_epochs=train_epochs,
+        epochs=config.recover_epochs,
+        epoch_steps=config.epoch_steps or _epoch_steps(task),
+        tolerance=config.tolerance,
+        scope=config.scope,
+        ap_relative=config.ap_relative,
+        schedule=config.schedule,
+        cycles=config.cycles,
+        rewind=config.rewind,
+        noise=config.training.noise,
+        density=config.training.density,
+        seed=config.seed,
+    )
+
+
+def _check_fit(source: ModelSource, task: Task) -> None:
+    """Raises `BadInput` when the network cannot answer the task's batches."""
+    batch = task.score_batch(0)
+    try:
+        with torch.no_grad():
+            task.loss(source.build(0).eval()(batch.inputs, None, batch.lengths)[0], batch.targets)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{source.name} cannot read what {task.name} gives: {reason}") from None
+
+
+def _grid(config: SweepConfig, source: ModelSource, task: Task) -> PruningGrid:
+    model = source.build(0)
+    what = config.what or (("both",) if is_recurrent(model) else ("weights",))
+    for name in what:
+        try:
+            kinds = {target.kind for target in targets_of(model, name)}
+            if name == CHANNELS:
+                channels_left(model, task.score_batch(0).inputs[:1], 0.0)
+        except ValueError as error:
+            raise BadInput(f"{source.name}, --what {name}: {error}") from None
+        if "weight" in kinds and max(config.levels) == 1:
+            raise BadInput(
+                f"level 1 leaves no layer of {source.name} anything: ask for less than 1"
+            )
+    if CHANNELS in what and ("magnitude" not in config.methods or 0.0 not in config.ap):
+        raise BadInput("channels go by their norms alone: add magnitude to --methods, 0 to --ap")
+    return PruningGrid(source, config.methods, what, config.ap, config.levels, config.seeds)
+
+
+def _refuse_collapse(space: PruningGrid, source: ModelSource, scope: str) -> None:
+    """Raises `BadInput` where a method that needs no data leaves a layer nothing."""
+    for method, what, level in product(space.methods, space.what, sorted(space.levels)):
+        if what == CHANNELS or METHODS[method].needs or METHODS[method].rounds > 1:
+            continue
+        model = source.build(0)
+        targets = targets_of(model, what)
+        masks = prune(model, targets, METHODS[method], level, Evidence(), scope=scope)
+        try:
+            refuse_empty_layers(targets, masks)
+        except PrunedAway as error:
+            raise BadInput(f"{source.name}, {method}, level {level:g}: {error}") from None
+
+
+def _train_epochs(config: SweepConfig, source: ModelSource) -> int:
+    if config.train_epochs is not None:
+        if config.train_epochs == 0 and source.weights is None:
+            raise BadInput(
+                f"{source.name} has no weights: train it with --train-epochs, or give --weights"
+            )
+        return config.train_epochs
+    return TRAIN_EPOCHS if source.weights is None else 0
+
+
+def _epoch_steps(task: Task) -> int:
+    examples, batch = getattr(task, "train", None), getattr(task, "batch", None)
+    if examples is None or not isinstance(batch, int):
+        raise BadInput(f"the task {task.name} has no epochs: say --epoch-steps")
+    return max(1, len(examples) // batch)
+
+
+def _check_evidence(config: SweepConfig, epochs: int) -> None:
+    """Raises `BadInput` for a method that needs the weights before training, where none was."""
+    needing = [f"method {name}" for name in config.methods if "start" in METHODS[name].needs]
+    needing += ["ap" for share in config.ap if share] + ["rewind"] * config.rewind
+    if needing and not epochs:
+        raise BadInput(
+            f"{needing[0]} needs the weights before training, which a trained network does not "
+            "tell: let it train on with --train-epochs 1, or leave it out"
+        )

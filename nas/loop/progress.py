@@ -1,0 +1,116 @@
+"""What a search shows while it runs: a live table on a terminal, else a line every 10 s."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from nas.loop.candidate import Candidate, best_first
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Says what is done, failed and in flight, the best so far and the time left.
+
+    total: evaluations in all: candidates to screen plus rungs to train.
+    """
+
+    def __init__(
+        self,
+        candidates: int,
+        rungs: int,
+        metric: str,
+        stream: TextIO = sys.stderr,
+        clock: Callable[[], float] = time.monotonic,
+        title: str = "nas search",
+    ) -> None:
+        self.title = title
+        self.wanted, self.rungs, self.metric = candidates, rungs, metric
+        self.known: dict[int, Candidate] = {}
+        self.in_flight = 0
+        self._clock = clock
+        self._started = self._said = clock()
+        self._before = (0, 0)  # screened and rungs that an earlier driver did
+        self._screened_at: float | None = None
+        self._stream = stream
+        self._live = (
+            Live(console=Console(file=stream), get_renderable=self._table, refresh_per_second=4)
+            if stream.isatty()
+            else None
+        )
+
+    def __enter__(self) -> "Progress":
+        """Begin to show; what was told before was there when the run was resumed."""
+        self._before = (len(self.known), self._rungs_done())
+        self._started = self._clock()
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+        else:
+            self._say()
+
+    def update(self, candidate: Candidate) -> None:
+        self.known[candidate.number] = candidate
+        if len(self.known) >= self.wanted and self._screened_at is None:
+            self._screened_at = self._clock()
+
+    def tick(self, in_flight: int) -> None:
+        self.in_flight = in_flight
+        now = self._clock()
+        if self._live is None and now - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = now
+            self._say()
+
+    def facts(self) -> dict[str, str]:
+        """The words of the line and the rows of the table."""
+        failed = sum(c.failed is not None for c in self.known.values())
+        rungs_done = self._rungs_done()
+        facts = {
+            "screened": f"{len(self.known)}/{self.wanted}",
+            "trained": f"{rungs_done}/{self.rungs} rungs",
+            "failed": str(failed),
+            "in flight": str(self.in_flight),
+            "best": self._best(),
+            "time": f"{self._clock() - self._started:.0f} s",
+        }
+        left = self._seconds_left(rungs_done)
+        return facts if left is None else {**facts, "left": f"about {left:.0f} s"}
+
+    def _best(self) -> str:
+        trained = best_first(list(self.known.values()))
+        if trained:
+            return f"{self.metric} {trained[0].rungs[-1].metric:.4g} (#{trained[0].number})"
+        return "none trained yet"
+
+    def _rungs_done(self) -> int:
+        return sum(len(c.rungs) for c in self.known.values())
+
+    def _seconds_left(self, rungs_done: int) -> float | None:
+        """From the pace so far of what is going on now: screening, then training."""
+        screened_before, rungs_before = self._before
+        if self._screened_at is None:
+            done, left, since = len(self.known), self.wanted - len(self.known), self._started
+            done -= screened_before
+        else:
+            done, left = rungs_done - rungs_before, self.rungs - rungs_done
+            since = max(self._screened_at, self._started)
+        return (self._clock() - since) / done * left if done else None
+
+    def _say(self) -> None:
+        line = ", ".join(f"{name} {value}" for name, value in self.facts().items())
+        print(line, file=self._stream, flush=True)
+
+    def _table(self) -> Table:
+        table = Table(show_header=False, title=self.title, title_justify="left")
+        for name, value in self.facts().items():
+            table.add_row(name, value)
+        return table

@@ -1,0 +1,135 @@
+"""The controllers by name: each makes an Optuna sampler from a random generator."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+
+from policies.evolution import RegularisedEvolution
+from policies.local_search import LocalSearch
+from policies.mcts import TreeSearch
+from policies.path_sampler import PathSampler
+from policies.predictor import Predictor
+
+if TYPE_CHECKING:
+    from search_spaces.layer_removal.space import LayerRemovalSpace
+
+MULTI_OBJECTIVE = ("random", "tpe", "nsga-ii")  # the others follow a single objective
+OF_TEACHERS = ("n2n",)  # these propose students and nothing else
+Method = Literal["ppo", "reinforce"]
+
+
+def random(rng: np.random.Generator) -> BaseSampler:
+    """Uniform random search."""
+    return RandomSampler(seed=_seed(rng))
+
+
+def tpe(rng: np.random.Generator, startup: int = 10) -> BaseSampler:
+    """Optuna's tree-structured Parzen estimator; the first `startup` proposals are random."""
+    return TPESampler(seed=_seed(rng), n_startup_trials=startup)
+
+
+def nsga_ii(rng: np.random.Generator, population: int = 20) -> BaseSampler:
+    """Optuna's NSGA-II (Deb et al. 2002); decisions that are not always asked for are random."""
+    return NSGAIISampler(seed=_seed(rng), population_size=population)
+
+
+def evolution(rng: np.random.Generator, population: int = 20, tournament: int = 5) -> BaseSampler:
+    """Regularised evolution (Real et al. 2019)."""
+    policy = RegularisedEvolution(rng, population=population, tournament=tournament)
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def local_search(rng: np.random.Generator) -> BaseSampler:
+    """Every neighbour of the best until one is better, then a restart (White et al. 2021)."""
+    return PathSampler(LocalSearch(rng), seed=_seed(rng))
+
+
+def mcts(
+    rng: np.random.Generator,
+    exploration: float = 0.5,
+    best_share: float = 0.4,
+    equivalence: float = 10.0,
+    widening: float = 2.0,
+    chance: float = 0.1,
+    floor: float = 0.5,
+) -> BaseSampler:
+    """Monte Carlo tree search over decisions: UCT with RAVE and progressive widening."""
+    policy = TreeSearch(rng, exploration, best_share, equivalence, widening, chance, floor)
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def predictor(
+    rng: np.random.Generator,
+    startup: int = 8,
+    parents: int = 5,
+    pool: int = 150,
+    considered: int = 60,
+    memory: int = 400,
+) -> BaseSampler:
+    """The best of a pool by a Gaussian process on the decisions and training-free scores."""
+    policy = Predictor(rng, startup, parents, pool, considered, memory)
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def policy_gradient(
+    rng: np.random.Generator,
+    method: Method = "ppo",
+    batch: int = 10,
+    learning_rate: float = 0.04,
+    entropy: float = 0.1,
+    epochs: int = 2,
+    start: Path | None = None,
+) -> BaseSampler:
+    """REINFORCE or PPO on an LSTM; `start` is a file of a policy trained in an earlier search."""
+    from nas.loop.policy_file import load_policy
+    from policies.policy_gradient import PolicyGradient  # imports torch
+
+    policy = PolicyGradient(rng, batch, method, "leave-one-out", learning_rate, entropy, epochs)
+    if start:
+        load_policy(policy, Path(start))
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def n2n(
+    rng: np.random.Generator,
+    space: "LayerRemovalSpace | None" = None,
+    method: Method = "reinforce",
+    batch: int = 5,
+    learning_rate: float = 0.01,
+    entropy: float = 0.02,
+    epochs: int = 2,
+) -> BaseSampler:
+    """N2N learning (Ashok et al. 2018, https://arxiv.org/abs/1709.06030): REINFORCE on two LSTMs
+    over the features of a teacher's layers, so that a policy can go on with another teacher.
+
+    Raises `ValueError` without the space of a teacher's students.
+    """
+    import torch
+
+    from policies.layer_lstms import LayerLstms
+    from policies.policy_gradient import PolicyGradient
+    from search_spaces.layer_removal.space import SHARES
+
+    if space is None:
+        raise ValueError("it looks at the layers of a teacher: it is for nas compress")
+    features = [layer.values for layer in space.outline.layers]
+    generator = torch.Generator().manual_seed(_seed(rng))
+    network = LayerLstms(generator, features, *space.layers_decided(), SHARES)
+    policy = PolicyGradient(
+        rng, batch, method, "leave-one-out", learning_rate, entropy, epochs, network=network
+    )
+    return PathSampler(policy, seed=_seed(rng))
+
+
+def warmed(name: str, options: Mapping[str, Any], best: int) -> dict[str, Any]:
+    """The options of a controller whose first proposals are `best` warm ones: they are its first
+    population, where it has one, and nothing random need fill it up."""
+    population = {"population": max(best, 5)} if name in ("evolution", "nsga-ii") else {}
+    return {**population, **options}
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))

@@ -1,0 +1,56 @@
+"""Ctrl-C and SIGTERM: the first asks a search to end, the second ends it."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from nas.core.errors import Interrupted
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """Whether a signal has come, which, and whether what runs may still finish.
+
+    evaluating_here: candidates are evaluated in this process, which has to be torn from them.
+    """
+
+    def __init__(self, grace_seconds: float, evaluating_here: bool) -> None:
+        self.grace_seconds = grace_seconds
+        self.evaluating_here = evaluating_here
+        self.signal_number: int | None = None
+        self.overdue = False
+
+    def receive(self, number: int, _: FrameType | None) -> None:
+        """The first signal begins the grace; the second, or its end, makes the search overdue.
+
+        An evaluation in this process is interrupted wherever it is: a run can be left at any
+        moment as if the machine had died. Ray's calls must not be: an exception in them is lost.
+        """
+        if self.signal_number is not None:
+            self.overdue = True
+            if self.evaluating_here:
+                raise Interrupted(self.signal_number)
+            return
+        self.signal_number = number
+        signal.setitimer(signal.ITIMER_REAL, max(self.grace_seconds, 0.001))
+        print(
+            f"stopping: running evaluations may take {self.grace_seconds:g} s to finish; "
+            "once more to stop now",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def stop_on_signals(grace_seconds: float, evaluating_here: bool) -> Iterator[Stop]:
+    """Catch signals until left. To be entered after Ray has started: it replaces handlers."""
+    stop = Stop(grace_seconds, evaluating_here)
+    before = {number: signal.signal(number, stop.receive) for number in (*SIGNALS, signal.SIGALRM)}
+    try:
+        yield stop
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)

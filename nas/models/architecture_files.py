@@ -1,0 +1,61 @@
+"""Architectures as users name them: files of recipes, architecture files, known cells."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nas.core.errors import BadInput
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import InvalidArchitecture
+from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.zoo import ZOO
+
+
+def read_recipes(path: Path) -> list[tuple[Any, Architecture]]:
+    """The cells of a file of recipes with their ids; raises `BadInput` naming the line."""
+
+    cells = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            cells.append((row.get("id"), read_recipe(row["recipe"])))
+        except json.JSONDecodeError as error:
+            raise BadInput(f"{path}, line {number}: no JSON: {error}") from None
+        except (KeyError, TypeError, AttributeError):
+            raise BadInput(
+                f'{path}, line {number}: expected {{"id": …, "recipe": {{node: …}}}}'
+            ) from None
+        except InvalidArchitecture as error:
+            raise BadInput(f"{path}, line {number}: {error}") from None
+    if not cells:
+        raise BadInput(f"{path} holds no recipes: one JSON object a line is expected")
+    return cells
+
+
+def read_architecture(name: str) -> Architecture:
+    """An architecture from a JSON file, a recipe file, or the name of a known cell.
+
+    Raises `BadInput` when there is no such file or name, or it describes no architecture.
+    """
+
+    if name in ZOO:
+        return read_recipe(ZOO[name])
+    if not Path(name).exists():
+        raise BadInput(f"{name} is no file and no known cell; known are {', '.join(ZOO)}")
+    text = _text(Path(name))
+    try:
+        data = json.loads(text)
+        if isinstance(data, dict) and "spec" not in data:
+            return read_recipe(data.get("recipe", data))
+        return Architecture.from_json(text)
+    except (ValueError, InvalidArchitecture) as error:
+        raise BadInput(f"{name} describes no architecture: {error}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from None

@@ -1,0 +1,139 @@
+"""The network that is made smaller: its architecture, its weights, and the task it is for."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import nn
+
+from kernels.cell.layer import set_backend
+from nas.core.errors import BadInput
+from nas.core.registry import available, create, load_task
+from nas.core.settings import Named
+from nas.core.task import Task
+from nas.models.space import FOUND_AS, Answering, NamedModels
+from nas.models.weights import load_weights
+from search_spaces.architecture import Architecture
+from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.zoo import ZOO
+from search_spaces.space import DataShape, ModelShape, ModelSize
+
+SHORT = {"tanh": "rnn-tanh", "relu": "rnn-relu"}  # cells as the literature calls them
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A network as any worker can build it.
+
+    space: the name under which the architecture's space is found.
+    weights: trained ones as safetensors, None for a network that is not trained yet.
+    kernels: how recurrent cells are run: a backend of `kernels.cell.op`, or "auto".
+    """
+
+    name: str
+    space: str
+    architecture: Architecture
+    shape: ModelShape
+    weights: bytes | None = None
+    kernels: str = "auto"
+
+    def build(self, seed: int) -> nn.Module:
+        """The network with its weights, or with those that belong to the seed."""
+        torch.manual_seed(seed)  # for networks that leave their layers' own initialisation
+        generator = torch.Generator().manual_seed(seed)
+        model = create("spaces", self.space).build(self.architecture, self.shape, generator)
+        set_backend(model, self.kernels)
+        if self.weights is not None:
+            model.load_state_dict(load(self.weights))
+        return model
+
+    def with_weights(self, path: Path) -> "ModelSource":
+        """The network with a file's weights; raises `BadInput` when they do not fit."""
+        model = self.build(0)
+        network = model.network if isinstance(model, Answering) else model
+        own = (path.parent / "architecture.json").exists()  # what we wrote ourselves
+        load_weights(model if own else network, path)
+        return replace(self, weights=weights_of(model))
+
+
+def weights_of(model: nn.Module) -> bytes:
+    """The state dictionary as safetensors."""
+    return save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
+
+
+def find_model(
+    name: str, weights: Path | None, task: Named, size: ModelSize
+) -> tuple[ModelSource, Task]:
+    """The network that a name stands for, and the task that it is for.
+
+    name: TASK-CELL such as "reber-lstm", a cell alone where a task is given, a named model such as
+        "resnet20", or what `nas train --to` or `nas export` wrote, the folder or its weights.
+    Raises `BadInput` when there is no such network or the weights do not fit it.
+    """
+    folder = Path(name).parent if Path(name).is_file() else Path(name)
+    if (folder / "architecture.json").exists():
+        source, found = _from_folder(folder, task)
+    elif name in available("models") or ":" in name:
+        source, found = _named_model(name, task)
+    else:
+        source, found = _from_cell(name, task, size)
+    return (source if weights is None else source.with_weights(weights)), found
+
+
+def _from_folder(folder: Path, task: Named) -> tuple[ModelSource, Task]:
+    text = (folder / "architecture.json").read_text()
+    try:
+        described = json.loads(text)
+        shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))
+        architecture = Architecture.from_json(text)
+        space = described["found_as"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{folder / 'architecture.json'} describes no model: {error}") from None
+    found = _load(str(folder), task)
+    if found.shape != shape.data:
+        raise BadInput(
+            f"{folder} was made for {_said(shape.data)}, the task {found.name} has "
+            f"{_said(found.shape)}: name its own task"
+        )
+    source = ModelSource(folder.name, space, architecture, shape)
+    return source.with_weights(folder / "model.safetensors"), found
+
+
+def _named_model(name: str, task: Named) -> tuple[ModelSource, Task]:
+    normalisation = getattr(create("models", name), "normalisation", None)
+    options = task.options
+    if task.name in ("", "images") and normalisation:
+        options.setdefault("normalisation", normalisation)
+    found = _load(name, Named(name=task.name or "images", **options))
+    architecture = Architecture(NamedModels.name, (name,))
+    return ModelSource(name, FOUND_AS, architecture, ModelShape(found.shape)), found
+
+
+def _from_cell(name: str, task: Named, size: ModelSize) -> tuple[ModelSource, Task]:
+    tasks = [known for known in available("tasks") if name.startswith(f"{known}-")]
+    cell = name.removeprefix(f"{tasks[0]}-") if tasks else name
+    cell = SHORT.get(cell, cell)
+    if cell not in ZOO:
+        raise BadInput(
+            f'no model "{name}": there are TASK-CELL, as in reber-lstm, with a cell of '
+            f"{', '.join([*SHORT, *ZOO])}; {', '.join(available('models'))}; and folders that "
+            "`nas export` wrote"
+        )
+    if tasks and not task.name:
+        task = Named(name=tasks[0], **task.options)
+    found = _load(name, task)
+    return ModelSource(
+        name, "rnn-cell", read_recipe(ZOO[cell]), ModelShape(found.shape, size)
+    ), found
+
+
+def _load(name: str, task: Named) -> Task:
+    if not task.name:
+        raise BadInput(f"{name} is measured on data: give it with --task, and --data where needed")
+    return load_task(task.name, task.options)
+
+
+def _said(shape: DataShape) -> str:
+    return f"{shape.inputs} inputs and {shape.outputs} answers ({shape.kind})"

@@ -1,0 +1,88 @@
+"""Question sets as they are read, and as real models read them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.core.errors import BadInput
+from nas.jobs.adapt.evaluator import ChainEvaluator
+from nas.jobs.adapt.free_text import generated_accuracy
+from nas.jobs.adapt.items import Item, read_items
+from nas.jobs.adapt.language import DecoderSource, question_of
+from search_spaces.layer_chain.decoder import generate
+
+
+def written(folder: Path, *lines: object) -> Path:
+    path = folder / "items.jsonl"
+    path.write_text("\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines))
+    return path
+
+
+def test_both_forms_are_read(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        {"query": "Which?", "choices": ["a", "b"], "gold": 1, "difficulty": 2},
+        "",
+        {"prompt": "1+1=", "answer": 2},
+        {"question": "How many?", "answer": "3 + 4 = 7 of them\n#### 7"},
+    )
+    first, second, third = read_items(path)
+    assert third == Item("How many?", answer="7")
+    assert first == Item("Which?", ("a", "b"), 1, difficulty="2")
+    assert second == Item("1+1=", answer="2")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2 is no JSON"),
+        ("3", "no JSON object"),
+        ({"answer": "2"}, "has no prompt"),
+        ({"query": "?"}, "neither choices and gold nor an answer"),
+        ({"query": "?", "choices": ["a"], "gold": 0}, "two or more choices"),
+        ({"query": "?", "choices": ["a", "b"]}, "gold is None, must be the right choice, 0 to 1"),
+        ({"query": "?", "choices": ["a", "b"], "gold": 2}, "gold is 2"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: object, message: str) -> None:
+    path = written(tmp_path, {"prompt": "1+1=", "answer": 2}, line)
+    with pytest.raises(BadInput, match=message):
+        read_items(path)
+
+
+def test_no_items_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="has no items"):
+        read_items(written(tmp_path, ""))
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_items(tmp_path / "none.jsonl")
+
+
+def test_real_question_sets_are_asked_of_a_real_model(data_folder: Path) -> None:
+    """At chance, as the model tells children's stories and nothing else."""
+    model = data_folder / "weights" / "stories260k" / "stories260K.bin"
+    language = DecoderSource(str(model)).load()
+    items = read_items(data_folder / "qa" / "arc_easy.jsonl")[:24]
+    evaluator = ChainEvaluator(
+        language.decoder, [question_of(i, language, True) for i in items], 2**28
+    )
+    (judged,) = evaluator.answers([tuple(range(language.decoder.layers))])
+    assert 0 < sum(one.correct for one in judged) < 20
+    assert len({one.answer for one in judged}) > 1
+    sums = read_items(data_folder / "qa" / "simple_arithmetic_nospaces.jsonl")[:4]
+    for item in sums:
+        question_of(item, language, False)
+    with pytest.raises(BadInput, match="use --answers likelihoods"):
+        question_of(items[0], language, False)
+
+
+def test_free_text_is_generated_by_the_chain(data_folder: Path) -> None:
+    model = data_folder / "weights" / "stories260k" / "stories260K.bin"
+    language = DecoderSource(str(model)).load()
+    prompt, full = "Once upon a time, there was", tuple(range(language.decoder.layers))
+    tokens = torch.tensor([language.read(prompt)])
+    said = generate(language.decoder, tokens, full, 12)[0, tokens.shape[1] :].tolist()
+    items = [Item(prompt, answer=language.text(said)), Item(prompt, answer="another end")]
+    assert generated_accuracy(language, items, full, 12) == 0.5
+    assert generated_accuracy(language, items, (0, 0, 0), 12) == 0

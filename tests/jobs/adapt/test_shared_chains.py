@@ -1,0 +1,110 @@
+"""Static chains, the menu and its router, healing."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from nas.jobs.adapt.evaluator import ChainEvaluator
+from nas.jobs.adapt.healing import accuracy_of, heal, logits_of
+from nas.jobs.adapt.influence import influence_of
+from nas.jobs.adapt.questions import Exact, Judged
+from nas.jobs.adapt.router import menu_of, prompt_features, routed, trained_router
+from nas.jobs.adapt.static import FULL, Choice, Grades, best_static, static_chains
+from search_spaces.layer_chain.chain import Rules
+from search_spaces.layer_chain.shortened import shortened
+from tests.search_spaces.layer_chain.models import SIZE, small_llama
+
+RULES = Rules(SIZE.layers)
+
+
+def evaluator(count: int = 8, seed: int = 0) -> ChainEvaluator:
+    """Questions whose answers are the full chain's own, so that it is right on all."""
+    model, rng = small_llama(), np.random.default_rng(seed)
+    prompts = [tuple(map(int, rng.integers(SIZE.tokens, size=5 + n % 3))) for n in range(count)]
+    answers = [int(model(torch.tensor([prompt]))[0, -1].argmax()) for prompt in prompts]
+    asked = [Exact(prompt, (said,)) for prompt, said in zip(prompts, answers, strict=True)]
+    return ChainEvaluator(model, asked, 2**26)
+
+
+def test_influence_is_what_a_single_prompt_shows() -> None:
+    one = evaluator(1)
+    found, model = influence_of(one), small_llama()
+    hidden, around = model.enter(one.tokens)
+    states = [hidden]
+    for layer in range(model.layers):
+        states.append(model.call(layer, states[-1], around))
+    for layer in range(model.layers):
+        cosine = functional.cosine_similarity(states[layer], states[layer + 1], dim=-1).mean()
+        torch.testing.assert_close(float(found.blocks[layer]), float(1 - cosine), atol=1e-6, rtol=0)
+    last = functional.cosine_similarity(states[1][0, -1], states[4][0, -1], dim=0)
+    torch.testing.assert_close(
+        float(found.angles[1, 4]), float(last.arccos() / torch.pi), atol=1e-5, rtol=0
+    )
+
+
+def test_every_method_offers_chains_and_the_full_one_is_right() -> None:
+    grades = Grades(evaluator())
+    choices = static_chains(grades, RULES, simulations=40, batch=8, seed=0)
+    assert choices[0] == Choice(FULL, RULES.full)
+    assert grades([RULES.full])[0].accuracy == 1
+    for method in ("block-influence", "angular-distance", "greedy"):
+        lengths = [len(c.chain) for c in choices if c.method == method]
+        assert lengths == list(range(SIZE.layers - 1, 0, -1))
+    influence = influence_of(grades.evaluator).blocks
+    first = next(c.chain for c in choices if c.method == "block-influence")
+    assert set(RULES.full) - set(first) == {int(influence.argmin())}
+    greedy = next(c.chain for c in choices if c.method == "greedy")
+    others = [RULES.full[:i] + RULES.full[i + 1 :] for i in range(SIZE.layers)]
+    assert grades([greedy])[0] == max(grades(others))
+    best = best_static(grades, choices, tolerance=0.3)
+    assert grades([best.chain])[0].accuracy >= 0.7
+    fitting = [c.chain for c in choices if grades([c.chain])[0].accuracy >= 0.7]
+    assert len(best.chain) == min(map(len, fitting))
+
+
+def judged(right: list[int]) -> list[Judged]:
+    return [Judged((one,), bool(one), float(one), 1.0) for one in right]
+
+
+def test_a_menu_covers_most_samples_with_few_chains() -> None:
+    chains = [(0, 1, 2), (0,), (1,), (0, 2)]
+    answers = [judged(line) for line in ([1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 1], [1, 1, 0, 0])]
+    assert menu_of(chains, answers, 1) == [0]
+    assert menu_of(chains, answers, 4) == [0, 2, 1]  # the last two save calls
+
+
+def test_a_router_learns_which_chain_is_right() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(200, 5, generator=generator)
+    hard = features[:, 2] > 0
+    right = torch.stack([torch.ones(200), (~hard).float()], dim=1)  # the short one: only easy ones
+    router = trained_router(features, right, held=50, seed=0)
+    chosen = router.choose(features, [8, 2], price=0.01)
+    assert np.mean([place == (not h) for place, h in zip(chosen, hard, strict=True)]) > 0.9
+    assert set(router.choose(features, [8, 2], price=1.0)) == {1}
+    answers = [judged([1] * 200), judged([int(not h) for h in hard])]
+    told = routed(chosen, [tuple(range(8)), (0, 1)], answers)
+    assert told.pass_at_1 > 0.9 and told.layer_calls < 6
+
+
+def test_features_are_of_the_prompt_alone() -> None:
+    one = evaluator(3)
+    features = prompt_features(one)
+    assert features.shape == (3, 2 * SIZE.width + 1)
+    assert features[:, -1].tolist() == [len(row.tokens) for row in one.rows]
+
+
+def test_healing_brings_answers_back() -> None:
+    whole, taught = small_llama(), evaluator(16)
+    short = shortened(whole, (0, 1, 2))
+
+    def distance() -> float:
+        with torch.no_grad():
+            told, known = (logits_of(m, taught.tokens).log_softmax(-1) for m in (short, whole))
+        return float(functional.kl_div(told, known, log_target=True, reduction="batchmean"))
+
+    before = distance(), accuracy_of(short, taught)
+    heal(short, whole, taught, steps=60, seed=0)
+    assert distance() < 0.5 * before[0]
+    assert accuracy_of(short, taught) > before[1]
+    assert accuracy_of(whole, taught) == 1

@@ -1,0 +1,54 @@
+"""A chain as a network and as a checkpoint of its own."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.jobs.adapt.checkpoint import write_checkpoint
+from nas.jobs.adapt.healing import logits_of
+from search_spaces.layer_chain.decoder import run_chain
+from search_spaces.layer_chain.shortened import shortened
+from tests.search_spaces.layer_chain.models import random_chains, random_tokens, small_llama
+from tests.search_spaces.layer_chain.test_pretrained import EVERY_FAMILY, tiny
+
+CHAINS = [(0, 2, 1, 1, 4), (3,), (1, 1, 1)]
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_a_shortened_llama_is_the_chain(chain) -> None:
+    model, tokens = small_llama(), random_tokens(3, 7)
+    assert torch.equal(shortened(model, chain)(tokens), run_chain(model, tokens, chain))
+
+
+@EVERY_FAMILY
+def test_a_shortened_transformers_model_is_the_chain_and_so_is_its_checkpoint(
+    family: str, tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    decoder, tokens = tiny(family), random_tokens(2, 9)
+    for chain in CHAINS:
+        short = shortened(decoder.model, chain)
+        expected = run_chain(decoder, tokens, chain)
+        torch.testing.assert_close(logits_of(short, tokens), expected, atol=1e-5, rtol=1e-5)
+        write_checkpoint(short, tmp_path)
+        again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(again(tokens).logits, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_our_checkpoints_are_read_by_transformers(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    model, tokens = small_llama(), random_tokens(3, 7)
+    for chain in random_chains(model.layers, 3):
+        write_checkpoint(shortened(model, chain), tmp_path)
+        again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(
+                again(tokens).logits, run_chain(model, tokens, chain), atol=1e-5, rtol=1e-5
+            )
+
+
+def test_a_chain_of_no_such_layer_is_refused() -> None:
+    with pytest.raises(ValueError, match="layer 6 does not exist"):
+        shortened(small_llama(), (0, 6))

@@ -1,0 +1,148 @@
+"""A report is whole for every run, and TensorBoard reads what the tracker wrote."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from nas.jobs.search.report import write_report
+from nas.jobs.search.summary import RunSummary
+from nas.jobs.search.table import survivors_table
+from nas.loop.candidate import Candidate, Rung
+from nas.loop.progress import Progress
+from nas.loop.tensorboard import Tracker
+from nas.reporting.drawing import positions
+from search_spaces.rnn_cell.graph import graph
+from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.zoo import ZOO
+
+RUNGS = (Rung(50, 2.5, 12.2, 2.9, 1.0, "a"), Rung(100, 2.1, 8.2, 2.3, 1.0, "b"))
+
+
+def candidates() -> list[Candidate]:
+    cells = [read_recipe(recipe) for recipe in ZOO.values()]
+    scored = [
+        Candidate(i, cell, 1000 + i, 2000, {"hidden-covariance-1": -(10.0**i)}, seconds=0.1)
+        for i, cell in enumerate(cells)
+    ]
+    trained = Candidate(20, cells[3], 999, 10, {"hidden-covariance-1": -5.0}, rungs=RUNGS)
+    shorter = Candidate(21, cells[0], 998, 10, {"hidden-covariance-1": -6.0}, rungs=RUNGS[:1])
+    failed = Candidate(22, cells[1], failed="train: the loss is <nan> at step 3")
+    return [*scored, trained, shorter, failed]
+
+
+def summary(known: list[Candidate]) -> RunSummary:
+    scores = {"hidden-covariance": True}
+    return RunSummary(
+        "a<b",
+        "rnn-cell",
+        "evolution",
+        "t",
+        "perplexity",
+        False,
+        scores,
+        tuple(known),
+        9.0,
+        True,
+        "nas",
+    )
+
+
+@pytest.mark.parametrize(
+    "known",
+    [candidates(), [], candidates()[:1], candidates()[-1:], candidates()[-3:-1]],
+    ids=["many", "none", "one screened", "one failed", "only trained"],
+)
+def test_the_page_is_whole_and_loads_nothing(tmp_path: Path, known: list[Candidate]) -> None:
+    page = write_report(summary(known), tmp_path, graph).read_text()
+    assert not re.search(r"""(src|href)=["'](http|//)""", page)
+    assert "a&lt;b" in page and "<b:" not in page
+    assert page.count("<svg") == 3 + min(3, sum(bool(c.rungs) for c in known))
+    for c in known:
+        assert c.digest in page
+    if any(c.failed for c in known):
+        assert "the loss is &lt;nan&gt; at step 3" in page
+    for name in ("search", "training", "score-against-loss"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_report(summary(candidates()), tmp_path / name, graph)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_a_space_without_graphs_has_a_report_too(tmp_path: Path) -> None:
+    page = write_report(summary(candidates()), tmp_path, lambda _: None).read_text()
+    assert page.count("<svg") == 3
+
+
+def test_the_table_fits_a_terminal_and_begins_with_the_one_trained_longest() -> None:
+    lines = survivors_table(summary(candidates())).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[3].split()[0] == "20" and lines[4].split()[0] == "21"
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_drawing_puts_every_node_in_a_place_of_its_own_to_the_right(name: str) -> None:
+    drawn = graph(read_recipe(ZOO[name]))
+    places = positions(drawn)
+    assert len(set(places.values())) == len(drawn)
+    assert all(places[a][0] < places[b][0] for a, b in drawn.edges)
+
+
+def test_tensorboard_reads_curves_and_hyperparameters(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path, "perplexity", higher_is_better=True)
+    first, second = candidates()[9], candidates()[10]
+    assert first.number == 20
+    tracker.update(second)
+    tracker.update(Candidate(20, first.architecture, 999, 10, first.scores, rungs=RUNGS[:1]))
+    tracker.update(first)
+    tracker.picture(b"\x89PNG")
+    tracker.close()
+    one = EventAccumulator(str(tmp_path / "tb" / "candidate-0020")).Reload()
+    assert [(e.step, round(e.value, 3)) for e in one.Scalars("validation/perplexity")] == [
+        (50, 12.2),
+        (100, 8.2),
+    ]
+    assert [e.step for e in one.Scalars("train/loss")] == [50, 100]
+    content = one.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    hparams = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    assert hparams["parameters"].number_value == 999
+    assert hparams["hidden-covariance-1"].number_value == -5
+    assert hparams["digest"].string_value == first.digest
+    search = EventAccumulator(str(tmp_path / "tb" / "search")).Reload()
+    assert [e.value for e in search.Scalars("best/score")] == [-6, -5, -5]
+    assert search.Scalars("best/validation loss")[-1].value == pytest.approx(2.1)
+    assert search.Images("best/architecture")[0].encoded_image_string == b"\x89PNG"
+
+
+class Stream:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def isatty(self) -> bool:
+        return False
+
+    def write(self, text: str) -> None:
+        self.lines += [text] if text.strip() else []
+
+    def flush(self) -> None: ...
+
+
+def test_progress_says_every_ten_seconds_what_is_done_and_left() -> None:
+    now, stream = [0.0], Stream()
+    with Progress(20, 3, "perplexity", stream, lambda: now[0]) as progress:
+        for second in range(1, 25):
+            now[0] = float(second)
+            if second <= 8:
+                progress.update(candidates()[second])
+            progress.tick(2)
+    assert len(stream.lines) == 3
+    assert stream.lines[0] == (
+        "screened 8/20, trained 0/3 rungs, failed 0, in flight 2, best none trained yet, "
+        "time 10 s, left about 15 s"
+    )
