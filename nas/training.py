@@ -76,6 +76,7 @@ def train_rung(
         raise Diverged(f"the validation loss is {validation.loss} at step {until}")
     return Trained(
         step=until,
+        objective=validation.loss,
         train_loss=total / max(1, until - step),
         validation=validation,
         checkpoint=snapshot(until, model, optimizer, state),

@@ -10,9 +10,10 @@ import pytest
 import nas
 from nas.api import search
 from nas.core.errors import BadInput
-from nas.jobs.search.config import search_config
-from nas.jobs.search.saved import search_facts
-from nas.jobs.search.summary import RunSummary
+from nas.core.settings import read_config
+from nas.jobs.search.config import SearchConfig
+from nas.jobs.search.report import search_facts
+from nas.jobs.search.summary import SearchSummary
 from nas.loop.candidate import Candidate
 from nas.loop.objectives import named_objectives
 from tests.toys import CONTROLLERS
@@ -28,8 +29,8 @@ TOY = {
 FIRST = "first-weight"
 
 
-def searched(run: Path, **settings: Any) -> RunSummary:
-    return search(search_config(None, (), {**TOY, "run": run, **settings}))
+def searched(run: Path, **settings: Any) -> SearchSummary:
+    return search(read_config(SearchConfig, None, (), {**TOY, "run": run, **settings}))
 
 
 def warm(pool: int = 9, best: int = 3) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def test_losses_can_guide_while_scores_are_recorded(tmp_path: Path) -> None:
     run = searched(tmp_path / "run", objectives=("loss",), candidates=5)
     assert all(c.rungs and FIRST in c.scores for c in run.candidates)
     assert sum(len(c.rungs) > 1 for c in run.candidates) == 2
-    assert "pareto_front" not in search_facts(run, tmp_path)
+    assert "pareto_front" not in search_facts(run)
 
 
 @pytest.mark.parametrize("name", ["random", "tpe", "nsga-ii"])
@@ -103,7 +104,7 @@ def test_nothing_trained_is_better_than_the_pareto_front(name: str, tmp_path: Pa
     run = searched(tmp_path / "run", controller=name, objectives=objectives, candidates=12)
     unique = [c for c in run.candidates if c.duplicate_of is None]
     told = {c.number: tuple(named_objectives(c, objectives).values()) for c in unique}
-    front = {entry["number"] for entry in search_facts(run, tmp_path)["pareto_front"]}
+    front = {entry["number"] for entry in search_facts(run)["pareto_front"]}
     for number, values in told.items():
         better = [v for v in told.values() if v != values and all(map(float.__le__, v, values))]
         assert bool(better) != (number in front)

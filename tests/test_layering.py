@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +18,14 @@ ALLOWED = {
     "compress": {"compress", "search_spaces", "kernels", "torch", "numpy"},
     "policies": {"policies", "optuna", "numpy", "torch", "search_spaces.decisions"},
 }
+
+# the parts of nas/, lowest first: each imports only those before it
+ORDER = (
+    *("core", "execution", "loop", "training", "tasks", "scores", "models", "reporting"),
+    *("jobs/search", "jobs/compress", "jobs/sweep", "jobs/adapt", "jobs"),
+    *("testing", "bench", "api", "cli"),
+)
+JOBS = {part for part in ORDER if part.startswith("jobs/")}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -51,6 +60,70 @@ def test_a_package_imports_only_what_is_below_it(package: str) -> None:
                 assert top in ALLOWED[package] or module in ALLOWED[package], (path, module)
 
 
+def part_of(module: str) -> str | None:
+    """The part of nas/ that a module is in; None for `nas` itself."""
+    _, *names = module.split(".")
+    if names[:1] == ["jobs"] and f"jobs/{names[1]}" in JOBS:
+        return f"jobs/{names[1]}"
+    return names[0] if names else None
+
+
+def arrows_up() -> set[tuple[str, str]]:
+    """Imports (file, module) of a part of nas/ from a part above it or from a job beside it."""
+    wrong = set()
+    for path in files("nas"):
+        own = part_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        if own not in ORDER:
+            continue
+        for module in (name for name in imports(path) if name.startswith("nas.")):
+            other = part_of(module)
+            assert other in ORDER, (path, module)
+            beside = {own, other} <= JOBS and own != other
+            if beside or ORDER.index(other) > ORDER.index(own):
+                wrong.add((path.relative_to(ROOT).as_posix(), module))
+    return wrong
+
+
+def test_nothing_in_nas_imports_from_above() -> None:
+    assert arrows_up() == set()
+
+
+def test_an_arrow_up_and_an_arrow_sideways_are_found(monkeypatch, tmp_path) -> None:
+    for name, text in {
+        "core/files.py": "from nas.loop.driver import Driver",
+        "jobs/sweep/run.py": "from nas.jobs.compress.run import run_compress",
+        "loop/driver.py": "from nas.core.files import write_atomically",
+    }.items():
+        (tmp_path / "nas" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "nas" / name).write_text(text)
+    monkeypatch.setattr("tests.test_layering.ROOT", tmp_path)
+    assert arrows_up() == {
+        ("nas/core/files.py", "nas.loop.driver"),
+        ("nas/jobs/sweep/run.py", "nas.jobs.compress.run"),
+    }
+
+
+def circles(package: str) -> list[list[str]]:
+    """Folders of a package that import each other, directly or by a detour; modules count alone."""
+    graph = nx.DiGraph()
+    for path in files(package):
+        own = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        graph.add_edges_from((own, m) for m in modules_of(path) if m.split(".")[0] == package)
+    return [sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1]
+
+
+def modules_of(path: Path) -> Iterator[str]:
+    """The modules of ours that a file imports, wherever in the file."""
+    for name in names(path):
+        if (ROOT / (name.replace(".", "/") + ".py")).exists():
+            yield name
+
+
+@pytest.mark.parametrize("package", OURS)
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    assert circles(package) == []
+
+
 def test_only_the_ray_executor_imports_ray() -> None:
     importers = {
         path.relative_to(ROOT).as_posix()
@@ -61,14 +134,14 @@ def test_only_the_ray_executor_imports_ray() -> None:
     assert importers == {"nas/execution/ray.py"}
 
 
-def test_only_the_run_imports_optuna_storages() -> None:
+def test_only_the_record_imports_optuna_storages() -> None:
     importers = {
         path.relative_to(ROOT).as_posix()
         for package in OURS
         for path in files(package)
         if any(f"{name}.".startswith("optuna.storages.") for name in names(path))
     }
-    assert importers == {"nas/loop/run_folder.py"}
+    assert importers == {"nas/loop/journal.py", "nas/loop/run_folder.py"}
 
 
 def test_kernels_leaves_room_for_the_package_of_the_same_name() -> None:

@@ -15,7 +15,7 @@ from nas.bench.tables import Table
 from nas.core.errors import BadInput
 from nas.core.registry import create_controller
 from nas.loop.controller import Controller
-from nas.loop.driver import REDRAWS
+from nas.loop.proposals import REDRAWS
 from nas.loop.samplers import warmed
 from policies.path_sampler import Decision, Path, PathSampler, Policy, UsesScores
 from search_spaces.decisions import Decisions, InvalidArchitecture, replayed

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import typer
 
-from nas.cli import adapt, bench, compress, doctor, export, ls, report, score, search, sweep, train
+from nas.cli import adapt, compress, doctor, export, ls, report, score, search, sweep, train
+from nas.cli.bench import graphs, kernels, rungs, scores
+from nas.cli.bench import search as bench_search
 from nas.cli.output import results_on_stdout
 from nas.core.errors import Interrupted, NasError
 
@@ -60,11 +62,8 @@ for verb in (
 
 
 benches = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
-benches.command("kernels")(_ended_well(bench.kernels))
-benches.command("search")(_ended_well(bench.search))
-benches.command("scores")(_ended_well(bench.scores))
-benches.command("rungs")(_ended_well(bench.rungs))
-benches.command("graphs")(_ended_well(bench.graphs))
+for bench in (kernels.kernels, bench_search.search, scores.scores, rungs.rungs, graphs.graphs):
+    benches.command(bench.__name__)(_ended_well(bench))
 app.add_typer(benches, name="bench")
 
 

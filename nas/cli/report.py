@@ -1,4 +1,4 @@
-"""`nas report`: the report of a run, written anew."""
+"""`nas report`: a run's results printed again, and its report regenerated."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,24 +12,14 @@ def report(
         bool, Option("--json", help="Print one JSON object instead of the table.")
     ] = False,
 ) -> None:
-    """Write a search's tables, figures and page from its record.
-
-    Of a compression, a sweep or an adaptation, which write theirs at the end, say it again.
-    """
-    from nas import api
+    """Print a run's results, and regenerate its tables, figures and page from its record."""
     from nas.cli.output import say, say_json
-    from nas.jobs.search.saved import search_facts
-    from nas.jobs.search.table import survivors_table
-    from nas.reporting.report import read_report_files
+    from nas.jobs.reports import read_run
+    from nas.reporting.report import write_report
 
-    ended = read_report_files(run / "report")
-    if ended:
-        text, facts = ended
-    else:
-        summary = api.report(run)
-        text, facts = survivors_table(summary), search_facts(summary, run)
+    _, found = read_run(run)
+    page = write_report(found, run / "report")
     if json:
-        say_json(facts)
+        say_json(dict(found.facts))
     else:
-        say(text)
-        say(f"\nreport: {run / 'report' / 'report.html'}")
+        say(f"{found.text}\n\nreport: {page}")

@@ -31,7 +31,8 @@ def train(
     """Train one architecture and report validation and test."""
     from nas import api
     from nas.cli.output import say, say_json
-    from nas.jobs.search.config import search_config
+    from nas.core.settings import read_config
+    from nas.jobs.search.config import SearchConfig
     from nas.models.architecture_files import read_architecture
 
     flags = {
@@ -40,7 +41,7 @@ def train(
         "seed": seed,
         "execution.kernels": kernels,
     }
-    settings = search_config(config, set_ or [], flags)
+    settings = read_config(SearchConfig, config, set_ or [], flags)
     facts = api.train(read_architecture(architecture), settings, to)
     if json:
         say_json(facts)

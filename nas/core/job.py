@@ -1,4 +1,4 @@
-"""What a job gives the driver: the space it searches and how a candidate is measured."""
+"""What a job gives the driver: a space, and functions that measure a candidate of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,29 @@ from search_spaces.space import SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
+class Objective:
+    """The number that a job ranks trained candidates by.
+
+    name: as tables, TensorBoard and Optuna show it, "validation loss" or "reward" for instance.
+    unit: "nats" or "layer calls" for instance; "" for a number without a unit.
+    """
+
+    name: str
+    unit: str = ""
+    higher_is_better: bool = False
+
+    def cost(self, value: float) -> float:
+        """The value with its sign changed if higher is better: lower costs are always better."""
+        return -value if self.higher_is_better else value
+
+
+@dataclass(frozen=True, slots=True)
 class Screened:
     """What is known of a candidate without training it.
 
     parameters, flops: of the model that would be trained.
-    scores: by name, the one to search by first; all finite.
-    measures: whatever else a job measures, by name.
+    scores: by name; the first one guides the search; all are finite.
+    measures: other measurements, by name.
     """
 
     parameters: int
@@ -28,24 +45,39 @@ class Screened:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a rung yields: the mean training loss, the validation, the checkpoint, the time.
+    """What one stretch of training yields.
 
-    measures: whatever else a job measures of the trained model, by name.
+    objective: the job's objective at the end of the stretch.
+    validation: the task's loss and metric on the validation data.
+    checkpoint: what training continues from and exports are made of, in the job's format.
+    seconds: including validation.
+    train_loss: mean over the stretch; None for a job without a training loss.
+    measures: other measurements of the trained model, by name.
     """
 
     step: int
-    train_loss: float
+    objective: float
     validation: Measured
     checkpoint: bytes
     seconds: float
+    train_loss: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
 
 
 class Job(Protocol):
-    """Sent once to every worker; its methods depend on nothing but their arguments."""
+    """Sent to every worker once; its methods depend on nothing but their arguments.
+
+    checkpoint_suffix: file name ending of its checkpoints, ".safetensors" or ".json".
+    """
 
     @property
     def space(self) -> SearchSpace: ...
+
+    @property
+    def objective(self) -> Objective: ...
+
+    @property
+    def checkpoint_suffix(self) -> str: ...
 
     def screen(
         self, candidates: list[tuple[int, Architecture]]
@@ -56,5 +88,5 @@ class Job(Protocol):
     def train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
     ) -> Trained | CandidateFailed:
-        """Train one candidate up to step `until`, from its checkpoint where it has one."""
+        """Train one candidate up to step `until`, from its checkpoint if it has one."""
         ...

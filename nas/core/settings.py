@@ -1,4 +1,4 @@
-"""The settings of a search: defaults, then the TOML file, then --set, then the flags."""
+"""Settings: defaults, then the TOML file, then --set, then the flags."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -65,10 +65,31 @@ class Execution(Section):
 Config = TypeVar("Config", bound=Section)
 
 
+class RunSettings(Section):
+    """What every job that keeps a run folder has.
+
+    run: the folder. storage: an Optuna storage URL; None for a journal in the folder.
+    """
+
+    execution: Execution = Execution()
+    seed: int = Field(default=0, ge=0)
+    run: Path = Path("runs/run")
+    storage: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What must stay the same for a run to continue, flat, by the names of the settings."""
+        return flat(self.model_dump(mode="json", exclude={"run", "execution", "storage"}))
+
+
 def read_config(
     kind: type[Config], file: Path | None, settings: Sequence[str], flags: Mapping[str, Any]
 ) -> Config:
-    """A job's configuration; arguments and errors as of `search_config`."""
+    """The configuration that a command line asks for.
+
+    settings: `a.b=value` in TOML's notation; a value that is not TOML is a string.
+    flags: dotted names with values; None leaves a setting as it is.
+    Raises `BadInput`; the message names the key.
+    """
     data = read_toml(file) if file else {}
     for setting in settings:
         key, equals, text = setting.partition("=")

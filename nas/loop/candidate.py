@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from nas.core.job import Objective, Screened, Trained
 from search_spaces.architecture import Architecture
 
 
@@ -13,16 +14,17 @@ class Rung:
     """One stretch of a candidate's training.
 
     step: optimiser steps since the beginning.
-    loss, metric: on the validation data after that step.
-    train_loss: mean over the stretch.
-    seconds: of this stretch, evaluation included.
+    objective: the job's objective after that step; loss, metric: of the validation data.
+    train_loss: mean over the stretch; None for a job without a training loss.
+    seconds: of this stretch, including validation.
     checkpoint: file, relative to the run's folder.
     """
 
     step: int
+    objective: float
     loss: float
     metric: float
-    train_loss: float
+    train_loss: float | None
     seconds: float
     checkpoint: str
 
@@ -34,11 +36,12 @@ class Candidate:
     number: its number in the run.
     parameters, flops: of the model that is trained; flops of one step of one sequence.
     scores: training-free scores by name.
-    measures: what a job measured beside scores and losses, by name; training adds to screening.
+    measures: the job's other measurements by name; training adds to screening.
     failed: "stage: reason", None while nothing went wrong.
     duplicate_of: the number of an earlier candidate with the same digest.
-    rungs: its training so far; empty when it was only screened.
-    seconds: of all its evaluation.
+    rungs: its training so far; empty if it was only screened.
+    seconds: of all its evaluations.
+    ended: Unix time of its latest result, None while it has none.
     """
 
     number: int
@@ -51,13 +54,58 @@ class Candidate:
     duplicate_of: int | None = None
     rungs: tuple[Rung, ...] = ()
     seconds: float = 0.0
+    ended: float | None = None
 
     @property
     def digest(self) -> str:
         return self.architecture.digest()
 
+    def screened(self, result: Screened) -> "Candidate":
+        """The candidate with what screening found."""
+        return replace(
+            self,
+            parameters=result.parameters,
+            flops=result.flops,
+            scores=result.scores,
+            measures=result.measures,
+            seconds=result.seconds,
+        )
+
+    def trained(self, result: Trained, checkpoint: str) -> "Candidate":
+        """The candidate with one more rung; checkpoint: its file, relative to the run's folder."""
+        rung = Rung(
+            step=result.step,
+            objective=result.objective,
+            loss=result.validation.loss,
+            metric=result.validation.metric,
+            train_loss=result.train_loss,
+            seconds=result.seconds,
+            checkpoint=checkpoint,
+        )
+        return replace(
+            self,
+            rungs=(*self.rungs, rung),
+            measures={**self.measures, **result.measures},
+            seconds=self.seconds + result.seconds,
+        )
+
+    def failing(self, reason: str, seconds: float = 0.0) -> "Candidate":
+        """The candidate marked as failed."""
+        return replace(self, failed=reason, seconds=self.seconds + seconds)
+
+    def with_results_of(self, original: "Candidate", with_rung: bool) -> "Candidate":
+        """A duplicate with the original's results, including its first rung if `with_rung`."""
+        return replace(
+            original,
+            number=self.number,
+            architecture=self.architecture,
+            rungs=original.rungs[:1] if with_rung else (),
+            duplicate_of=original.number,
+            seconds=self.seconds,
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `from_dict` reads them again."""
+        """Plain values for JSON, which `from_dict` reads."""
         return {
             "number": self.number,
             "digest": self.digest,
@@ -70,6 +118,7 @@ class Candidate:
             "duplicate_of": self.duplicate_of,
             "rungs": [asdict(rung) for rung in self.rungs],
             "seconds": self.seconds,
+            "ended": self.ended,
         }
 
     @classmethod
@@ -81,7 +130,7 @@ class Candidate:
         return cls(**fields)
 
 
-def best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The trained candidates, those trained longest first, of these the lowest loss first."""
+def best_first(candidates: Sequence[Candidate], objective: Objective) -> list[Candidate]:
+    """The trained candidates that did not fail: those trained longest first, then the best."""
     trained = [c for c in candidates if c.rungs and c.failed is None]
-    return sorted(trained, key=lambda c: (-c.rungs[-1].step, c.rungs[-1].loss))
+    return sorted(trained, key=lambda c: (-c.rungs[-1].step, objective.cost(c.rungs[-1].objective)))

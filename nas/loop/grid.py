@@ -1,21 +1,12 @@
-"""Everything that a small space holds, once: its controller, and a driver that does it all."""
+"""A proposer that tries every architecture of a small space once."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from optuna.trial import FixedTrial, FrozenTrial
 
 from nas.core.errors import BadInput
-from nas.core.executor import Executor, Resources
-from nas.core.job import Job
-from nas.core.settings import Execution
-from nas.loop.candidate import Candidate
 from nas.loop.controller import Proposal, Told
-from nas.loop.driver import Driver, Watcher
-from nas.loop.plan import Plan
-from nas.loop.progress import Progress
-from nas.loop.run_folder import Run
-from nas.loop.signals import Stop
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Answers, enumerated, from_trial
 from search_spaces.space import SearchSpace
@@ -64,37 +55,3 @@ class Grid:
     def _token(self) -> int:
         self._proposed += 1
         return self._proposed
-
-
-class Shown(NamedTuple):
-    """Who is told how a grid gets on, and by which metric of a row."""
-
-    title: str
-    metric: str
-    watchers: Sequence[Watcher]
-
-
-def whole_grid(
-    run: Run,
-    job: Job,
-    executor: Executor,
-    stop: Stop,
-    execution: Execution,
-    steps: int,
-    shown: Shown,
-) -> list[Candidate]:
-    """Every architecture of the job's space, screened and trained for so many steps, by number."""
-    grid = Grid(job.space)
-    plan = Plan(
-        candidates=grid.size,
-        steps=(steps,),
-        places=(grid.size,),
-        batch=1,
-        deterministic=execution.deterministic,
-        training=Resources(gpus=execution.gpus_per_survivor),
-    )
-    progress = Progress(grid.size, grid.size, shown.metric, title=shown.title)
-    driver = Driver(run, grid, job, executor, plan, [progress, *shown.watchers])
-    with progress:
-        driver.search(stop)
-    return [driver.candidates[number] for number in sorted(driver.candidates)]

@@ -1,11 +1,11 @@
-"""What a controller can be told of a trained candidate; lower is better of all of it."""
+"""What a controller can be told about a trained candidate."""
 
 from collections.abc import Callable, Sequence
 
 from nas.loop.candidate import Candidate
 
 OBJECTIVES: dict[str, Callable[[Candidate], float]] = {
-    "loss": lambda candidate: candidate.rungs[0].loss,
+    "loss": lambda candidate: candidate.rungs[0].objective,
     "parameters": lambda candidate: float(candidate.parameters or 0),
     "flops": lambda candidate: float(candidate.flops or 0),
     "latency": lambda candidate: candidate.scores["latency"],
@@ -13,15 +13,15 @@ OBJECTIVES: dict[str, Callable[[Candidate], float]] = {
 
 
 def named_objectives(candidate: Candidate, names: Sequence[str]) -> dict[str, float]:
-    """The named objectives of a candidate that has been through the first rung."""
+    """The named objectives of a candidate that has finished the first rung."""
     return {name: OBJECTIVES[name](candidate) for name in names}
 
 
 def pareto_front(candidates: Sequence[Candidate], names: Sequence[str]) -> list[Candidate]:
-    """The trained candidates that none is better than in all objectives, by the first of them.
+    """The trained candidates that no other dominates, sorted by the first objective.
 
-    A candidate is left out when another one is at least as good in each objective and better in
-    one; so are duplicates.
+    Lower is better. A candidate is dominated if another one is at least as good in each objective
+    and better in one. Duplicates are left out.
     """
     known = [
         (tuple(named_objectives(candidate, names).values()), candidate)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from nas.core.errors import BadInput
 from nas.core.files import write_atomically
 from nas.loop.controller import Controller
-from nas.loop.run_folder import Run
+from nas.loop.run_folder import RunFolder
 from policies.path_sampler import PathSampler
 from policies.policy_gradient import PolicyGradient
 
@@ -32,13 +32,13 @@ def load_policy(policy: PolicyGradient, path: Path) -> None:
         raise BadInput(f"{path} holds no policy: {str(error).splitlines()[0]}") from None
 
 
-def begun(
-    run: Run, policy: Path | None, name: str, make: Callable[[int, Path | None], Controller]
+def first_controller(
+    run: RunFolder, policy: Path | None, name: str, make: Callable[[int, Path | None], Controller]
 ) -> Controller:
-    """A run's controller; the policy that it begins with is kept, for when the run goes on.
+    """Make a run's controller, and keep the policy that it starts from for when the run resumes.
 
-    policy: its file, None for a run without one. name: of the controller.
-    make: the controller after so many trials, which begins with a file.
+    policy: the policy file, None for a run without one. name: of the controller.
+    make: the controller after this many trials, started from a policy file if there is one.
     """
     done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
     controller = make(done, kept if done else policy)

@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live table on a terminal, else a line every 10 s."""
+"""Progress of a run: a live table on a terminal, otherwise a line every 10 s."""
 
 import sys
 import time
@@ -9,15 +9,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from nas.core.job import Objective
 from nas.loop.candidate import Candidate, best_first
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Says what is done, failed and in flight, the best so far and the time left.
+    """Shows what is done, failed and in flight, the best so far and the time left.
 
-    total: evaluations in all: candidates to screen plus rungs to train.
+    candidates: to screen. rungs: to train. metric: of the task.
     """
 
     def __init__(
@@ -25,11 +26,13 @@ class Progress:
         candidates: int,
         rungs: int,
         metric: str,
+        objective: Objective,
         stream: TextIO = sys.stderr,
         clock: Callable[[], float] = time.monotonic,
         title: str = "nas search",
     ) -> None:
         self.title = title
+        self.objective = objective
         self.wanted, self.rungs, self.metric = candidates, rungs, metric
         self.known: dict[int, Candidate] = {}
         self.in_flight = 0
@@ -86,7 +89,7 @@ class Progress:
         return facts if left is None else {**facts, "left": f"about {left:.0f} s"}
 
     def _best(self) -> str:
-        trained = best_first(list(self.known.values()))
+        trained = best_first(list(self.known.values()), self.objective)
         if trained:
             return f"{self.metric} {trained[0].rungs[-1].metric:.4g} (#{trained[0].number})"
         return "none trained yet"

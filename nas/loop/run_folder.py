@@ -1,34 +1,29 @@
-"""A run's folder: its lock, Optuna's record of the candidates, and each result exactly once."""
+"""A run's folder: its lock, its candidates, and each result exactly once."""
 
 import contextlib
 import fcntl
 import json
-import os
 import shutil
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage, get_storage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas.core.errors import BadInput, RunLocked
 from nas.core.files import write_atomically
+from nas.core.job import Objective
 from nas.loop.candidate import Candidate
 from nas.loop.controller import Proposal
+from nas.loop.journal import ended_at, open_study
 
-JOURNAL = "study.journal"
 
-
-class Run:
-    """The record of one search.
+class RunFolder:
+    """The record of one run.
 
     Two things are kept of a candidate: an Optuna trial, written when it is proposed, and
-    `trials/NNNN/result.json`, written before anything else hears of a result. A candidate with a
+    `trials/NNNN/result.json`, written before anything else learns of a result. A candidate with a
     trial and no result was being evaluated when a driver died: it is evaluated again, under the
     same number and with the same seed.
     """
@@ -41,14 +36,19 @@ class Run:
     @classmethod
     @contextlib.contextmanager
     def open(
-        cls, folder: Path, identity: Mapping[str, Any], storage: str | None = None
-    ) -> Iterator["Run"]:
-        """Begin a run or go on with it; nobody else can until it is left.
+        cls,
+        folder: Path,
+        identity: Mapping[str, Any],
+        objectives: Sequence[Objective],
+        storage: str | None = None,
+    ) -> Iterator["RunFolder"]:
+        """Begin a run or continue it; nobody else can until the context is left.
 
-        identity: what must stay the same for a run to go on: space, task, scores, seed …
+        identity: what must stay the same for a run to continue: space, task, scores, seed …
+        objectives: what candidates are judged by.
         storage: an Optuna storage URL; None for a journal in the folder.
-        Raises `RunLocked` while another driver has the run, `BadInput` when the identity differs
-        or the storage cannot be opened. A `BadInput` raised while it is open removes a new folder.
+        Raises `RunLocked` while another driver has the run, `BadInput` if the identity differs,
+        or the storage cannot be opened. A `BadInput` raised inside removes a new folder.
         """
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,42 +60,18 @@ class Run:
                     f"{folder} is in use by another `nas`: wait for it, or use another --run"
                 ) from None
             try:
-                yield cls._opened(folder, identity, storage)
+                yield cls(folder, *open_study(folder, identity, objectives, storage))
             except BadInput:
                 if is_new:
                     shutil.rmtree(folder)
                 raise
-
-    @classmethod
-    def _opened(cls, folder: Path, identity: Mapping[str, Any], url: str | None) -> "Run":
-        try:
-            storage = get_storage(url) if url else _journal(folder / JOURNAL)
-            study = optuna.create_study(
-                storage=storage,
-                study_name=folder.name,
-                direction="minimize",
-                load_if_exists=True,
-            )
-        except Exception as error:
-            reason = str(error).splitlines()[0]
-            where = url or folder / JOURNAL
-            raise BadInput(f"the storage {where} cannot be opened: {reason}") from error
-        kept = study.user_attrs.get("identity")
-        if kept is None:
-            study.set_user_attr("identity", dict(identity))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                study.set_metric_names(["validation loss"])
-        elif kept != identity:
-            raise BadInput(f"{folder} holds another search: {_difference(kept, identity)}")
-        return cls(folder, storage, storage.get_study_id_from_name(folder.name))
 
     def trials(self) -> list[FrozenTrial]:
         """The Optuna trials of all candidates, by number."""
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
 
     def is_over(self, candidates: int) -> bool:
-        """Whether there are so many candidates and each has its final state."""
+        """Whether that many candidates exist and each has its final state."""
         trials = self.trials()
         return len(trials) >= candidates and all(trial.state.is_finished() for trial in trials)
 
@@ -108,7 +84,7 @@ class Run:
         trial_id = self._storage.create_new_trial(
             self._study_id,
             create_trial(
-                state=TrialState.RUNNING,
+                state=TrialState.WAITING,
                 params=dict(proposal.params),
                 distributions=dict(proposal.distributions),
                 user_attrs={
@@ -117,8 +93,12 @@ class Run:
                 },
             ),
         )
-        number = self._storage.get_trial_number_from_id(trial_id)
-        return Candidate(number, architecture)
+        return Candidate(self._storage.get_trial_number_from_id(trial_id), architecture)
+
+    def start(self, number: int) -> None:
+        """Record that the candidate's evaluation starts now."""
+        if self.trial(number).state == TrialState.WAITING:
+            self._storage.set_trial_state_values(self._trial_id(number), TrialState.RUNNING)
 
     def result(self, trial: FrozenTrial) -> Candidate | None:
         """What is known of a candidate, None while it has no result."""
@@ -130,9 +110,9 @@ class Run:
         path = self.trial_folder(candidate.number) / "result.json"
         write_atomically(path, json.dumps(candidate.to_dict(), indent=1))
 
-    def write_checkpoint(self, number: int, step: int, content: bytes) -> str:
-        """Keep a candidate's weights; returns the file's path within the run's folder."""
-        path = self.trial_folder(number) / f"step-{step}.safetensors"
+    def write_checkpoint(self, number: int, step: int, suffix: str, content: bytes) -> str:
+        """Keep a candidate's checkpoint; returns the file's path within the run's folder."""
+        path = self.trial_folder(number) / f"step-{step}{suffix}"
         write_atomically(path, content)
         return str(path.relative_to(self.folder))
 
@@ -140,33 +120,38 @@ class Run:
         return (self.folder / name).read_bytes()
 
     def show(self, candidate: Candidate) -> None:
-        """Put a candidate's result into the Optuna record, for dashboards."""
+        """Put a candidate's numbers into the Optuna record, each as an attribute of its own."""
         trial_id = self._trial_id(candidate.number)
         shown = {
-            "scores": candidate.scores,
             "parameters": candidate.parameters,
             "flops": candidate.flops,
             "failed": candidate.failed,
             "duplicate_of": candidate.duplicate_of,
+            **candidate.scores,
+            **candidate.measures,
         }
+        if candidate.rungs:
+            last = candidate.rungs[-1]
+            shown |= {"validation loss": last.loss, "validation metric": last.metric}
+        known = self._storage.get_trial(trial_id).user_attrs
         for key, value in shown.items():
-            if value:
+            if value is not None and known.get(key) != value:
                 self._storage.set_trial_user_attr(trial_id, key, value)
 
-    def finish(self, candidate: Candidate, last_step: int) -> None:
-        """Give a candidate's trial its final state, if it has none yet."""
+    def finish(self, candidate: Candidate, values: Sequence[float] | None) -> None:
+        """Give a candidate's trial its final state, if it has none yet.
+
+        values: one per objective; None if the candidate was not judged.
+        """
         trial_id = self._trial_id(candidate.number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
         for rung in candidate.rungs:
-            self._storage.set_trial_intermediate_value(trial_id, rung.step, rung.loss)
-        if candidate.failed:
-            self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        elif candidate.rungs and candidate.rungs[-1].step >= last_step:
-            values = [candidate.rungs[-1].loss]
-            self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, values)
-        else:
-            self._storage.set_trial_state_values(trial_id, TrialState.PRUNED)
+            self._storage.set_trial_intermediate_value(trial_id, rung.step, rung.objective)
+        judged = TrialState.COMPLETE if values is not None else TrialState.PRUNED
+        state = TrialState.FAIL if candidate.failed else judged
+        with ended_at(self._storage, candidate.ended):
+            self._storage.set_trial_state_values(trial_id, state, values)
 
     def trial_folder(self, number: int) -> Path:
         return self.folder / "trials" / f"{number:04d}"
@@ -175,33 +160,7 @@ class Run:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
 
-def repair_journal(path: Path) -> int:
-    """Cut off a last line that a dying driver left unfinished; returns the bytes cut.
-
-    Optuna appends to such a line, and the study can then never be read again.
-    """
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        file.truncate(whole)
-    return len(content) - whole
-
-
-def _journal(path: Path) -> JournalStorage:
-    if path.exists():
-        repair_journal(path)
-    lock = JournalFileOpenLock(str(path))
-    # The run is ours alone: a lock on its journal was left by a driver that died.
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(f"{path}.lock")
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-
-
-def _difference(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The settings in which a run differs from what is asked for now."""
-    changed = [
-        f"{name} was {json.dumps(kept.get(name))} and is {json.dumps(wanted.get(name))} now"
-        for name in sorted({*kept, *wanted})
-        if kept.get(name) != wanted.get(name)
-    ]
-    return "; ".join(changed) + ": name another folder with --run, or restore the setting"
+def candidates_in(folder: Path) -> tuple[Candidate, ...]:
+    """The candidates of a run's folder that have a result, by number."""
+    files = sorted((folder / "trials").glob("*/result.json"))
+    return tuple(Candidate.from_dict(json.loads(file.read_text())) for file in files)

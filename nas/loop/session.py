@@ -1,12 +1,131 @@
-"""What every job opens before its loop runs."""
+"""What every job opens for its loop: folder, TensorBoard, executor, signals, progress, driver."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from nas.core.executor import Executor, Resources
+from nas.core.job import Job, Objective
 from nas.core.registry import create_controller
-from nas.loop.controller import Controller
+from nas.core.settings import RunSettings
+from nas.execution.choice import executor_of
+from nas.loop.candidate import Candidate
+from nas.loop.controller import Controller, Proposer
+from nas.loop.driver import Driver, Watcher
+from nas.loop.grid import Grid
+from nas.loop.plan import Plan
+from nas.loop.policy_file import first_controller, policy_of, save_policy
+from nas.loop.progress import Progress
+from nas.loop.run_file import RunFile, check_run_folder, keep_run_file
+from nas.loop.run_folder import RunFolder
+from nas.loop.signals import Stop, stop_on_signals
+from nas.loop.tensorboard import TensorBoard
+
+MakeController = Callable[[int, Path | None], Controller]
 
 
-def drawer_of(seed: int, trials: int) -> Controller:
-    """Draws a pool, uniformly; what comes next depends on how many trials there are."""
+@dataclass(frozen=True)
+class Session:
+    """An open run, in which a job's loop can work.
+
+    about: what `run.json` says. watchers: of the caller, besides progress and TensorBoard.
+    """
+
+    settings: RunSettings
+    about: RunFile
+    run: RunFolder
+    executor: Executor
+    stop: Stop
+    board: TensorBoard
+    watchers: Sequence[Watcher]
+
+    @property
+    def training(self) -> Resources:
+        """What one training call needs."""
+        return Resources(gpus=self.settings.execution.gpus_per_survivor)
+
+    def search(
+        self,
+        job: Job,
+        plan: Plan,
+        make: MakeController,
+        controller: str,
+        policy: Path | None = None,
+    ) -> list[Candidate]:
+        """Let a controller search until the plan is done; returns the candidates by number.
+
+        make: the controller after this many trials, started from a policy file if there is one.
+        controller: its name. policy: the policy file to start from and to update at the end.
+        """
+        was_over = self.run.is_over(plan.records)
+        made = first_controller(self.run, policy, controller, make)
+        drawer = _drawer(self.settings.seed, len(self.run.trials()))
+        found = self._drive(job, plan, made, drawer)
+        if policy is not None and not was_over:
+            save_policy(policy_of(made.sampler, controller), policy)
+        return found
+
+    def whole_grid(self, job: Job, steps: int) -> list[Candidate]:
+        """Evaluate every architecture of the job's space, training each for this many steps."""
+        grid = Grid(job.space)
+        plan = Plan(
+            candidates=grid.size,
+            steps=(steps,),
+            places=(grid.size,),
+            objective=job.objective,
+            batch=1,
+            deterministic=self.settings.execution.deterministic,
+            training=self.training,
+        )
+        return self._drive(job, plan, grid, grid)
+
+    def _drive(
+        self, job: Job, plan: Plan, controller: Proposer, drawer: Proposer
+    ) -> list[Candidate]:
+        progress = Progress(
+            plan.records,
+            sum(plan.places),
+            self.about.metric,
+            plan.objective,
+            title=f"nas {self.about.kind}",
+        )
+        watchers = [progress, self.board, *self.watchers]
+        driver = Driver(self.run, controller, job, self.executor, plan, watchers, drawer)
+        with progress:
+            return driver.search(self.stop)
+
+
+@contextmanager
+def open_session(
+    settings: RunSettings,
+    about: RunFile,
+    judged_by: Sequence[Objective] = (),
+    watchers: Sequence[Watcher] = (),
+) -> Iterator[Session]:
+    """Open a run for a job, or continue it where it exists.
+
+    judged_by: what candidates are judged by, if not by the objective alone.
+    Raises `RunLocked` while another driver has the run, and `BadInput` if the folder holds
+    another run or the storage cannot be opened.
+    """
+    execution, judged = settings.execution, tuple(judged_by) or (about.objective,)
+    guide = judged[0] if len(judged) == 1 and judged[0] != about.objective else None
+    identity = {"kind": about.kind, **settings.identity()}
+    check_run_folder(settings.run, about.kind)
+    with (
+        RunFolder.open(settings.run, identity, judged, settings.storage) as run,
+        keep_run_file(run.folder, about),
+        closing(TensorBoard(run.folder, about.metric, about.objective, guide)) as board,
+        executor_of(execution) as executor,
+        stop_on_signals(execution.grace, execution.executor == "serial") as stop,
+    ):
+        yield Session(settings, about, run, executor, stop, board, watchers)
+
+
+def _drawer(seed: int, trials: int) -> Controller:
+    """A controller that draws a pool uniformly; its seed depends on how many trials there are."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, trials, 1]))
     return Controller(create_controller("random", rng, {}), maximise=False)

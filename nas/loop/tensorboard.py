@@ -1,4 +1,4 @@
-"""TensorBoard: a run a trained candidate, with its hyperparameters in the same folder."""
+"""TensorBoard events: one run per trained candidate, and one for the course of the search."""
 
 import shutil
 from pathlib import Path
@@ -8,52 +8,63 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[attr-de
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from nas.core.job import Objective
 from nas.loop.candidate import Candidate
 
 
-class Tracker:
+class TensorBoard:
     """Writes `tb/` in a run's folder, without torch.
 
-    `tb/candidate-0007` holds a trained candidate: loss and metric of each rung, and parameters,
-    flops and scores as hyperparameters. It is written anew whenever the candidate has a new rung,
-    so that a resumed run leaves no point twice. `tb/search` holds the best so far.
-    higher_is_better: of the guiding score.
+    `tb/candidate-0007` holds a trained candidate: its objective, loss and metric after each rung,
+    and its parameters, flops and scores as hyperparameters. It is rewritten whenever the candidate
+    has a new rung, so that a resumed run leaves no point twice. `tb/search` holds the best so far
+    among the candidates that have not failed.
+
+    guide: the score that the controller is told, None if it is told the objective.
     """
 
-    def __init__(self, folder: Path, metric: str, higher_is_better: bool) -> None:
+    def __init__(
+        self, folder: Path, metric: str, objective: Objective, guide: Objective | None = None
+    ) -> None:
         self.folder = folder / "tb"
-        self.metric = metric
-        self._higher_is_better = higher_is_better
-        self._best_score: float | None = None
-        self._best_loss: float | None = None
+        self.metric, self.objective, self.guide = metric, objective, guide
+        self._scores: dict[int, float] = {}
+        self._objectives: dict[int, float] = {}
         shutil.rmtree(self.folder / "search", ignore_errors=True)
         self._search = EventFileWriter(str(self.folder / "search"))
 
     def update(self, candidate: Candidate) -> None:
-        """A new result: a point in the course of the search, and the candidate's own run."""
-        for score in list(candidate.scores.values())[:1]:
-            better = max if self._higher_is_better else min
-            known = score if self._best_score is None else self._best_score
-            self._best_score = better(score, known)
-            self._scalar(self._search, "best/score", self._best_score, candidate.number)
+        """Add a result: a point in the course of the search, and the candidate's own run."""
+        number = candidate.number
+        if candidate.failed:
+            self._scores.pop(number, None)
+            self._objectives.pop(number, None)
+        elif self.guide and candidate.scores:
+            self._scores[number] = next(iter(candidate.scores.values()))
+        if self.guide and self._scores:
+            self._best(self.guide, self._scores, number)
         if candidate.rungs:
-            loss = candidate.rungs[-1].loss
-            self._best_loss = loss if self._best_loss is None else min(loss, self._best_loss)
-            self._scalar(
-                self._search, "best/validation loss", self._best_loss, candidate.rungs[-1].step
-            )
+            last = candidate.rungs[-1]
+            if not candidate.failed:
+                self._objectives[number] = last.objective
+            if self._objectives:
+                self._best(self.objective, self._objectives, last.step)
             self._write(candidate)
 
     def tick(self, in_flight: int) -> None: ...
 
     def picture(self, png: bytes) -> None:
-        """The graph of the best architecture."""
+        """Add the graph of the best architecture."""
         image = Summary.Image(encoded_image_string=png, colorspace=4)
         value = Summary.Value(tag="best/architecture", image=image)
         self._search.add_event(Event(summary=Summary(value=[value])))
 
     def close(self) -> None:
         self._search.close()
+
+    def _best(self, what: Objective, values: dict[int, float], step: int) -> None:
+        best = min(values.values(), key=what.cost)
+        self._scalar(self._search, f"best/{what.name}", best, step)
 
     def _write(self, candidate: Candidate) -> None:
         folder = self.folder / f"candidate-{candidate.number:04d}"
@@ -68,9 +79,15 @@ class Tracker:
         known = {name: value for name, value in values.items() if value is not None}
         writer.add_event(Event(summary=hparams_pb(known, trial_id=folder.name)))
         for rung in candidate.rungs:
-            self._scalar(writer, "validation/loss", rung.loss, rung.step)
-            self._scalar(writer, f"validation/{self.metric}", rung.metric, rung.step)
-            self._scalar(writer, "train/loss", rung.train_loss, rung.step)
+            shown = {
+                self.objective.name: rung.objective,
+                "validation/loss": rung.loss,
+                f"validation/{self.metric}": rung.metric,
+                "train/loss": rung.train_loss,
+            }
+            for name, value in shown.items():
+                if value is not None:
+                    self._scalar(writer, name, value, rung.step)
         writer.close()
 
     def _scalar(self, writer: EventFileWriter, name: str, value: float, step: int) -> None:

@@ -13,12 +13,21 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 
 
 def save_figure(figure: Figure, path: Path) -> str:
-    """The figure as SVG text, which is written beside a PNG; equal figures give equal files."""
-    svg, png = io.StringIO(), io.BytesIO()
+    """Write a figure as SVG and as PNG beside it; returns the SVG as text.
+
+    Equal figures give equal files.
+    """
+    svg = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": path.name, "svg.fonttype": "none"}):
         figure.savefig(svg, format="svg", metadata={"Date": None})
-    figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
     text = svg.getvalue()
     write_atomically(path.with_suffix(".svg"), text)
-    write_atomically(path.with_suffix(".png"), png.getvalue())
+    write_atomically(path.with_suffix(".png"), as_png(figure))
     return re.sub(r"^.*?(?=<svg)", "", text, flags=re.DOTALL)
+
+
+def as_png(figure: Figure) -> bytes:
+    """The figure as the content of a PNG file."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+    return png.getvalue()

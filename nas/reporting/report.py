@@ -1,4 +1,4 @@
-"""The report of a run of `nas compress`, `sweep` or `adapt`: what it printed, figures, rows."""
+"""The report of a run: the text and the facts that a command prints, and a page with figures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,38 +10,57 @@ from matplotlib.figure import Figure
 
 from nas.core.files import write_atomically
 from nas.reporting.figure import save_figure
-from nas.reporting.html import document, figure, folded, table
+from nas.reporting.html import document, figure
 from nas.reporting.table import as_csv
 
-TEXT, FACTS = "report.txt", "report.json"
+PAGE, TEXT, FACTS = "report.html", "report.txt", "report.json"
+
+
+class Drawing(NamedTuple):
+    """A figure of the page. name: of its files, without a suffix."""
+
+    name: str
+    caption: str
+    figure: Figure
 
 
 class Report(NamedTuple):
-    """text: as printed. facts: as printed by --json. figures: file name → caption and figure.
-    rows: what else was measured, the first row names the columns."""
+    """What there is to say about a run.
 
+    title: of the page. text: what the command prints. facts: what `--json` prints.
+    page: parts of the page in order, HTML or drawings; they follow the text.
+    tables: rows by file name; the first row names the columns.
+    """
+
+    title: str
     text: str
     facts: Mapping[str, Any]
-    figures: Mapping[str, tuple[str, Figure]]
-    rows: Sequence[Sequence[object]]
+    page: Sequence[str | Drawing]
+    tables: Mapping[str, Sequence[Sequence[object]]]
 
 
-def write_report_files(outcome: Report, name: str, folder: Path) -> None:
-    """`report.html`, `report.txt`, `report.json`, `rows.csv`, each figure as SVG and PNG."""
-    drawn = [
-        figure(save_figure(picture, folder / file), caption)
-        for file, (caption, picture) in outcome.figures.items()
+def write_report(report: Report, folder: Path) -> Path:
+    """Write the page, text, facts, tables as CSV, and figures as SVG and PNG; returns the page."""
+    parts = [
+        figure(save_figure(part.figure, folder / part.name), part.caption)
+        if isinstance(part, Drawing)
+        else part
+        for part in report.page
     ]
-    listed = folded(f"{len(outcome.rows) - 1} rows", table(outcome.rows))
-    printed = f"<pre>{escape(outcome.text)}</pre>"
-    write_atomically(folder / "rows.csv", as_csv(outcome.rows))
-    write_atomically(folder / TEXT, outcome.text + "\n")
-    write_atomically(folder / FACTS, json.dumps(outcome.facts, indent=1))
-    write_atomically(folder / "report.html", document(name, [printed, *drawn, listed]))
+    for name, rows in report.tables.items():
+        write_atomically(folder / name, as_csv(rows))
+    write_atomically(folder / TEXT, report.text + "\n")
+    write_atomically(folder / FACTS, json.dumps(report.facts, indent=1))
+    write_atomically(folder / PAGE, document(report.title, parts))
+    return folder / PAGE
 
 
-def read_report_files(folder: Path) -> tuple[str, dict[str, Any]] | None:
-    """The text and the facts of a report; None where there is none."""
-    if not (folder / FACTS).exists():
-        return None
-    return (folder / TEXT).read_text().rstrip("\n"), json.loads((folder / FACTS).read_text())
+def read_report(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The text and the facts of a report that was written."""
+    text = (folder / TEXT).read_text(encoding="utf-8").rstrip("\n")
+    return text, json.loads((folder / FACTS).read_text(encoding="utf-8"))
+
+
+def printed(text: str) -> str:
+    """Text as a part of a page, as the command prints it."""
+    return f"<pre>{escape(text)}</pre>"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from nas.core.errors import BadInput
-from nas.core.settings import read_toml
-from nas.jobs.search.config import SearchConfig, search_config
+from nas.core.settings import read_config, read_toml
+from nas.jobs.search.config import SearchConfig
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from nas.jobs.search.config import SearchConfig, search_config
 )
 def test_a_wrong_setting_is_named(setting: str, message: str) -> None:
     with pytest.raises(BadInput) as error:
-        search_config(None, [setting], {})
+        read_config(SearchConfig, None, [setting], {})
     assert message in str(error.value)
 
 
@@ -36,59 +36,65 @@ def test_an_unknown_key_of_a_section_that_may_be_left_out_is_named() -> None:
     with pytest.raises(
         BadInput, match=r"warm_start\.size: unknown key; there are best, pool, score"
     ):
-        search_config(None, ["warm_start.score=synflow", "warm_start.size=3"], {})
+        read_config(SearchConfig, None, ["warm_start.score=synflow", "warm_start.size=3"], {})
     with pytest.raises(BadInput, match=r"scores\.0: Input should be a valid string, not 5"):
-        search_config(None, ["warm_start.score=5"], {})
+        read_config(SearchConfig, None, ["warm_start.score=5"], {})
 
 
 def test_what_is_told_and_ranks_is_scored() -> None:
     """The score of a warm start comes first, alone unless others are named; latency is added."""
     warm = {"warm_start.score": "synflow"}
-    assert search_config(None, [], warm).scores == ("synflow",)
-    assert search_config(None, ['scores=["fisher"]'], warm).scores == ("synflow", "fisher")
-    several = search_config(None, [], {"objectives": ("loss", "latency")})
+    assert read_config(SearchConfig, None, [], warm).scores == ("synflow",)
+    assert read_config(SearchConfig, None, ['scores=["fisher"]'], warm).scores == (
+        "synflow",
+        "fisher",
+    )
+    several = read_config(SearchConfig, None, [], {"objectives": ("loss", "latency")})
     assert several.scores == (*SearchConfig().scores, "latency")
     assert SearchConfig().told == ()
-    assert search_config(None, [], warm).told == search_config(None, ["scores=[]"], {}).told
+    assert (
+        read_config(SearchConfig, None, [], warm).told
+        == read_config(SearchConfig, None, ["scores=[]"], {}).told
+    )
     assert several.told == ("loss", "latency")
 
 
 def test_options_may_be_set_without_repeating_the_default_name() -> None:
-    config = search_config(None, ["space.budgets=[7]", "controller.population=9"], {})
+    config = read_config(SearchConfig, None, ["space.budgets=[7]", "controller.population=9"], {})
     assert (config.space.name, config.space.options) == ("rnn-cell", {"budgets": [7]})
     assert (config.controller.name, config.controller.options) == ("random", {"population": 9})
 
 
 def test_a_flag_names_the_thing_and_set_gives_its_options() -> None:
-    config = search_config(None, ["controller.startup=3"], {"controller.name": "tpe"})
+    config = read_config(SearchConfig, None, ["controller.startup=3"], {"controller.name": "tpe"})
     assert (config.controller.name, config.controller.options) == ("tpe", {"startup": 3})
 
 
 def test_a_name_alone_in_the_file_takes_options_from_set(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text('controller = "tpe"\n')
-    config = search_config(file, ["controller.startup=3"], {})
+    config = read_config(SearchConfig, file, ["controller.startup=3"], {})
     assert (config.controller.name, config.controller.options) == ("tpe", {"startup": 3})
 
 
 def test_values_are_toml_and_what_is_no_toml_is_text() -> None:
     settings = ["task.name=python-text", 'run="a b"', "task.length=7", "task.wide=true"]
-    config = search_config(None, settings, {})
+    config = read_config(SearchConfig, None, settings, {})
     assert config.task.name == "python-text"
     assert config.run == Path("a b")
     assert config.task.options == {"length": 7, "wide": True}
 
 
 def test_a_flag_that_is_not_given_changes_nothing() -> None:
-    assert search_config(None, [], {"candidates": None}) == SearchConfig()
+    assert read_config(SearchConfig, None, [], {"candidates": None}) == SearchConfig()
 
 
 def test_what_changes_no_result_is_no_part_of_a_search() -> None:
     plain = SearchConfig().identity()
     for same in ("execution.workers=9", "candidates=99", "survivors=9", "run=x", "storage=y"):
-        assert search_config(None, [same], {}).identity() == plain, same
+        assert read_config(SearchConfig, None, [same], {}).identity() == plain, same
     for other in ("seed=1", "training.steps=9", "model.hidden=9", "space.budgets=[7]"):
-        changed = search_config(None, [other], {}).identity()
+        changed = read_config(SearchConfig, None, [other], {}).identity()
         assert changed[other.split("=")[0]] != plain.get(other.split("=")[0])
 
 

@@ -10,12 +10,13 @@ import pytest
 
 import nas.loop.driver
 from nas.core.executor import Handle, Outcome
+from nas.core.job import Objective
 from nas.execution.serial import SerialExecutor
 from nas.jobs.search.job import SearchJob
 from nas.loop.candidate import Candidate
 from nas.loop.controller import Controller
 from nas.loop.driver import Driver, Plan
-from nas.loop.run_folder import Run
+from nas.loop.run_folder import RunFolder
 from nas.loop.signals import Stop
 from nas.training import TrainingSettings
 from search_spaces.architecture import Architecture
@@ -23,7 +24,6 @@ from search_spaces.decisions import Decisions
 from search_spaces.space import ModelSize
 from tests.toys import FirstWeight, Perceptrons, Quadrants
 
-PLAN = Plan(candidates=6, steps=(1,), places=(2,), batch=2)
 JOB = SearchJob(
     space=Perceptrons(),
     task=Quadrants(),
@@ -34,15 +34,18 @@ JOB = SearchJob(
     seed=0,
 )
 
+GUIDE = Objective("first-weight", higher_is_better=True)
+PLAN = Plan(candidates=6, steps=(1,), places=(2,), objective=JOB.objective, guide=GUIDE, batch=2)
 
-def kept(run: Run) -> list[Candidate | None]:
+
+def kept(run: RunFolder) -> list[Candidate | None]:
     return [run.result(trial) for trial in run.trials()]
 
 
 class Witness(Controller):
     """Looks into the run's folder whenever it is told something."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunFolder) -> None:
         super().__init__(optuna.samplers.RandomSampler(seed=0), maximise=True)
         self.run = run
         self.told: list[float | None] = []
@@ -54,7 +57,7 @@ class Witness(Controller):
         super().tell(token, value)
 
 
-def search(run: Run, plan: Plan = PLAN) -> Driver:
+def search(run: RunFolder, plan: Plan = PLAN) -> Driver:
     executor = SerialExecutor()
     driver = Driver(run, Witness(run), JOB, executor, plan)
     driver.search(Stop(60, evaluating_here=True))
@@ -63,7 +66,7 @@ def search(run: Run, plan: Plan = PLAN) -> Driver:
 
 
 def test_a_result_is_on_disk_before_the_controller_hears_of_it(tmp_path: Path) -> None:
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         driver = search(run)
         assert len(driver.controller.told) >= 6
         assert [c.number for c in kept(run) if c] == list(range(6))
@@ -78,14 +81,14 @@ def test_a_driver_that_dies_while_telling_loses_nothing_and_repeats_nothing(
     def dies(self, token: int, value: float | None) -> None:
         raise Died
 
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         with monkeypatch.context() as patched:
             patched.setattr(Witness, "tell", dies)
             with suppress(Died):
                 search(run)
         proposed = [trial.user_attrs["digest"] for trial in run.trials()]
         (first, *_) = [c for c in kept(run) if c]
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         driver = search(run)
         again = [trial.user_attrs["digest"] for trial in run.trials()]
         assert again[: len(proposed)] == proposed
@@ -95,9 +98,9 @@ def test_a_driver_that_dies_while_telling_loses_nothing_and_repeats_nothing(
 
 
 def test_a_finished_run_evaluates_nothing_again(tmp_path: Path, monkeypatch) -> None:
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         before = search(run).candidates
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         monkeypatch.setattr(nas.loop.driver.Driver, "_submit", None)
         assert search(run).candidates == before
 
@@ -115,7 +118,7 @@ class Measuring(SearchJob):
 
 def test_what_a_job_measures_is_in_the_record(tmp_path: Path) -> None:
     job = Measuring(**{name: getattr(JOB, name) for name in SearchJob.__dataclass_fields__})
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         Driver(run, Witness(run), job, SerialExecutor(), PLAN).search(Stop(60, True))
         measures = [dict(c.measures) for c in kept(run) if c and c.duplicate_of is None]
     assert measures.count({"before": 1.0, "after": 2.0}) == 2
@@ -137,7 +140,7 @@ class AllAtOnce(SerialExecutor):
 
 
 def test_survivors_train_although_the_last_proposals_are_all_known(tmp_path: Path) -> None:
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         controller = Controller(optuna.samplers.RandomSampler(seed=0), maximise=True)
         job, plan = replace(JOB, space=Twins()), replace(PLAN, candidates=12, batch=1)
         driver = Driver(run, controller, job, AllAtOnce(), plan)
@@ -185,7 +188,7 @@ def test_those_with_the_best_sum_of_ranks_train_whatever_comes_first(
         def tick(self, in_flight: int) -> None: ...
 
     for watchers in [(Stopper(),), ()]:
-        with Run.open(tmp_path / "run", {}) as run, suppress(Stopped):
+        with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run, suppress(Stopped):
             works = executor()
             sampler = optuna.samplers.RandomSampler(seed=0)
             driver = Driver(run, Controller(sampler, True), job, works, plan, watchers)

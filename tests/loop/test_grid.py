@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from nas.core.errors import BadInput
+from nas.core.job import Objective
 from nas.loop.grid import Grid
-from nas.loop.run_folder import Run
+from nas.loop.run_folder import RunFolder
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
 from search_spaces.space import SearchSpace
@@ -39,11 +40,11 @@ def test_everything_valid_is_proposed_once_in_order() -> None:
 
 def test_what_a_run_remembers_is_not_proposed_again(tmp_path: Path) -> None:
     first = Grid(PAIRS)
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, [Objective("loss")]) as run:
         for _ in range(3):
             run.add(first.propose(PAIRS))
     resumed = Grid(PAIRS)
-    with Run.open(tmp_path / "run", {}) as run:
+    with RunFolder.open(tmp_path / "run", {}, [Objective("loss")]) as run:
         for trial in run.trials():
             resumed.remember(trial, None, False)
     assert [resumed.propose(PAIRS).architecture.spec for _ in range(2)] == ALL[3:]

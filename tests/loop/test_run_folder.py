@@ -1,5 +1,6 @@
 """The record of a run: what is kept, refused, repaired."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,24 @@ import pytest
 
 import nas
 from nas.core.errors import BadInput, RunLocked
-from nas.jobs.search.config import search_config
+from nas.core.job import Objective
+from nas.core.settings import read_config
+from nas.jobs.search.config import SearchConfig
 from nas.loop.candidate import Candidate, Rung
 from nas.loop.controller import Controller
-from nas.loop.run_folder import JOURNAL, Run, repair_journal
+from nas.loop.journal import JOURNAL, repair_journal
+from nas.loop.run_folder import RunFolder
 from search_spaces.architecture import Architecture
 from tests.toys import Perceptrons
 
 IDENTITY = {"space.name": "perceptrons", "seed": 0}
+
+
+JUDGED = Objective("validation loss", "nats")
+
+
+def opened(folder: Path, identity=IDENTITY) -> AbstractContextManager[RunFolder]:
+    return RunFolder.open(folder, identity, [JUDGED])
 
 
 def controller(seed: int = 0) -> Controller:
@@ -25,8 +36,8 @@ def controller(seed: int = 0) -> Controller:
 def test_a_proposal_is_kept_whole_and_a_result_is_read_again(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     proposal = controller().propose(Perceptrons())
-    rung = Rung(10, 0.5, 0.9, 0.6, 1.5, "trials/0000/step-10.safetensors")
-    with Run.open(folder, IDENTITY) as run:
+    rung = Rung(10, 0.5, 0.5, 0.9, 0.6, 1.5, "trials/0000/step-10.safetensors")
+    with opened(folder, IDENTITY) as run:
         candidate = run.add(proposal)
         assert run.result(run.trial(0)) is None
         scores, measures = {"s": 1.0}, {"milliseconds": 5.0}
@@ -35,30 +46,34 @@ def test_a_proposal_is_kept_whole_and_a_result_is_read_again(tmp_path: Path) -> 
         )
         run.write(full)
         run.show(full)
-    with Run.open(folder, IDENTITY) as run:
+    with opened(folder, IDENTITY) as run:
         (trial,) = run.trials()
         assert trial.params == dict(proposal.params)
         assert trial.user_attrs["digest"] == proposal.architecture.digest()
-        assert trial.user_attrs["scores"] == {"s": 1.0}
+        assert trial.user_attrs["s"] == 1.0 and trial.user_attrs["milliseconds"] == 5.0
         assert run.result(trial) == full
-        run.finish(full, last_step=10)
+        run.finish(full, [0.5])
         assert run.trial(0).value == 0.5
 
 
 def test_another_driver_and_another_search_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with Run.open(folder, IDENTITY), pytest.raises(RunLocked), Run.open(folder, IDENTITY):
+    with (
+        opened(folder, IDENTITY),
+        pytest.raises(RunLocked),
+        opened(folder, IDENTITY),
+    ):
         pass
     with (
         pytest.raises(BadInput, match="seed was 0 and is 1 now"),
-        Run.open(folder, {**IDENTITY, "seed": 1}),
+        opened(folder, {**IDENTITY, "seed": 1}),
     ):
         pass
 
 
 def test_a_torn_line_would_break_the_journal_and_is_cut(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with Run.open(folder, IDENTITY) as run:
+    with opened(folder, IDENTITY) as run:
         run.add(controller().propose(Perceptrons()))
     journal = folder / JOURNAL
     whole = journal.read_bytes()
@@ -110,8 +125,8 @@ def test_a_run_is_kept_in_any_storage_of_optuna(tmp_path: Path) -> None:
     study = optuna.load_study(study_name="run", storage=settings["storage"])
     states = [trial.state.name for trial in study.trials]
     assert len(states) == 9 and states.count("RUNNING") == 0
-    assert study.metric_names == ["validation loss"]
-    assert {"digest", "parameters", "scores"} <= set(study.trials[0].user_attrs)
+    assert study.metric_names == ["first-weight"]
+    assert {"digest", "parameters", "first-weight"} <= set(study.trials[0].user_attrs)
     assert not (tmp_path / "run" / JOURNAL).exists()
 
 
@@ -156,7 +171,9 @@ def test_without_scores_every_candidate_trains_and_the_best_go_on(tmp_path: Path
 def test_settings_come_from_file_then_set_then_flags(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text('space = "rnn-cell"\ncandidates = 5\nsurvivors = 1\n[training]\nsteps = 7\n')
-    config = search_config(file, ["training.steps=8", "space.budgets=[7]"], {"candidates": 6})
+    config = read_config(
+        SearchConfig, file, ["training.steps=8", "space.budgets=[7]"], {"candidates": 6}
+    )
     assert (config.candidates, config.survivors, config.training.steps) == (6, 1, 8)
     assert config.space.options == {"budgets": [7]}
     assert np.isclose(config.training.learning_rate, 2e-3)

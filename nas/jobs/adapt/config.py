@@ -5,14 +5,14 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from nas.core.settings import Execution, Named, Section, flat
+from nas.core.settings import Named, RunSettings, flat
 from nas.jobs.adapt.oracle import Objective
 from nas.jobs.adapt.tree import By
 
 Action = Literal["skip", "repeat"]
 
 
-class AdaptConfig(Section):
+class AdaptConfig(RunSettings):
     """A whole adaptation.
 
     model: a folder or hub name of `transformers`, or a llama2.c file; a small decoder that is
@@ -53,10 +53,7 @@ class AdaptConfig(Section):
     heal_steps: int = Field(default=300, ge=0)
     group: int = Field(default=16, ge=1)
     memory: float = Field(default=512, gt=0)
-    execution: Execution = Execution()
-    seed: int = Field(default=0, ge=0)
     run: Path = Path("runs/adapt")
-    storage: str | None = None
 
     @field_validator("actions", mode="before")
     @classmethod
@@ -64,6 +61,5 @@ class AdaptConfig(Section):
         return tuple(dict.fromkeys(given.split(","))) if isinstance(given, str) else given
 
     def identity(self) -> dict[str, Any]:
-        """What must stay the same when a run goes on."""
         free = {"run", "execution", "storage", "memory", "others", "static", "tolerance", "menu"}
         return flat(self.model_dump(mode="json", exclude={*free, "heal_steps", "generate"}))

@@ -1,16 +1,17 @@
 """The adapt job: chains for groups of samples, as pure functions that workers run."""
 
 import json
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import nn
 
 from nas.core.executor import CandidateFailed, attempt
-from nas.core.job import Screened, Trained
+from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
 from nas.core.task import Measured
 from nas.jobs.adapt.evaluator import ChainEvaluator
@@ -23,6 +24,8 @@ from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.layer_chain.chain import Rules
 from search_spaces.space import ModelShape
+
+SMALLEST = 1e-12  # probability whose logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class AdaptJob:
     likelihoods: bool
     memory_bytes: int
     seed: int
+
+    objective = Objective("mean length of the shortest right chain", "layer calls")
+    checkpoint_suffix = ".json"
 
     def screen(
         self, candidates: list[tuple[int, Architecture]]
@@ -98,13 +104,18 @@ class AdaptJob:
         numbers = self.samples(group)
         evaluator = self.evaluator([self.items[n] for n in numbers])
         seeds = [candidate_seed(self.seed, n) for n in numbers]
-        found = search_each(evaluator, self.rules, self.search, seeds)
+        found = [
+            replace(one, difficulty=self.items[n].difficulty)
+            for n, one in zip(
+                numbers, search_each(evaluator, self.rules, self.search, seeds), strict=True
+            )
+        ]
         told = shares(found)
         right = sum(one.tried[one.chosen].correct for one in found) / len(found)
         return Trained(
             step=self.search.simulations,
-            train_loss=0.0,
-            validation=Measured(told["mean_chain_length"], right),
+            objective=told["mean_chain_length"],
+            validation=Measured(_cross_entropy(found), right),
             checkpoint=found_to_bytes(found),
             seconds=time.perf_counter() - started,
             measures={
@@ -114,6 +125,12 @@ class AdaptJob:
                 "peak_bytes": evaluator.trie.peak_bytes,
             },
         )
+
+
+def _cross_entropy(found: Sequence[Found]) -> float:
+    """Mean cross-entropy of the right answers by the chosen chains, in nats."""
+    likelihoods = [one.tried[one.chosen].likelihood for one in found]
+    return -sum(math.log(max(one, SMALLEST)) for one in likelihoods) / len(likelihoods)
 
 
 def _naive_calls(evaluator: ChainEvaluator, found: Sequence[Found]) -> int:
@@ -134,6 +151,7 @@ def found_to_bytes(found: Sequence[Found]) -> bytes:
                 "tried": list(one.tried.items()),
                 "controls": one.controls,
                 "chosen": one.chosen,
+                "difficulty": one.difficulty,
             }
             for one in found
         ]
@@ -147,6 +165,7 @@ def found_from_bytes(data: bytes) -> list[Found]:
             {tuple(chain): Judged(tuple(a), *rest) for chain, (a, *rest) in one["tried"]},
             tuple(one["controls"]),
             tuple(one["chosen"]),
+            one["difficulty"],
         )
         for one in json.loads(data)
     ]

@@ -39,12 +39,14 @@ class Found:
     controls: whether as many perturbations of the full chain's last states answer right, one a
         chain, each as large as that chain's own change of them, in a random direction.
     chosen: the chain of the highest reward.
+    difficulty: the sample's group, "" for none.
     """
 
     full: Chain
     tried: dict[Chain, Judged]
     controls: tuple[bool, ...]
     chosen: Chain
+    difficulty: str = ""
 
     @property
     def right_at_first(self) -> bool:

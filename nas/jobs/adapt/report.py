@@ -2,61 +2,24 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nas.jobs.adapt.items import Item
-from nas.jobs.adapt.oracle import Found, Search, shares
-from nas.jobs.adapt.shared_chains import Generated, Healed, Menu, Static
-from nas.reporting.report import Report, write_report_files
+from nas.jobs.adapt.oracle import shares
+from nas.jobs.adapt.shared_chains import Static
+from nas.jobs.adapt.summary import AdaptSummary
+from nas.reporting.html import folded, table
+from nas.reporting.report import Drawing, Report, printed
 from nas.reporting.table import aligned
 
 
-@dataclass(frozen=True)
-class AdaptSummary:
-    """found, items: one a sample. layer_calls: of the search for them, each on one row of tokens;
-    `layer_calls_naive`: were the same chains run one after the other.
-
-    statics: the full chain first; of the others, `best_static` is the place of the one to use.
-    """
-
-    name: str
-    model: str
-    search: Search
-    found: tuple[Found, ...]
-    items: tuple[Item, ...]
-    failed: tuple[str, ...]
-    layer_calls: int
-    layer_calls_naive: int
-    statics: tuple[Static, ...] = ()
-    best_static: int = 0
-    generated: Generated | None = None
-    healed: Healed | None = None
-    menu: Menu | None = None
-    seconds: float = 0.0
-
-    @property
-    def depth(self) -> int:
-        return len(self.found[0].full)
-
-    @property
-    def groups(self) -> dict[str, list[Found]]:
-        """By difficulty, easiest first; one group where items say none."""
-        groups: dict[str, list[Found]] = {}
-        for one, item in zip(self.found, self.items, strict=True):
-            groups.setdefault(item.difficulty, []).append(one)
-        return dict(sorted(groups.items()))
-
-
-def adapt_facts(summary: AdaptSummary, folder: Path) -> dict[str, Any]:
+def adapt_facts(summary: AdaptSummary) -> dict[str, Any]:
     """What `nas adapt --json` prints; shares of nothing are null."""
     facts: dict[str, Any] = {
-        "run": str(folder),
+        "run": str(summary.folder),
         "model": summary.model,
         "failed": list(summary.failed),
         **_without_nan(shares(summary.found)),
@@ -65,32 +28,32 @@ def adapt_facts(summary: AdaptSummary, folder: Path) -> dict[str, Any]:
         "seconds": summary.seconds,
         "by_difficulty": {k: _without_nan(shares(v)) for k, v in summary.groups.items()},
     }
-    if summary.search.by != "gold":
+    if summary.by != "gold":
         facts["pass_at_1"] = _chosen_right(summary)
-    if summary.statics:
-        static = summary.statics[summary.best_static]
+    if summary.shared.statics:
+        static = summary.shared.statics[summary.shared.best_static]
         facts["static"] = {
             **_static_facts(static),
-            "full_pass_at_1": summary.statics[0].pass_at_1,
-            "path": str(folder / "static"),
-            "curves": [_static_facts(s) for s in summary.statics],
+            "full_pass_at_1": summary.shared.statics[0].pass_at_1,
+            "path": str(summary.folder / "static"),
+            "curves": [_static_facts(s) for s in summary.shared.statics],
         }
-    if summary.generated:
+    if summary.shared.generated:
         facts["static"] |= {
-            "generated_pass_at_1": summary.generated.static,
-            "full_generated_pass_at_1": summary.generated.full,
+            "generated_pass_at_1": summary.shared.generated.static,
+            "full_generated_pass_at_1": summary.shared.generated.full,
         }
-    if summary.healed:
-        healed = summary.healed
+    if summary.shared.healed:
+        healed = summary.shared.healed
         facts["healed"] = {
             "chain": list(healed.chain),
             "pass_at_1_before": healed.before,
             "pass_at_1": healed.pass_at_1,
             "layer_calls": len(healed.chain),
-            "path": str(folder / "healed"),
+            "path": str(summary.folder / "healed"),
         }
-    if summary.menu:
-        menu = summary.menu
+    if summary.shared.menu:
+        menu = summary.shared.menu
         facts["router"] = {
             **menu.routed[menu.best]._asdict(),
             "menu": [list(chain) for chain in menu.chains],
@@ -104,8 +67,8 @@ def adapt_table(summary: AdaptSummary) -> str:
     told = shares(summary.found)
     fewer = summary.layer_calls_naive / max(1, summary.layer_calls)
     lines = [
-        f"{summary.name}: {summary.model}, {len(summary.found)} samples, "
-        f"{summary.search.simulations} simulations each, {len(summary.failed)} failed, "
+        f"{summary.folder.name}: {summary.model}, {len(summary.found)} samples, "
+        f"{summary.simulations} simulations each, {len(summary.failed)} failed, "
         f"{summary.seconds:.0f} s",
         "",
         "with the right answers known (an oracle):",
@@ -115,8 +78,8 @@ def adapt_table(summary: AdaptSummary) -> str:
     ]
     if told["wrong_put_right"] <= told["control_pass_at_n"]:
         lines.append("chance does as well: as many random changes put as many wrong answers right")
-    if summary.search.by != "gold":
-        lines.append(f"chosen by {summary.search.by}: {_chosen_right(summary):.3f} right (pass@1)")
+    if summary.by != "gold":
+        lines.append(f"chosen by {summary.by}: {_chosen_right(summary):.3f} right (pass@1)")
     used = _used(summary)
     if used:
         head = ["on items nobody searched for", "right (pass@1)", "layer calls"]
@@ -125,27 +88,24 @@ def adapt_table(summary: AdaptSummary) -> str:
     return "\n".join([*lines, *(f"failed: {reason}" for reason in summary.failed)])
 
 
-def write_adapt_report(summary: AdaptSummary, folder: Path) -> None:
-    """The page, the figure, and a row for each sample in `rows.csv`."""
+def adapt_report(summary: AdaptSummary) -> Report:
+    """What there is to say about an adaptation, finished or not."""
+    text, rows = adapt_table(summary), _sample_rows(summary)
     caption = "Calls of each layer, lengths of chains, and what is right for how many calls"
-    outcome = Report(
-        text=adapt_table(summary),
-        facts=adapt_facts(summary, folder.parent),
-        figures={"adapt": (caption, figure(summary))},
-        rows=_sample_rows(summary),
-    )
-    write_report_files(outcome, summary.name, folder)
+    drawings = [Drawing("adapt", caption, figure(summary))] if summary.found else []
+    page = [printed(text), *drawings, folded(f"{len(rows) - 1} rows", table(rows))]
+    return Report(summary.folder.name, text, adapt_facts(summary), page, {"rows.csv": rows})
 
 
 def _sample_rows(summary: AdaptSummary) -> list[list[object]]:
     rows = [
         [
-            item.difficulty,
+            one.difficulty,
             one.tried[one.full].correct,
             None if one.shortest is None else " ".join(map(str, one.shortest)),
             len(one.tried),
         ]
-        for one, item in zip(summary.found, summary.items, strict=True)
+        for one in summary.found
     ]
     return [["difficulty", "full chain right", "shortest right chain", "chains tried"], *rows]
 
@@ -186,15 +146,16 @@ def _lengths(axes: Axes, summary: AdaptSummary) -> None:
 
 
 def _frontier(axes: Axes, summary: AdaptSummary) -> None:
-    methods = dict.fromkeys(s.method for s in summary.statics)
+    shared = summary.shared
+    methods = dict.fromkeys(s.method for s in shared.statics)
     for method in methods:
-        points = sorted((len(s.chain), s.pass_at_1) for s in summary.statics if s.method == method)
+        points = sorted((len(s.chain), s.pass_at_1) for s in shared.statics if s.method == method)
         axes.plot(*zip(*points, strict=True), marker="." if len(points) > 1 else "*", label=method)
-    if summary.menu:
-        routed = sorted((r.layer_calls, r.pass_at_1) for r in summary.menu.routed)
+    if shared.menu:
+        routed = sorted((r.layer_calls, r.pass_at_1) for r in shared.menu.routed)
         axes.plot(*zip(*routed, strict=True), marker="s", markersize=4, label="router")
-    if summary.healed:
-        axes.plot(len(summary.healed.chain), summary.healed.pass_at_1, "D", label="healed")
+    if shared.healed:
+        axes.plot(len(shared.healed.chain), shared.healed.pass_at_1, "D", label="healed")
     told = shares(summary.found)
     if not math.isnan(told["wrong_put_right"]):
         axes.plot(told["mean_chain_length"], _oracle(summary), "^", label="oracle, not to be had")
@@ -236,24 +197,26 @@ def _percent(share: float) -> str:
 
 
 def _used(summary: AdaptSummary) -> list[tuple[str, float, float]]:
+    """What serves all inputs: its name, its share of right answers, its layer calls."""
     rows: list[tuple[str, float, float]] = []
-    if summary.statics:
-        best = summary.statics[summary.best_static]
-        rows.append(("the full chain", summary.statics[0].pass_at_1, summary.depth))
+    shared, depth = summary.shared, summary.depth
+    if shared.statics:
+        best = shared.statics[shared.best_static]
+        rows.append(("the full chain", shared.statics[0].pass_at_1, depth))
         name = f"static, {best.method}: {' '.join(map(str, best.chain))}"
         rows.append((name, best.pass_at_1, len(best.chain)))
-    if summary.generated:
-        rows.append(("in free text, the full chain", summary.generated.full, summary.depth))
-        calls = len(summary.statics[summary.best_static].chain)
-        rows.append(("in free text, static", summary.generated.static, calls))
-    if summary.menu:
-        routed = summary.menu.routed[summary.menu.best]
-        name = f"router among {len(summary.menu.chains)} chains"
+    if shared.generated:
+        rows.append(("in free text, the full chain", shared.generated.full, depth))
+        calls = len(shared.statics[shared.best_static].chain)
+        rows.append(("in free text, static", shared.generated.static, calls))
+    if shared.menu:
+        routed = shared.menu.routed[shared.menu.best]
+        name = f"router among {len(shared.menu.chains)} chains"
         rows.append((name, routed.pass_at_1, routed.layer_calls))
-    if summary.healed:
-        chain = " ".join(map(str, summary.healed.chain))
-        rows.append((f"half the layers: {chain}", summary.healed.before, len(summary.healed.chain)))
-        rows.append(("  healed", summary.healed.pass_at_1, len(summary.healed.chain)))
+    if healed := shared.healed:
+        chain, calls = " ".join(map(str, healed.chain)), len(healed.chain)
+        rows.append((f"half the layers: {chain}", healed.before, calls))
+        rows.append(("  healed", healed.pass_at_1, calls))
     return rows
 
 

@@ -1,8 +1,9 @@
 """From chains found for single samples to what serves inputs that nobody has searched for."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
@@ -66,6 +67,41 @@ class Menu:
     chains: tuple[Chain, ...]
     routed: tuple[Routed, ...]
     best: int
+
+
+@dataclass(frozen=True)
+class SharedChains:
+    """What serves inputs that nobody searched for.
+
+    statics: the full chain first; `best_static` is the place of the one to use.
+    """
+
+    statics: tuple[Static, ...] = ()
+    best_static: int = 0
+    generated: Generated | None = None
+    healed: Healed | None = None
+    menu: Menu | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "SharedChains":
+        """What `to_json` wrote."""
+        data = json.loads(text)
+        healed, menu = data["healed"], data["menu"]
+        return cls(
+            tuple(Static(method, tuple(chain), right) for method, chain, right in data["statics"]),
+            data["best_static"],
+            data["generated"] and Generated(**data["generated"]),
+            healed and Healed(tuple(healed["chain"]), healed["before"], healed["pass_at_1"]),
+            menu
+            and Menu(
+                tuple(map(tuple, menu["chains"])),
+                tuple(Routed(*routed) for routed in menu["routed"]),
+                menu["best"],
+            ),
+        )
 
 
 class Evaluators(NamedTuple):

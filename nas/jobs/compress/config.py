@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from compress.learning.distillation import Method
-from nas.core.settings import Execution, Named, Section, Size, flat
+from nas.core.settings import Named, RunSettings, Section, Size, flat
 
 Cost = Literal["parameters", "flops", "bytes", "milliseconds"]
 
@@ -31,7 +31,7 @@ class Distilling(Section):
     device: str = "auto"
 
 
-class CompressConfig(Section):
+class CompressConfig(RunSettings):
     """A whole compression.
 
     teacher: a model of `nas ls`, package.module:function, or a folder that `nas train --to` wrote.
@@ -68,11 +68,8 @@ class CompressConfig(Section):
     narrowest: float = Field(default=0.1, ge=0.1, le=1)
     inherit: bool = True
     training: Distilling = Distilling()
-    execution: Execution = Execution()
-    seed: int = Field(default=0, ge=0)
     run: Path = Path("runs/compress")
     cache: Path = Path("runs/.cache")
-    storage: str | None = None
 
     @model_validator(mode="after")
     def _pool_opens(self) -> "CompressConfig":
@@ -83,6 +80,5 @@ class CompressConfig(Section):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What must stay the same when a run goes on."""
         free = {"run", "execution", "storage", "cache", "updates", "controller", "policy"}
         return flat(self.model_dump(mode="json", exclude=free))

@@ -13,9 +13,9 @@ from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
 from compress.speed import milliseconds
 from compress.structure.student import student
 from nas.core.executor import CandidateFailed, attempt
-from nas.core.job import Screened, Trained
+from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
-from nas.core.task import Batch, Measured
+from nas.core.task import Batch
 from nas.jobs.compress.config import Cost
 from nas.jobs.compress.distilled import Distilled
 from nas.models.source import ModelSource, weights_of
@@ -25,6 +25,7 @@ from nas.training import TrainingSettings, best_device, cooling, train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
 
+OBJECTIVE = Objective("reward", higher_is_better=True)
 TIMED = 16  # examples of a forward pass that is timed
 
 
@@ -80,6 +81,9 @@ class CompressJob:
     guidance: float
     seed: int
 
+    objective = OBJECTIVE
+    checkpoint_suffix = ".safetensors"
+
     def screen(
         self, candidates: list[tuple[int, Architecture]]
     ) -> list[Screened | CandidateFailed]:
@@ -94,7 +98,7 @@ class CompressJob:
     def train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
     ) -> Trained | CandidateFailed:
-        """Distil a student up to step `until`. Its loss is its reward below zero."""
+        """Distil a student up to step `until`."""
         torch.set_num_threads(1)
         return attempt("train", lambda: self._train(number, architecture, until, checkpoint))
 
@@ -153,13 +157,8 @@ class CompressJob:
         worth = constrained_reward(share, kept, self.constraint, updates)
         return replace(
             trained,
-            validation=Measured(-worth, trained.validation.metric),
-            measures={
-                "cost": share,
-                "kept": kept,
-                "reward": worth,
-                "cross_entropy": trained.validation.loss,
-            },
+            objective=worth,
+            measures={"cost": share, "kept": kept},
         )
 
 

@@ -1,12 +1,11 @@
 """The settings of a search: defaults, then the TOML file, then --set, then the flags."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from nas.core.settings import Execution, Named, Section, Size, flat, read_config
+from nas.core.settings import Named, RunSettings, Section, Size, flat
 
 
 class Training(Section):
@@ -43,7 +42,7 @@ class WarmStart(Section):
     best: int = Field(default=10, ge=1, description="how many of them open the search")
 
 
-class SearchConfig(Section):
+class SearchConfig(RunSettings):
     """A whole search.
 
     objectives: what the controller is told, better when lower: `loss` (validation, at the end of
@@ -66,12 +65,9 @@ class SearchConfig(Section):
     screen: Size | None = None
     model: Size = Size()
     training: Training = Training()
-    execution: Execution = Execution()
     candidates: int = Field(default=64, ge=1)
     survivors: int = Field(default=4, ge=1)
-    seed: int = Field(default=0, ge=0)
     run: Path = Path("runs/search")
-    storage: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -81,6 +77,7 @@ class SearchConfig(Section):
         given = data.get("scores", [] if warm else cls.model_fields["scores"].default)
         if not isinstance(given, list | tuple):
             return data  # an error of its own
+        given = [score for score in given if score != "none"]
         first = [warm["score"]] if isinstance(warm, dict) and "score" in warm else []
         timed = isinstance(objectives, list | tuple) and "latency" in objectives
         scores = [*first, *given, *(["latency"] if timed else [])]
@@ -111,21 +108,6 @@ class SearchConfig(Section):
         return self.objectives or (("loss",) if from_losses else ())
 
     def identity(self) -> dict[str, Any]:
-        """What must stay the same when a run goes on, flat, by the names one sets it with."""
         kept = {"space", "scores", "task", "screen", "model", "training", "seed"}
-        default = SearchConfig.model_fields
-        later = ("ranking", "objectives", "warm_start")  # runs of before know nothing of them
-        kept |= {name for name in later if getattr(self, name) != default[name].default}
+        kept |= {"ranking", "objectives", "warm_start"}
         return flat(self.model_dump(mode="json", include=kept))
-
-
-def search_config(
-    file: Path | None, settings: Sequence[str], flags: Mapping[str, Any]
-) -> SearchConfig:
-    """The configuration that a command line asks for.
-
-    settings: `a.b=value` in TOML's notation; a value that is no TOML is a string.
-    flags: dotted names with values; None leaves a setting as it is.
-    Raises `BadInput`; the message names the key.
-    """
-    return read_config(SearchConfig, file, settings, flags)

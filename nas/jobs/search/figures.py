@@ -6,15 +6,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
-from nas.jobs.search.summary import RunSummary
-from nas.loop.candidate import Candidate, best_first
+from nas.jobs.search.summary import SearchSummary
+from nas.loop.candidate import Candidate
 from nas.loop.objectives import named_objectives
 from nas.reporting.figure import BLUE, GREY, ORANGE
 
 NUMBERED = 12  # candidates in a figure; more would hide each other
 
 
-def score_against_loss(summary: RunSummary) -> Figure:
+def score_against_loss(summary: SearchSummary) -> Figure:
     """Each score beside the parameter count, against the validation loss of the trained.
 
     All trained candidates are compared after the first rung, which all of them reached; those
@@ -27,24 +27,36 @@ def score_against_loss(summary: RunSummary) -> Figure:
     return figure
 
 
-def course(summary: RunSummary) -> Figure:
-    """The guiding score of each candidate, and the best so far."""
+def course(summary: SearchSummary) -> Figure:
+    """The guiding score of each candidate, and the best so far among those that did not fail.
+
+    A failed candidate may have any score: it is marked, at the edge if need be.
+    """
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    name = next(iter(summary.score_names), None)
+    name = next(iter(summary.score_names), "")
     better = max if next(iter(summary.scores.values()), True) else min
-    points = [(c.number, c.scores[name]) for c in summary.candidates if name in c.scores]
+    scored = [c for c in summary.candidates if name in c.scores]
+    points, failed = (
+        [(c.number, c.scores[name]) for c in scored if bool(c.failed) is wanted]
+        for wanted in (False, True)
+    )
     if points:
         best = [better(value for _, value in points[: i + 1]) for i in range(len(points))]
         axes.scatter(*zip(*points, strict=True), s=12, color=GREY, label="candidate")
         axes.step([n for n, _ in points], best, where="post", color=BLUE, label="best so far")
         _scale(axes.set_yscale, [value for _, value in points])
+        low, high = axes.get_ylim()
+        shown = [(n, min(max(value, low), high)) for n, value in failed]
+        if shown:
+            places = dict(marker="x", s=16, color=ORANGE, label="failed in training", clip_on=False)
+            axes.scatter(*zip(*shown, strict=True), **places)
         axes.legend(frameon=False)
     _labels(axes, "candidate", name or "no score")
     return figure
 
 
-def front(summary: RunSummary) -> Figure:
+def front(summary: SearchSummary) -> Figure:
     """The loss against each other objective, the Pareto front among all that were trained."""
     loss, *others = sorted(summary.objectives, key=lambda name: name != "loss")
     figure = Figure(figsize=(3.6 * len(others), 3.4), layout="constrained")
@@ -64,11 +76,11 @@ def front(summary: RunSummary) -> Figure:
     return figure
 
 
-def training(summary: RunSummary) -> Figure:
+def training(summary: SearchSummary) -> Figure:
     """Validation loss at the end of each rung of the trained candidates."""
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    trained = best_first(summary.candidates)
+    trained = summary.best
     for rank, candidate in enumerate(trained):
         axes.plot(
             [rung.step for rung in candidate.rungs],

@@ -9,7 +9,7 @@ from torch import nn
 
 from kernels.cell.layer import set_backend
 from nas.core.executor import CandidateFailed, attempt
-from nas.core.job import Screened, Trained
+from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Task
 from nas.scores.score import Score, ScoreFailed
@@ -36,6 +36,9 @@ class SearchJob:
     training: TrainingSettings
     seed: int
     kernels: str = "auto"
+
+    objective = Objective("validation loss", "nats")
+    checkpoint_suffix = ".safetensors"
 
     @property
     def higher_is_better(self) -> bool:
@@ -86,9 +89,8 @@ class SearchJob:
         scores = attempt("score", lambda: self._scores(architecture, batch, seed))
         if isinstance(scores, CandidateFailed):
             return scores
-        told = getattr(self.space, "properties", None)
-        measures = told(architecture) if told else {}
-        return Screened(*size, scores, time.perf_counter() - started, measures)
+        properties = getattr(self.space, "properties", lambda _: {})(architecture)
+        return Screened(*size, scores, time.perf_counter() - started, properties)
 
     def _scores(self, architecture: Architecture, batch: Batch, seed: int) -> dict[str, float]:
         """All scores of one untrained model; raises `ScoreFailed` when one is not finite."""

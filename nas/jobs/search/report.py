@@ -1,58 +1,154 @@
-"""Writes a run's report: tables, figures, the page."""
+"""The report of a search: survivors, figures, the best architectures, failures, all candidates."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections import Counter
+from html import escape
+from typing import Any
 
-from networkx import DiGraph
-
-from nas.core.files import write_atomically
+from nas.core.registry import create
 from nas.jobs.search.figures import course, front, score_against_loss, training
-from nas.jobs.search.page import page
-from nas.jobs.search.summary import RunSummary
-from nas.jobs.search.table import survivor_rows
-from nas.loop.candidate import best_first
+from nas.jobs.search.summary import SearchSummary
+from nas.jobs.search.table import front_rows, headline, survivor_rows, survivors_table
+from nas.loop.objectives import named_objectives
 from nas.reporting.drawing import draw
-from nas.reporting.figure import save_figure
-from nas.reporting.table import as_csv
-from search_spaces.architecture import Architecture
+from nas.reporting.html import folded, table
+from nas.reporting.report import Drawing, Report
+from search_spaces.space import SearchSpace
 
 DRAWN = 3  # best architectures whose graphs are drawn
 
 
-def write_report(
-    summary: RunSummary, folder: Path, graph_of: Callable[[Architecture], DiGraph | None]
-) -> Path:
-    """Write `report.html`, `survivors.csv` and every figure as SVG and PNG; returns the page.
+def search_report(summary: SearchSummary) -> Report:
+    """What there is to say about a search, finished or not."""
+    page = [
+        f"<p>{escape(headline(summary))}{'' if summary.finished else ' — not finished'}</p>",
+        _facts(summary),
+        *(["<h2>Pareto front</h2>", table(front_rows(summary))] if summary.front else []),
+        "<h2>Survivors</h2>",
+        table(survivor_rows(summary)),
+        *_figures(summary),
+        "<h2>The best architectures</h2>",
+        *_architectures(summary),
+        "<h2>Failures</h2>",
+        _failures(summary),
+        "<h2>All candidates</h2>",
+        _all(summary),
+        f"<p><code>{escape(summary.command)}</code></p>",
+    ]
+    tables = {"survivors.csv": survivor_rows(summary)}
+    return Report(summary.name, survivors_table(summary), search_facts(summary), page, tables)
 
-    graph_of: the graph of an architecture, None where a space draws none.
-    """
-    figures = {
-        "Scores and parameters against the trained loss": (
-            "score-against-loss",
-            score_against_loss,
-        ),
-        "The course of the search": ("search", course),
-        "Training of the survivors": ("training", training),
+
+def search_facts(summary: SearchSummary) -> dict[str, Any]:
+    """What `nas search --json` prints."""
+    front = [
+        {"number": c.number, "digest": c.digest, **named_objectives(c, summary.objectives)}
+        for c in summary.front
+    ]
+    return {
+        "run": str(summary.folder),
+        "finished": summary.finished,
+        "candidates": len(summary.candidates),
+        "unique": len({c.digest for c in summary.candidates}),
+        "failed": sum(c.failed is not None for c in summary.candidates),
+        "trained": sum(bool(c.rungs) for c in summary.candidates),
+        "metric": summary.metric,
+        "survivors": [
+            {
+                "number": c.number,
+                "digest": c.digest,
+                "parameters": c.parameters,
+                "scores": c.scores,
+                "steps": c.rungs[-1].step,
+                "validation": c.rungs[-1].metric,
+                "validation_loss": c.rungs[-1].loss,
+                "checkpoint": str(summary.folder / c.rungs[-1].checkpoint),
+            }
+            for c in summary.best
+        ],
+        **({"pareto_front": front} if front else {}),
+        "seconds": summary.seconds,
     }
-    if summary.front:
-        figures = {
-            "The Pareto front: nothing trained is better in one objective and worse in none": (
-                "pareto-front",
-                front,
-            ),
-            **figures,
-        }
-    drawn = {
-        caption: save_figure(figure(summary), folder / name)
-        for caption, (name, figure) in figures.items()
-    }
-    cells = {}
-    for rank, candidate in enumerate(best_first(summary.candidates)[:DRAWN], start=1):
-        graph = graph_of(candidate.architecture)
+
+
+def best_drawings(summary: SearchSummary, space: SearchSpace) -> list[Drawing]:
+    """The graphs of the best architectures, as far as the space draws any."""
+    drawings = []
+    for rank, candidate in enumerate(summary.best[:DRAWN], start=1):
+        graph = getattr(space, "graph", lambda _: None)(candidate.architecture)
         if graph is not None:
+            caption = f"candidate {candidate.number}, {candidate.digest}"
             picture = draw(graph, f"#{candidate.number}  {candidate.digest}")
-            cells[candidate.number] = save_figure(picture, folder / f"architecture-{rank}")
-    write_atomically(folder / "survivors.csv", as_csv(survivor_rows(summary)))
-    path = folder / "report.html"
-    write_atomically(path, page(summary, drawn, cells))
-    return path
+            drawings.append(Drawing(f"architecture-{rank}", caption, picture))
+    return drawings
+
+
+def _figures(summary: SearchSummary) -> list[Drawing]:
+    figures = [
+        Drawing(
+            "score-against-loss",
+            "Scores and parameters against the trained loss",
+            score_against_loss(summary),
+        ),
+        Drawing("search", "The course of the search", course(summary)),
+        Drawing("training", "Training of the survivors", training(summary)),
+    ]
+    if summary.front:
+        caption = "The Pareto front: candidates that no other dominates"
+        figures.insert(0, Drawing("pareto-front", caption, front(summary)))
+    return figures
+
+
+def _architectures(summary: SearchSummary) -> list[str | Drawing]:
+    """The drawings of the best, each followed by its JSON."""
+    config = summary.config.space
+    drawings = {
+        d.caption: d for d in best_drawings(summary, create("spaces", config.name, config.options))
+    }
+    parts: list[str | Drawing] = []
+    for candidate in summary.best[:DRAWN]:
+        caption = f"candidate {candidate.number}, {candidate.digest}"
+        if caption in drawings:
+            parts.append(drawings[caption])
+        text = escape(candidate.architecture.to_json())
+        parts.append(folded(f"{caption} as JSON", f"<pre>{text}</pre>"))
+    return parts
+
+
+def _facts(summary: SearchSummary) -> str:
+    best = summary.best
+    config = summary.config
+    facts = {
+        "space": config.space.name,
+        "controller": config.controller.name,
+        "task": config.task.name,
+    }
+    if best:
+        facts[f"best {summary.metric}"] = f"{best[0].rungs[-1].metric:.4g}"
+    items = "".join(f"<div>{escape(k)}<b>{escape(v)}</b></div>" for k, v in facts.items())
+    return f'<div class="facts">{items}</div>'
+
+
+def _failures(summary: SearchSummary) -> str:
+    reasons = Counter(c.failed for c in summary.candidates if c.failed)
+    if not reasons:
+        return "<p>None.</p>"
+    return table([["times", "reason"], *([n, reason] for reason, n in reasons.most_common())])
+
+
+def _all(summary: SearchSummary) -> str:
+    names = summary.score_names
+    head = ["#", "digest", "parameters", "flops", *names, "loss", "equal to", "failed"]
+    rows = [
+        [
+            c.number,
+            c.digest,
+            c.parameters,
+            c.flops,
+            *(c.scores.get(name) for name in names),
+            c.rungs[-1].loss if c.rungs else None,
+            c.duplicate_of,
+            c.failed,
+        ]
+        for c in summary.candidates
+    ]
+    return folded(f"{len(rows)} candidates", table([head, *rows]))

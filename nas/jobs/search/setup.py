@@ -6,6 +6,7 @@ import numpy as np
 
 from nas.core.errors import BadInput
 from nas.core.executor import Resources
+from nas.core.job import Objective
 from nas.core.registry import create, create_controller, create_score, load_task
 from nas.core.task import Task
 from nas.jobs.search.config import SearchConfig
@@ -45,13 +46,11 @@ def search_job(config: SearchConfig) -> SearchJob:
 
 
 def _check_fit(space: SearchSpace, task: Task) -> None:
-    """Raises `BadInput` when the space has a `check` that refuses the task's data."""
-    check = getattr(space, "check", None)
-    if check is not None:
-        try:
-            check(task.shape)
-        except ValueError as error:
-            raise BadInput(f'space "{space.name}", task "{task.name}": {error}') from None
+    """Raises `BadInput` if the space refuses the task's data."""
+    try:
+        getattr(space, "check", lambda _: None)(task.shape)
+    except ValueError as error:
+        raise BadInput(f'space "{space.name}", task "{task.name}": {error}') from None
 
 
 def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
@@ -73,8 +72,9 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
         steps=steps,
         places=places,
         batch=config.execution.batch,
-        scored=not config.told,
-        higher_is_better=job.higher_is_better,
+        objective=job.objective,
+        guide=None if config.told else Objective(job.scores[0].name, "", job.higher_is_better),
+        higher_scores=job.higher_is_better,
         rank_sum={s.name: s.higher_is_better for s in job.scores} if rank_all else {},
         objectives=config.told,
         pool=warm.pool if warm else 0,
@@ -98,7 +98,7 @@ def controller_of(
     if config.warm_start:
         options = warmed(name, options, config.warm_start.best)
     sampler = create_controller(name, rng, options)
-    objectives = max(1, len(plan.objectives))
+    objectives = len(plan.judged_by)
     if objectives > 1 and isinstance(sampler, PathSampler):
         raise BadInput(
             f'controller "{name}" follows one objective, not {objectives}: '
@@ -108,4 +108,4 @@ def controller_of(
         trained = policy_of(sampler, name)
         if policy is not None and policy.exists():
             load_policy(trained, policy)
-    return Controller(sampler, plan.scored and plan.higher_is_better, objectives)
+    return Controller(sampler, bool(plan.guide and plan.guide.higher_is_better), objectives)

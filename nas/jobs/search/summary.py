@@ -1,42 +1,88 @@
-"""A run as its report and its caller see it."""
+"""A search as its report and its caller see it."""
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
-from nas.loop.candidate import Candidate
+from nas.core.errors import NasError
+from nas.core.job import Objective
+from nas.jobs.search.config import SearchConfig
+from nas.loop.candidate import Candidate, best_first
 from nas.loop.objectives import pareto_front
+from nas.loop.run_file import read_run_file
+from nas.loop.run_folder import candidates_in
 
 
 @dataclass(frozen=True, slots=True)
-class RunSummary:
-    """Everything of a run but the weights.
+class SearchSummary:
+    """Everything known of a search except the weights.
 
-    metric, higher_is_better: of the task.
-    scores: name of each training-free score → whether higher is better, the guiding one first.
+    folder: of the run. config: its settings.
+    metric, higher_is_better: of the task. objective: what trained candidates are ranked by.
+    scores: name of each training-free score → whether higher is better; the guiding one is first.
     seconds: of all drivers together.
-    finished: False for a run that was interrupted or is under way.
-    command: the command line that last worked on it.
-    objectives: what the controller was told, of a search that follows several.
+    finished: False if the run was interrupted or is still running.
+    command: the command line that worked on it last.
     """
 
-    name: str
-    space: str
-    controller: str
-    task: str
+    folder: Path
+    config: SearchConfig
     metric: str
     higher_is_better: bool
+    objective: Objective
     scores: dict[str, bool]
     candidates: tuple[Candidate, ...]
     seconds: float
     finished: bool
     command: str
-    objectives: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the controller was told, if the search follows several objectives."""
+        return self.config.objectives
 
     @property
     def score_names(self) -> list[str]:
-        """The names of all values that candidates have, such as one a layer."""
+        """The names of all values that candidates have, one per layer for instance."""
         return list(dict.fromkeys(name for c in self.candidates for name in c.scores))
 
     @property
+    def best(self) -> list[Candidate]:
+        """The trained candidates, best first."""
+        return best_first(self.candidates, self.objective)
+
+    @property
     def front(self) -> list[Candidate]:
-        """The Pareto front by the objectives, lowest loss first; empty where there is one only."""
+        """The Pareto front, sorted by the first objective; empty for a single objective."""
         return pareto_front(self.candidates, self.objectives) if len(self.objectives) > 1 else []
+
+    def check_trained(self) -> None:
+        """Raise `NasError` with the most frequent reason if no candidate was trained."""
+        if any(c.rungs for c in self.candidates):
+            return
+        reasons = Counter(c.failed for c in self.candidates)
+        reason, times = reasons.most_common(1)[0]
+        raise NasError(
+            f"no candidate could be trained; {times} of {len(self.candidates)}: {reason}"
+        )
+
+
+def read_search(folder: Path) -> SearchSummary:
+    """A search's record, finished or not; raises `BadInput` if the folder holds no run."""
+    about = read_run_file(folder)
+    return SearchSummary(
+        folder=folder,
+        config=SearchConfig.model_validate(about.settings),
+        metric=about.metric,
+        higher_is_better=about.higher_is_better,
+        objective=about.objective,
+        scores=about.details["scores"],
+        candidates=candidates_in(folder),
+        seconds=about.seconds,
+        finished=about.finished,
+        command=about.command,
+    )

@@ -1,15 +1,15 @@
 """The survivors of a run as lines of text and as rows."""
 
-from nas.jobs.search.summary import RunSummary
-from nas.loop.candidate import Candidate, best_first
+from nas.jobs.search.summary import SearchSummary
+from nas.loop.candidate import Candidate
 from nas.loop.objectives import named_objectives
 from nas.reporting.table import aligned
 
 
-def survivors_table(summary: RunSummary) -> str:
+def survivors_table(summary: SearchSummary) -> str:
     """The run in a line, then the trained candidates, best first; fits 80 columns.
 
-    Of a search with several objectives the Pareto front only.
+    A search with several objectives shows its Pareto front only.
     """
     head, *rows = front_rows(summary) if summary.front else survivor_rows(summary)
     rows = [
@@ -20,7 +20,7 @@ def survivors_table(summary: RunSummary) -> str:
     return "\n".join([headline(summary), "", *title, *aligned(table)])
 
 
-def headline(summary: RunSummary) -> str:
+def headline(summary: SearchSummary) -> str:
     """What was done, in a line."""
     known = summary.candidates
     unique = len({c.digest for c in known})
@@ -32,15 +32,15 @@ def headline(summary: RunSummary) -> str:
     )
 
 
-def survivor_rows(summary: RunSummary) -> list[list]:
-    """A row of names, then one a trained candidate, best first; only the guiding score."""
+def survivor_rows(summary: SearchSummary) -> list[list]:
+    """A row of names, then a row per trained candidate, best first; only the guiding score."""
     guide = [name for name in summary.score_names[:1] if name != "parameters"]
     head = ["#", "digest", "parameters", *guide, "steps", "loss", summary.metric]
-    return [head, *(_row(candidate, guide) for candidate in best_first(summary.candidates))]
+    return [head, *(_row(candidate, guide) for candidate in summary.best)]
 
 
-def front_rows(summary: RunSummary) -> list[list]:
-    """A row of names, then one a candidate of the Pareto front, with all objectives."""
+def front_rows(summary: SearchSummary) -> list[list]:
+    """A row of names, then a row per candidate of the Pareto front, with all objectives."""
     names = summary.objectives
     rows = [
         [c.number, c.digest, *named_objectives(c, names).values(), c.rungs[0].metric]

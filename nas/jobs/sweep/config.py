@@ -10,7 +10,7 @@ from compress.pruning.patterns import read_pattern
 from compress.pruning.saliency import METHODS
 from compress.pruning.schedule import SCHEDULES
 from compress.pruning.targets import WHAT
-from nas.core.settings import Execution, Named, Section, Size, flat
+from nas.core.settings import Named, RunSettings, Section, Size
 
 
 class Recovery(Section):
@@ -26,7 +26,7 @@ class Recovery(Section):
     )
 
 
-class SweepConfig(Section):
+class SweepConfig(RunSettings):
     """A whole sweep.
 
     model: TASK-CELL such as "reber-lstm", or a checkpoint's folder: see `find_model`.
@@ -64,11 +64,8 @@ class SweepConfig(Section):
     epoch_steps: int | None = Field(default=None, ge=1)
     tolerance: float = Field(default=0.01, ge=0)
     training: Recovery = Recovery()
-    execution: Execution = Execution()
     seeds: int = Field(default=1, ge=1)
-    seed: int = Field(default=0, ge=0)
     run: Path = Path("runs/sweep")
-    storage: str | None = None
 
     @field_validator("levels", "ap", mode="before")
     @classmethod
@@ -113,10 +110,6 @@ class SweepConfig(Section):
             raise ValueError(
                 f"of {size} neighbours {uneven[0]:g} is no number: levels are {shares}"
             )
-
-    def identity(self) -> dict[str, Any]:
-        """What must stay the same when a run goes on."""
-        return flat(self.model_dump(mode="json", exclude={"run", "execution", "storage"}))
 
 
 def read_shares(text: str) -> tuple[float, ...]:

@@ -25,7 +25,7 @@ from compress.structure.graph import Graph
 from compress.structure.student import narrowed
 from kernels.cell.layer import read_what_is_left
 from nas.core.executor import CandidateFailed, attempt
-from nas.core.job import Screened, Trained
+from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Measured, Task
 from nas.jobs.sweep.pruning_grid import Pruning, PruningGrid
@@ -81,6 +81,13 @@ class SweepJob:
     noise: float
     density: float | None
     seed: int
+
+    checkpoint_suffix = ".safetensors"
+
+    @property
+    def objective(self) -> Objective:
+        """The metric after recovery; the loss ranks nothing in a sweep."""
+        return Objective(f"{self.task.metric} after recovery", "", self.task.higher_is_better)
 
     def screen(
         self, candidates: list[tuple[int, Architecture]]
@@ -223,7 +230,12 @@ class SweepJob:
         }
         if epochs is not None:
             measures["recovery_epochs"] = epochs
-        return replace(trained, measures=measures, seconds=time.perf_counter() - started)
+        return replace(
+            trained,
+            objective=trained.validation.metric,
+            measures=measures,
+            seconds=time.perf_counter() - started,
+        )
 
     def _trained(
         self, model: nn.Module, masks: Masks, row: Pruning, cycle: int

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from statistics import mean, stdev
 
 from matplotlib.axes import Axes
@@ -17,25 +16,26 @@ from nas.jobs.sweep.rows import (
     knees,
     sweep_facts,
 )
-from nas.reporting.report import Report, write_report_files
+from nas.reporting.html import folded, table
+from nas.reporting.report import Drawing, Report, printed
 from nas.reporting.table import aligned
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 
 
 def sweep_table(summary: SweepSummary) -> str:
-    """A line a level of every curve, means over the seeds; then the knees and the speed."""
+    """One line per level of every curve, means over the seeds; then the knees and the speed."""
     head = ["method", "what", "ap", "level", "sparsity", "dense", "before", "after", "±", "test"]
-    table = [[*head, "epochs", "ms dense", "ms sparse"]]
+    cells = [[*head, "epochs", "ms dense", "ms sparse"]]
     for (method, what, ap), levels in curves(summary).items():
         for level, rows in levels.items():
-            table.append([method, what, f"{ap:g}", f"{level:g}", *_measured(rows)])
+            cells.append([method, what, f"{ap:g}", f"{level:g}", *_measured(rows)])
     failed = [row for row in summary.rows if row.failed]
     lines = [
-        f"{summary.name}: {summary.model}, {len(summary.rows)} rows, {len(failed)} failed, "
+        f"{summary.folder.name}: {summary.model}, {len(summary.rows)} rows, {len(failed)} failed, "
         f"{summary.seconds:.0f} s",
         "",
-        *aligned(table),
+        *aligned(cells),
         "",
     ]
     lines += [f"failed: {row.method} {row.what} {row.level:g}: {row.failed}" for row in failed]
@@ -43,17 +43,17 @@ def sweep_table(summary: SweepSummary) -> str:
     return "\n".join([*lines, _speed_sentence(summary)])
 
 
-def write_sweep_report(summary: SweepSummary, folder: Path) -> None:
-    """The page, the figure, and `rows.csv`."""
+def sweep_report(summary: SweepSummary) -> Report:
+    """What there is to say about a sweep, finished or not."""
     names = [field.name for field in fields(Row)]
-    caption = "Means over the seeds; bands are the extremes"
-    outcome = Report(
-        text=sweep_table(summary),
-        facts=sweep_facts(summary, folder.parent),
-        figures={"sweep": (caption, figure(summary))},
-        rows=[names, *([getattr(row, name) for name in names] for row in summary.rows)],
-    )
-    write_report_files(outcome, summary.name, folder)
+    rows = [names, *([getattr(row, name) for name in names] for row in summary.rows)]
+    text = sweep_table(summary)
+    page = [
+        printed(text),
+        Drawing("sweep", "Means over the seeds; bands are the extremes", figure(summary)),
+        folded(f"{len(rows) - 1} rows", table(rows)),
+    ]
+    return Report(summary.folder.name, text, sweep_facts(summary), page, {"rows.csv": rows})
 
 
 def figure(summary: SweepSummary) -> Figure:

@@ -6,9 +6,12 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from nas.core.errors import NasError
 from nas.jobs.sweep.job import cost
 from nas.jobs.sweep.pruning_grid import Pruning
 from nas.loop.candidate import Candidate
+from nas.loop.run_file import read_run_file
+from nas.loop.run_folder import candidates_in
 
 GAIN = 1.1  # faster by less is within what two measurements differ by
 
@@ -52,15 +55,34 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class SweepSummary:
-    """A whole sweep; tolerance is what a network may lose and count as recovered."""
+    """A whole sweep.
 
-    name: str
+    folder: of the run. metric, higher_is_better: of the task.
+    tolerance: what a network may lose and still count as recovered.
+    seconds: of all drivers together.
+    """
+
+    folder: Path
     model: str
     metric: str
     higher_is_better: bool
     tolerance: float
     rows: tuple[Row, ...]
     seconds: float
+
+    def check_measured(self) -> None:
+        """Raise `NasError` with a reason if every row failed."""
+        if all(row.failed for row in self.rows):
+            raise NasError(f"no row could be measured; the first: {self.rows[0].failed}")
+
+
+def read_sweep(folder: Path) -> SweepSummary:
+    """A sweep's record, finished or not; raises `BadInput` if the folder holds no run."""
+    about = read_run_file(folder)
+    model, tolerance = about.details["model"], about.details["tolerance"]
+    better = about.higher_is_better
+    rows = tuple(row_of(candidate, tolerance, better) for candidate in candidates_in(folder))
+    return SweepSummary(folder, model, about.metric, better, tolerance, rows, about.seconds)
 
 
 def row_of(candidate: Candidate, tolerance: float, higher_is_better: bool) -> Row:
@@ -107,10 +129,10 @@ def knees(summary: SweepSummary) -> list[dict[str, Any]]:
     return found
 
 
-def sweep_facts(summary: SweepSummary, folder: Path) -> dict[str, Any]:
+def sweep_facts(summary: SweepSummary) -> dict[str, Any]:
     """What `nas sweep --json` prints."""
     return {
-        "run": str(folder),
+        "run": str(summary.folder),
         "model": summary.model,
         "metric": summary.metric,
         "rows": [asdict(row) for row in summary.rows],

@@ -7,18 +7,24 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from nas.jobs.search.report import write_report
-from nas.jobs.search.summary import RunSummary
+from nas.core.job import Objective
+from nas.jobs.search.config import SearchConfig
+from nas.jobs.search.figures import course
+from nas.jobs.search.report import search_report
+from nas.jobs.search.summary import SearchSummary
 from nas.jobs.search.table import survivors_table
 from nas.loop.candidate import Candidate, Rung
 from nas.loop.progress import Progress
-from nas.loop.tensorboard import Tracker
+from nas.loop.tensorboard import TensorBoard
 from nas.reporting.drawing import positions
+from nas.reporting.report import write_report
 from search_spaces.rnn_cell.graph import graph
 from search_spaces.rnn_cell.space import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 
-RUNGS = (Rung(50, 2.5, 12.2, 2.9, 1.0, "a"), Rung(100, 2.1, 8.2, 2.3, 1.0, "b"))
+LOSS = Objective("validation loss", "nats")
+SCORE = Objective("hidden-covariance", higher_is_better=True)
+RUNGS = (Rung(50, 2.5, 2.5, 12.2, 2.9, 1.0, "a"), Rung(100, 2.1, 2.1, 8.2, 2.3, 1.0, "b"))
 
 
 def candidates() -> list[Candidate]:
@@ -33,20 +39,18 @@ def candidates() -> list[Candidate]:
     return [*scored, trained, shorter, failed]
 
 
-def summary(known: list[Candidate]) -> RunSummary:
-    scores = {"hidden-covariance": True}
-    return RunSummary(
-        "a<b",
-        "rnn-cell",
-        "evolution",
-        "t",
-        "perplexity",
-        False,
-        scores,
-        tuple(known),
-        9.0,
-        True,
-        "nas",
+def summary(known: list[Candidate], space: str = "rnn-cell") -> SearchSummary:
+    return SearchSummary(
+        folder=Path("a<b"),
+        config=SearchConfig(space={"name": space}, controller={"name": "evolution"}),
+        metric="perplexity",
+        higher_is_better=False,
+        objective=LOSS,
+        scores={"hidden-covariance": True},
+        candidates=tuple(known),
+        seconds=9.0,
+        finished=True,
+        command="nas",
     )
 
 
@@ -56,7 +60,7 @@ def summary(known: list[Candidate]) -> RunSummary:
     ids=["many", "none", "one screened", "one failed", "only trained"],
 )
 def test_the_page_is_whole_and_loads_nothing(tmp_path: Path, known: list[Candidate]) -> None:
-    page = write_report(summary(known), tmp_path, graph).read_text()
+    page = write_report(search_report(summary(known)), tmp_path).read_text()
     assert not re.search(r"""(src|href)=["'](http|//)""", page)
     assert "a&lt;b" in page and "<b:" not in page
     assert page.count("<svg") == 3 + min(3, sum(bool(c.rungs) for c in known))
@@ -70,13 +74,14 @@ def test_the_page_is_whole_and_loads_nothing(tmp_path: Path, known: list[Candida
 
 def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write_report(summary(candidates()), tmp_path / name, graph)
+        write_report(search_report(summary(candidates())), tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
 def test_a_space_without_graphs_has_a_report_too(tmp_path: Path) -> None:
-    page = write_report(summary(candidates()), tmp_path, lambda _: None).read_text()
+    found = search_report(summary(candidates(), space="tests.toys:Perceptrons"))
+    page = write_report(found, tmp_path).read_text()
     assert page.count("<svg") == 3
 
 
@@ -95,7 +100,7 @@ def test_a_drawing_puts_every_node_in_a_place_of_its_own_to_the_right(name: str)
 
 
 def test_tensorboard_reads_curves_and_hyperparameters(tmp_path: Path) -> None:
-    tracker = Tracker(tmp_path, "perplexity", higher_is_better=True)
+    tracker = TensorBoard(tmp_path, "perplexity", LOSS, SCORE)
     first, second = candidates()[9], candidates()[10]
     assert first.number == 20
     tracker.update(second)
@@ -115,9 +120,29 @@ def test_tensorboard_reads_curves_and_hyperparameters(tmp_path: Path) -> None:
     assert hparams["hidden-covariance-1"].number_value == -5
     assert hparams["digest"].string_value == first.digest
     search = EventAccumulator(str(tmp_path / "tb" / "search")).Reload()
-    assert [e.value for e in search.Scalars("best/score")] == [-6, -5, -5]
+    assert [e.value for e in search.Scalars("best/hidden-covariance")] == [-6, -5, -5]
     assert search.Scalars("best/validation loss")[-1].value == pytest.approx(2.1)
     assert search.Images("best/architecture")[0].encoded_image_string == b"\x89PNG"
+
+
+def test_a_candidate_that_fails_later_is_never_the_best_so_far(tmp_path: Path) -> None:
+    """It may have the highest score of all: a gradient norm of 1e12, say."""
+    board = TensorBoard(tmp_path, "perplexity", LOSS, SCORE)
+    progress = Progress(3, 3, "perplexity", LOSS, Stream())
+    good, other = candidates()[9], candidates()[10]
+    absurd = Candidate(22, good.architecture, 9, 9, {"hidden-covariance-1": 1e12}, rungs=RUNGS)
+    failed = absurd.failing("train: the loss is nan at step 3")
+    for candidate in (good, absurd, failed, other):
+        board.update(candidate)
+        progress.update(candidate)
+    board.close()
+    search = EventAccumulator(str(tmp_path / "tb" / "search")).Reload()
+    assert [e.value for e in search.Scalars("best/hidden-covariance")][-2:] == [-5, -5]
+    assert progress.facts()["best"] == "perplexity 8.2 (#20)"
+    (axes,) = course(summary([good, failed, other])).axes
+    (best,) = axes.get_lines()
+    assert set(best.get_ydata()) == {-5.0}
+    assert axes.get_ylim()[1] < 1e12
 
 
 class Stream:
@@ -135,7 +160,7 @@ class Stream:
 
 def test_progress_says_every_ten_seconds_what_is_done_and_left() -> None:
     now, stream = [0.0], Stream()
-    with Progress(20, 3, "perplexity", stream, lambda: now[0]) as progress:
+    with Progress(20, 3, "perplexity", LOSS, stream, lambda: now[0]) as progress:
         for second in range(1, 25):
             now[0] = float(second)
             if second <= 8:

@@ -1,0 +1,61 @@
+"""`nas bench kernels`: compiled cells against a step-by-step eager loop."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+
+def kernels(
+    cell: Annotated[
+        list[str] | None, Option(help="A known cell such as lstm, or an architecture's file.")
+    ] = None,
+    recipes: Annotated[
+        Path | None, Option(help="File of cells, as for `nas score`; with --id.")
+    ] = None,
+    id_: Annotated[list[str] | None, Option("--id", help="A cell of that file.")] = None,
+    shape: Annotated[
+        list[str] | None, Option(help="nas-bench-nlp, 32, 64 or 128; all if not given.")
+    ] = None,
+    dtype: Annotated[str, Option(help="float32, float64, bfloat16 or float16.")] = "float32",
+    threads: Annotated[int, Option(min=1, help="CPU threads.")] = 1,
+    repeats: Annotated[
+        int, Option(min=1, help="Measurements of which the median counts, three times.")
+    ] = 5,
+    figure: Annotated[Path | None, Option(help="File for a bar chart, .png or .svg.")] = None,
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Time compiled cells, forward and backward, against a step-by-step eager loop."""
+    import torch
+
+    from nas.bench import kernels as bench
+    from nas.cli.output import check_files, say, say_json
+    from nas.core.errors import BadInput
+    from nas.models.architecture_files import read_architecture, read_recipes
+    from nas.training import best_device
+    from search_spaces.rnn_cell.space import cell_of
+
+    check_files(figure=figure)
+
+    shapes = shape or list(bench.SHAPES)
+    if unknown := set(shapes) - set(bench.SHAPES):
+        raise BadInput(f'no shape "{unknown.pop()}"; there are {", ".join(bench.SHAPES)}')
+    if dtype not in ("float32", "float64", "bfloat16", "float16"):
+        raise BadInput(f'no dtype "{dtype}"; there are float32, float64, bfloat16, float16')
+    names = cell or ([] if recipes else ["rnn-tanh", "lstm", "gru", "rhn"])
+    cells = {name: cell_of(read_architecture(name)) for name in names}
+    known = {str(key): found for key, found in read_recipes(recipes)} if recipes else {}
+    for key in id_ or list(known)[:4]:
+        if key not in known:
+            raise BadInput(f"{recipes or 'no --recipes file'} has no cell {key}")
+        cells[key] = cell_of(known[key])
+    torch.set_num_threads(threads)
+    rows = list(bench.measure(cells, shapes, best_device(), getattr(torch, dtype), repeats))
+    if figure:
+        bench.figure(rows, figure)
+    if json:
+        say_json(bench.as_json(rows))
+    else:
+        about = ", ".join(f"{name} {value}" for name, value in bench.machine().items())
+        say(f"{about}\nbatch {bench.BATCH}, steps {bench.STEPS}, {dtype}, {threads} threads\n")
+        say(bench.table(rows))

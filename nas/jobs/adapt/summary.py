@@ -1,0 +1,69 @@
+"""An adaptation as its report and its caller see it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.jobs.adapt.job import found_from_bytes
+from nas.jobs.adapt.oracle import Found
+from nas.jobs.adapt.shared_chains import SharedChains
+from nas.jobs.adapt.tree import By
+from nas.loop.run_file import read_run_file
+from nas.loop.run_folder import candidates_in
+
+SHARED = "shared_chains.json"
+
+
+@dataclass(frozen=True)
+class AdaptSummary:
+    """A whole adaptation.
+
+    folder: of the run. depth: layers of the full chain.
+    found: one per sample. failed: why groups of samples failed.
+    layer_calls: of the searches, each on one row of tokens; `layer_calls_naive`: if the same
+        chains ran one after the other.
+    shared: what serves all inputs.
+    """
+
+    folder: Path
+    model: str
+    depth: int
+    simulations: int
+    by: By
+    found: tuple[Found, ...]
+    failed: tuple[str, ...]
+    layer_calls: int
+    layer_calls_naive: int
+    shared: SharedChains
+    seconds: float = 0.0
+
+    @property
+    def groups(self) -> dict[str, list[Found]]:
+        """Samples by difficulty, easiest first; one group if items have none."""
+        groups: dict[str, list[Found]] = {}
+        for one in self.found:
+            groups.setdefault(one.difficulty, []).append(one)
+        return dict(sorted(groups.items()))
+
+
+def read_adaptation(folder: Path) -> AdaptSummary:
+    """An adaptation's record, finished or not; raises `BadInput` if the folder holds no run."""
+    about, candidates = read_run_file(folder), candidates_in(folder)
+    done = [c for c in candidates if c.rungs]
+    file = folder / SHARED
+    return AdaptSummary(
+        folder=folder,
+        model=about.details["model"],
+        depth=about.details["depth"],
+        simulations=about.settings["simulations"],
+        by=about.settings["by"],
+        found=tuple(
+            one
+            for c in done
+            for one in found_from_bytes((folder / c.rungs[-1].checkpoint).read_bytes())
+        ),
+        failed=tuple(c.failed for c in candidates if c.failed),
+        layer_calls=int(sum(c.measures["layer_calls"] for c in done)),
+        layer_calls_naive=int(sum(c.measures["layer_calls_naive"] for c in done)),
+        shared=SharedChains.from_json(file.read_text()) if file.exists() else SharedChains(),
+        seconds=about.seconds,
+    )

@@ -1,0 +1,108 @@
+"""A compression as its report and its caller see it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.speed import Speed
+from nas.loop.candidate import Candidate
+from nas.loop.run_file import read_run_file
+from nas.loop.run_folder import candidates_in
+
+MEASURED = "measured.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A teacher or a student as measured.
+
+    tested: the task's metric on the test data; validation: on the data that the search could see.
+    widths: the outputs of each layer, by its path.
+    """
+
+    tested: float
+    validation: float
+    speed: Speed
+    widths: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What a compression measures at its end. best: the student's number."""
+
+    best: int
+    teacher: Network
+    student: Network
+
+    @property
+    def compression(self) -> float:
+        return self.teacher.speed.parameters / self.student.speed.parameters
+
+    def speed_up(self, batch: int) -> float:
+        """How many times faster the student is, in one thread."""
+        return self.teacher.speed.milliseconds[batch] / self.student.speed.milliseconds[batch]
+
+
+@dataclass(frozen=True, slots=True)
+class CompressSummary:
+    """A whole compression.
+
+    folder: of the run. teacher_name: as the user named it.
+    metric, higher_is_better: of the task, "accuracy" or "perplexity" for instance.
+    measured: teacher and student side by side; None while the run has no student yet.
+    seconds: of all drivers together. finished: False if interrupted or still running.
+    """
+
+    folder: Path
+    teacher_name: str
+    metric: str
+    higher_is_better: bool
+    candidates: tuple[Candidate, ...]
+    measured: Measurements | None
+    seconds: float
+    finished: bool
+
+    @property
+    def student_folder(self) -> Path:
+        return self.folder / "student"
+
+    @property
+    def best(self) -> Candidate | None:
+        """The student's record."""
+        if self.measured is None:
+            return None
+        return next(c for c in self.candidates if c.number == self.measured.best)
+
+    @property
+    def trained(self) -> list[Candidate]:
+        """The students that were trained, without duplicates."""
+        return [c for c in self.candidates if c.rungs and c.duplicate_of is None]
+
+
+def read_compression(folder: Path) -> CompressSummary:
+    """A compression's record, finished or not; raises `BadInput` if the folder holds no run."""
+    about = read_run_file(folder)
+    file = folder / MEASURED
+    return CompressSummary(
+        folder=folder,
+        teacher_name=about.details["teacher"],
+        metric=about.metric,
+        higher_is_better=about.higher_is_better,
+        candidates=candidates_in(folder),
+        measured=_measurements(json.loads(file.read_text())) if file.exists() else None,
+        seconds=about.seconds,
+        finished=about.finished,
+    )
+
+
+def _measurements(data: Mapping[str, Any]) -> Measurements:
+    return Measurements(data["best"], _network(data["teacher"]), _network(data["student"]))
+
+
+def _network(data: Mapping[str, Any]) -> Network:
+    speed = dict(data["speed"])
+    for name in ("milliseconds", "milliseconds_all_threads"):
+        speed[name] = {int(batch): taken for batch, taken in speed[name].items()}
+    return Network(data["tested"], data["validation"], Speed(**speed), data["widths"])

@@ -1,0 +1,36 @@
+"""The network that a run of any kind ended in, as files in a folder of the user's choice."""
+
+from pathlib import Path
+from typing import Any
+
+from nas.core.errors import BadInput
+from nas.loop.run_file import read_run_file
+from nas.models.model_files import copied
+
+KEPT = {"compress": "student", "sweep": "pruned", "adapt": "static"}  # folders of a run
+
+
+def export_run(folder: Path, to: Path, number: int | None) -> dict[str, Any]:
+    """Write or copy a run's network; see `nas.api.export`."""
+    kind = read_run_file(folder).kind
+    if kind == "search":
+        from nas.jobs.search.single import export_candidate
+
+        return export_candidate(folder, to, number)
+    kept = folder / KEPT[kind]
+    if not kept.is_dir():
+        raise BadInput(f"{folder} has no network to export yet: let `nas {kind}` finish")
+    if kind == "sweep":
+        kept = _row(folder, kept, number)
+    return {"candidate": number, **copied(kept, to)}
+
+
+def _row(folder: Path, rows: Path, number: int | None) -> Path:
+    """The folder of a sweep's row; raises `BadInput` if there is no such row."""
+    known = sorted(int(row.name) for row in rows.iterdir())
+    if number not in known:
+        raise BadInput(
+            f"{folder} is a sweep: name a row with --candidate, {known[0]} to {known[-1]}; "
+            f"{folder / 'report' / 'rows.csv'} lists them"
+        )
+    return rows / f"{number:04d}"

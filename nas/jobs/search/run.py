@@ -1,0 +1,39 @@
+"""A search from its settings to its record."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from nas.core.registry import create
+from nas.jobs.search.config import SearchConfig
+from nas.jobs.search.report import best_drawings
+from nas.jobs.search.setup import controller_of, search_job, search_plan
+from nas.jobs.search.summary import read_search
+from nas.loop.driver import Watcher
+from nas.loop.run_file import RunFile
+from nas.loop.session import open_session
+from nas.reporting.figure import as_png
+
+
+def run_search(config: SearchConfig, watchers: Sequence[Watcher] = ()) -> None:
+    """Search, and train the survivors; continue the run if it exists.
+
+    Raises `BadInput` before anything is written, and as `nas.api.search` does.
+    """
+    job = search_job(config)
+    plan = search_plan(config, job)
+    make = partial(controller_of, config, plan)
+    make(0, config.policy)  # refuses what cannot be made before a file is written
+    about = RunFile(
+        kind="search",
+        settings=config.model_dump(mode="json"),
+        seed=config.seed,
+        objective=job.objective,
+        metric=job.task.metric,
+        higher_is_better=job.task.higher_is_better,
+        details={"scores": {score.name: score.higher_is_better for score in job.scores}},
+    )
+    with open_session(config, about, plan.judged_by, watchers) as session:
+        session.search(job, plan, make, config.controller.name, config.policy)
+        space = create("spaces", config.space.name, config.space.options)
+        for drawing in best_drawings(read_search(config.run), space)[:1]:
+            session.board.picture(as_png(drawing.figure))
