@@ -84,6 +84,6 @@ class SearchSpace(Protocol):
         """The untrained model, its weights drawn from the generator.
 
         The model is called as `model(inputs, state=None, lengths=None)` and returns
-        `(answers, state, penalty)`: see `search_spaces.rnn_cell.model.Output`.
+        `(answers, state, penalty)`: see `search_spaces.output.Output`.
         """
         ...

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nas.core.registry import BUILT_IN, create
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
-from search_spaces.rnn_cell.model import Output
+from search_spaces.output import Output
 from search_spaces.space import ModelShape
 
 FOUND_AS = "nas.models.space:NamedModels"

@@ -9,7 +9,7 @@ from torch import nn
 from nas.core.registry import BUILT_IN, create
 from nas.core.task import Batch
 from nas.scores.score import Score, ScoreFailed
-from search_spaces.rnn_cell.model import Output
+from search_spaces.output import Output
 from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
