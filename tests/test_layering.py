@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ def names(path: Path) -> Iterator[str]:
             yield f"{node.value.id}.{node.attr}"
 
 
+def modules() -> dict[str, Path]:
+    """Every module of ours by its full name."""
+    found = {}
+    for path in (path for package in OURS for path in files(package)):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
 def files(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
@@ -49,6 +59,16 @@ def test_a_package_imports_only_what_is_below_it(package: str) -> None:
             top = module.split(".")[0]
             if top not in sys.stdlib_module_names:
                 assert top in ALLOWED[package] or module in ALLOWED[package], (path, module)
+
+
+def test_no_chain_of_imports_leads_back_to_where_it_began() -> None:
+    """Imports within functions count, too: they may save time, not cut a circle."""
+    ours = modules()
+    read = {name: set(names(path)) & set(ours) - {name} for name, path in ours.items()}
+    try:
+        TopologicalSorter(read).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' ← '.join(error.args[1])}")
 
 
 def test_only_the_ray_executor_imports_ray() -> None:

@@ -18,7 +18,8 @@ from nas.scores.forest import Forest
 from nas.scores.predicted_loss import PredictedLoss, fit
 from nas.scores.score import Score, ScoreFailed
 from search_spaces.architecture import Architecture
-from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
+from search_spaces.rnn_cell.recipe import cell_of
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.space import ModelShape, ModelSize
 
 BASELINES = ("parameters", "flops")

@@ -17,7 +17,7 @@ from nas.scores.encoder import (
 from nas.scores.score import ScoreFailed
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.model import Encoder
-from search_spaces.transformer.space import EncoderSpec, LayerSpec
+from search_spaces.transformer.spec import EncoderSpec, LayerSpec
 
 BATCH = Batch(
     torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(1)),

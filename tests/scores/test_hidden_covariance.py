@@ -18,7 +18,8 @@ from nas.scores.hidden_covariance import (
 )
 from nas.scores.recurrent import layer_outputs
 from nas.scores.score import ScoreFailed
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 

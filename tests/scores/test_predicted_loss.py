@@ -10,7 +10,8 @@ from nas.core.registry import create
 from nas.core.task import Batch
 from nas.scores.predicted_loss import PredictedLoss, fit
 from nas.scores.score import ScoreFailed
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 

@@ -15,7 +15,7 @@ from nas.loop.progress import Progress
 from nas.loop.tensorboard import Tracker
 from nas.reporting.drawing import positions
 from search_spaces.rnn_cell.graph import graph
-from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 
 RUNGS = (Rung(50, 2.5, 12.2, 2.9, 1.0, "a"), Rung(100, 2.1, 8.2, 2.3, 1.0, "b"))
