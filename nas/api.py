@@ -206,8 +206,7 @@ def report(folder: Path) -> RunSummary:
     """Write a run's report anew from its record, finished or not, and return the run."""
     summary, config = load_run(folder)
     space = create("spaces", config.space.name, config.space.options)
-    graph_of = getattr(space, "graph", lambda architecture: None)
-    write_report(summary, folder / "report", graph_of)
+    write_report(summary, folder / "report", space.graph)
     return summary
 
 

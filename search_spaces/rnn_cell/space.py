@@ -9,7 +9,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.rnn_cell.model import build_model
 from search_spaces.rnn_cell.recipe import SPACE, Recipe, architecture_of, cell_of
-from search_spaces.space import ModelShape
+from search_spaces.space import ModelShape, Space
 
 if TYPE_CHECKING:
     from networkx import DiGraph
@@ -27,7 +27,7 @@ PRODUCTIONS = (
 INPUTS = {"blend": 3, "elementwise_prod": 2, "elementwise_sum": 2}
 
 
-class RnnCellSpace:
+class RnnCellSpace(Space):
     """Recurrent cells of 1 to 3 hidden states.
 
     hidden_states: how many states a cell may carry, fewest and most.

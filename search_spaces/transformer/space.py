@@ -7,7 +7,7 @@ from torch import nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
-from search_spaces.space import DataShape, ModelShape
+from search_spaces.space import DataShape, ModelShape, Space
 from search_spaces.transformer.model import Encoder
 from search_spaces.transformer.spec import MIXINGS, encoder_of
 
@@ -23,7 +23,7 @@ HIDDEN, DEPTHS, HEADS = (128, 256), (2, 4), (2, 4)
 FEED_FORWARD_SIZES, FEED_FORWARDS = (512, 1024), (1, 3)
 
 
-class TransformerSpace:
+class TransformerSpace(Space):
     """FlexiBERT-like encoders of 2 or 4 layers.
 
     Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 4.1, after Tuli

@@ -22,11 +22,11 @@ from nas.scores.size import count_parameters
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.layer_chain.chain import Rules
-from search_spaces.space import ModelShape
+from search_spaces.space import ModelShape, Space
 
 
 @dataclass(frozen=True)
-class SampleGroups:
+class SampleGroups(Space):
     """The space of an adaptation: an architecture is a group of samples that go together."""
 
     groups: int

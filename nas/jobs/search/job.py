@@ -86,8 +86,7 @@ class SearchJob:
         scores = attempt("score", lambda: self._scores(architecture, batch, seed))
         if isinstance(scores, CandidateFailed):
             return scores
-        told = getattr(self.space, "properties", None)
-        measures = told(architecture) if told else {}
+        measures = self.space.properties(architecture)
         return Screened(*size, scores, time.perf_counter() - started, measures)
 
     def _scores(self, architecture: Architecture, batch: Batch, seed: int) -> dict[str, float]:

@@ -45,13 +45,11 @@ def search_job(config: SearchConfig) -> SearchJob:
 
 
 def _check_fit(space: SearchSpace, task: Task) -> None:
-    """Raises `BadInput` when the space has a `check` that refuses the task's data."""
-    check = getattr(space, "check", None)
-    if check is not None:
-        try:
-            check(task.shape)
-        except ValueError as error:
-            raise BadInput(f'space "{space.name}", task "{task.name}": {error}') from None
+    """Raises `BadInput` when the space refuses the task's data."""
+    try:
+        space.check(task.shape)
+    except ValueError as error:
+        raise BadInput(f'space "{space.name}", task "{task.name}": {error}') from None
 
 
 def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
