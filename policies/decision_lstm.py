@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from policies.path_sampler import Decision, Path
+from search_spaces.decisions import Decision, Path
 
 SYMBOLS = 2048
 State = tuple[NDArray[np.floating], NDArray[np.floating]]  # output and cell, both [H]

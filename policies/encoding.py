@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.path_sampler import Path
+from search_spaces.decisions import Path
 
 Array = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from policies.path_sampler import Path
+from search_spaces.decisions import Path
 
 
 class RegularisedEvolution:

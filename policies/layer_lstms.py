@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from policies.path_sampler import Decision, Path
+from search_spaces.decisions import Decision, Path
 
 LAYERS = 2
 

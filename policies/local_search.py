@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from policies.path_sampler import Decision, Path
+from search_spaces.decisions import Decision, Path
 
 Change = tuple[str, int]  # a decision's name, and the index it takes instead
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from policies.path_sampler import Decision, Path
+from search_spaces.decisions import Decision, Path
 
 Answer = tuple[str, int]  # a decision's name and the index taken
 

@@ -1,7 +1,6 @@
 """Controllers that answer one decision after the other, as samplers of an Optuna study."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,17 +10,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One answered question: the index taken among so many options."""
-
-    name: str
-    index: int
-    options: int
-
-
-Path = tuple[Decision, ...]
+from search_spaces.decisions import Decision, Path
 
 
 class Policy(Protocol):

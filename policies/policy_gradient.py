@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from policies.decision_lstm import DecisionLstm
-from policies.path_sampler import Decision, Path
+from search_spaces.decisions import Decision, Path
 
 Method = Literal["ppo", "reinforce"]
 Baseline = Literal["leave-one-out", "moving"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from policies.encoding import Answer, Answers, Array, Encoding, answers_of, normal_scores
 from policies.gaussian_process import GaussianProcess
-from policies.path_sampler import Path
+from search_spaces.decisions import Path
 
 BOLDNESS = (0.2, 1.0)  # share of the uncertainty with which a proposal is drawn
 

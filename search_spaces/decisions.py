@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +16,19 @@ Option = TypeVar("Option", bound=Answer)
 
 class InvalidArchitecture(ValueError):
     """The answers lead to nothing that may be built; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answered question: the index taken among so many options."""
+
+    name: str
+    index: int
+    options: int
+
+
+Path = tuple[Decision, ...]
+Choose = Callable[[Path, str, int], int]  # the path so far, a name, how many options → an index
 
 
 class Trial(Protocol):
@@ -82,6 +96,21 @@ def from_trial(trial: Trial) -> Decisions:
 def at_random(rng: np.random.Generator) -> Decisions:
     """Decisions answered uniformly at random."""
     return Decisions(lambda _, options: options[int(rng.integers(len(options)))])
+
+
+def by_policy(choose: Choose) -> tuple[Decisions, list[Decision]]:
+    """Decisions answered by a policy, and the path that grows with each of them.
+
+    The policy is not asked where there is one option only.
+    """
+    path: list[Decision] = []
+
+    def answer(name: str, options: Sequence[Any]) -> Any:
+        index = choose(tuple(path), name, len(options)) if len(options) > 1 else 0
+        path.append(Decision(name, index, len(options)))
+        return options[index]
+
+    return Decisions(answer), path
 
 
 def replayed(answers: Mapping[str, Answer], otherwise: Decisions | None = None) -> Decisions:

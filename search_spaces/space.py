@@ -1,13 +1,19 @@
 """What every search space provides, and the shape of the model it is asked to build."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
+
+if TYPE_CHECKING:
+    from networkx import DiGraph
+
+HOOKS = ("check", "graph", "properties")  # what `Space` has defaults for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,13 @@ class ModelShape:
 
 @runtime_checkable
 class SearchSpace(Protocol):
-    """What can be built."""
+    """Everything that is called of a space. `Space` has the last three, for spaces to derive from.
 
-    name: str
+    name: of the space; its architectures carry it.
+    """
+
+    @property
+    def name(self) -> str: ...
 
     def decide(self, decisions: Decisions) -> Architecture:
         """Ask for all decisions and return what they describe; pure and cheap.
@@ -81,9 +91,63 @@ class SearchSpace(Protocol):
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
-        """The untrained model, its weights drawn from the generator.
+        """Return the untrained model, its weights drawn from the generator.
 
-        The model is called as `model(inputs, state=None, lengths=None)` and returns
-        `(answers, state, penalty)`: see `search_spaces.rnn_cell.model.Output`.
+        The model is called as `model(inputs, state=None, lengths=None)` and returns a
+        `search_spaces.output.Output`.
         """
         ...
+
+    def check(self, data: DataShape) -> None:
+        """Raise `ValueError` for data that the space has no models for."""
+        ...
+
+    def graph(self, architecture: Architecture) -> "DiGraph | None":
+        """Return a drawing of an architecture, None where there is none to draw.
+
+        Nodes are numbers with `label`, `kind` (input, linear, activation, elementwise, …) and
+        `state`: the number of the new state that a node becomes, or None.
+        """
+        ...
+
+    def properties(self, architecture: Architecture) -> Mapping[str, float]:
+        """Return numbers by name that are recorded with each candidate."""
+        ...
+
+
+class Space:
+    """The defaults of a space's hooks: it takes any data, draws nothing and records nothing."""
+
+    def check(self, data: DataShape) -> None:
+        pass
+
+    def graph(self, architecture: Architecture) -> "DiGraph | None":
+        return None
+
+    def properties(self, architecture: Architecture) -> Mapping[str, float]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The parts of a space that does not derive from `Space`, see `completed`."""
+
+    name: str
+    decide: Callable[..., Architecture]
+    build: Callable[..., nn.Module]
+    check: Callable[..., None]
+    graph: Callable[..., "DiGraph | None"]
+    properties: Callable[..., Mapping[str, float]]
+
+
+def completed(space: Any) -> SearchSpace:
+    """Return the space; one that lacks hooks with the defaults of `Space` in their places."""
+    if isinstance(space, SearchSpace):
+        return space
+    default = Space()
+    return Completed(
+        space.name,
+        space.decide,
+        space.build,
+        *(getattr(space, hook, getattr(default, hook)) for hook in HOOKS),
+    )

@@ -13,7 +13,7 @@ from nas.bench.ranks import FEWEST
 from nas.core.errors import BadInput
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
-from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
 
 EPOCHS = (1, 3, 10)  # after which the validation loss is compared with scores
 

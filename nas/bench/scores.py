@@ -13,12 +13,13 @@ import torch
 from nas.bench.ranks import Row, rank_row
 from nas.bench.recipes import Trained
 from nas.core.executor import CandidateFailed, attempt
+from nas.core.score import Score, ScoreFailed
 from nas.core.task import Task
 from nas.scores.forest import Forest
 from nas.scores.predicted_loss import PredictedLoss, fit
-from nas.scores.score import Score, ScoreFailed
 from search_spaces.architecture import Architecture
-from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
+from search_spaces.rnn_cell.recipe import cell_of
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.space import ModelShape, ModelSize
 
 BASELINES = ("parameters", "flops")

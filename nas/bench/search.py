@@ -17,8 +17,15 @@ from nas.core.registry import create_controller
 from nas.loop.controller import Controller
 from nas.loop.proposals import REDRAWS
 from nas.loop.samplers import warmed
-from policies.path_sampler import Decision, Path, PathSampler, Policy, UsesScores
-from search_spaces.decisions import Decisions, InvalidArchitecture, replayed
+from policies.path_sampler import PathSampler, Policy, UsesScores
+from search_spaces.decisions import (
+    Decision,
+    Decisions,
+    InvalidArchitecture,
+    Path,
+    by_policy,
+    replayed,
+)
 from search_spaces.space import SearchSpace
 
 Tell = Callable[[float | None], None]
@@ -156,18 +163,12 @@ def _noted(path: list[Decision], known: Decisions, name: str, options: Sequence[
 def of_policy(policy: Policy, table: Table) -> Proposals:
     """What a `PathSampler` of the policy would propose, without the cost of a study."""
     while True:
-        path: list[Decision] = []
+        decisions, path = by_policy(policy.choose)
         try:
-            row = table.decide(Decisions(partial(_chosen, policy, path)))
+            row = table.decide(decisions)
         except InvalidArchitecture:
             row = None
         yield row, partial(policy.learn, tuple(path))
-
-
-def _chosen(policy: Policy, path: list[Decision], name: str, options: Sequence[Any]) -> Any:
-    index = policy.choose(tuple(path), name, len(options)) if len(options) > 1 else 0
-    path.append(Decision(name, index, len(options)))
-    return options[index]
 
 
 def of_optuna(controller: Controller, table: Table) -> Proposals:

@@ -92,25 +92,26 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     },
 }
 
-# What each must have, in words and as attributes.
-CONTRACTS: dict[Kind, tuple[str, ...]] = {
-    "spaces": ("name", "decide", "build"),
-    "controllers": (),
-    "scores": ("name", "higher_is_better", "__call__"),
-    "tasks": (
-        "name",
-        "metric",
-        "higher_is_better",
-        "carries_state",
-        "shape",
-        "training_batches",
-        "validation_batches",
-        "score_batch",
-        "loss",
-        "measure",
-    ),
-    "models": ("forward", "state_dict", "named_modules"),
-}
+
+def needed(kind: Kind) -> tuple[str, ...]:
+    """The attributes that a thing of a kind must have: the members of its protocol."""
+    from nas.core.score import Score
+    from nas.core.task import Task  # these import torch
+    from search_spaces.space import HOOKS, SearchSpace
+
+    if kind == "spaces":  # the hooks have defaults
+        return tuple(part for part in _members(SearchSpace) if part not in HOOKS)
+    if kind == "controllers":
+        return ()
+    if kind == "models":  # those of an `nn.Module` that are used
+        return ("forward", "state_dict", "named_modules")
+    return _members(Score if kind == "scores" else Task)
+
+
+def _members(protocol: type) -> tuple[str, ...]:
+    """What a protocol names, in its order."""
+    named = [*protocol.__annotations__, *vars(protocol)]
+    return tuple(name for name in named if name == "__call__" or not name.startswith("_"))
 
 
 def available(kind: Kind) -> dict[str, str]:
@@ -150,18 +151,24 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
     """
     thing = resolve(kind, name)
     singular = kind.removesuffix("s")
-    lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
+    parts = needed(kind)
+    lacks = [part for part in parts if not hasattr(thing, part)]
     if isinstance(thing, type) or (lacks and callable(thing)):
         thing = _called(f'{singular} "{name}"', thing, options or {})
-        lacks = [part for part in CONTRACTS[kind] if not hasattr(thing, part)]
+        lacks = [part for part in parts if not hasattr(thing, part)]
     elif options:
         raise BadInput(f'{singular} "{name}" takes no options, but got {", ".join(options)}')
     if lacks:
         raise BadInput(
-            f'{singular} "{name}" has no {", ".join(lacks)}: a {singular} needs '
-            f"{', '.join(CONTRACTS[kind])}"
+            f'{singular} "{name}" has no {", ".join(lacks)}: a {singular} needs {", ".join(parts)}'
         )
-    return thing
+    return _completed(thing) if kind == "spaces" else thing
+
+
+def _completed(space: Any) -> Any:
+    from search_spaces.space import completed  # imports torch
+
+    return completed(space)
 
 
 def load_task(name: str, options: Mapping[str, Any]) -> Task:

@@ -7,7 +7,7 @@ from typing import Any
 from nas.core.errors import BadInput
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
-from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels.cell.layer import CompiledRNN, on_reference
-from search_spaces.rnn_cell.model import Output
+from search_spaces.output import Output
 
 
 class AnswersOnly(nn.Module):

@@ -16,7 +16,7 @@ from nas.core.task import Task
 from nas.models.space import FOUND_AS, Answering, NamedModels
 from nas.models.weights import load_weights
 from search_spaces.architecture import Architecture
-from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 

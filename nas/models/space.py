@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from nas.core.registry import BUILT_IN, create
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
-from search_spaces.rnn_cell.model import Output
-from search_spaces.space import ModelShape
+from search_spaces.output import Output
+from search_spaces.space import ModelShape, Space
 
 FOUND_AS = "nas.models.space:NamedModels"
 
 
-class NamedModels:
+class NamedModels(Space):
     """An architecture is a model's name; sizes are the model's own, but for inputs and classes."""
 
     name = "named-models"

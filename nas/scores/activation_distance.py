@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from kernels.cell.layer import CompiledRNN
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.recurrent import finite, layer_outputs, watched_cells
-from nas.scores.score import ScoreFailed
 
 
 class ActivationDistance:

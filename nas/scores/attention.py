@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.saliency import batch_loss
-from nas.scores.score import ScoreFailed
 from search_spaces.transformer.mixing import LinearTransform, SelfAttention
 from search_spaces.transformer.model import EncoderLayer
 

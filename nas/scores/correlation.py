@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nas.scores.score import ScoreFailed
+from nas.core.score import ScoreFailed
 
 K = 1e-5  # keeps the logarithm and the quotient of an eigenvalue of zero finite
 

@@ -8,6 +8,7 @@ every score is a mean over modules, so that it does not merely count layers.
 import torch
 from torch import Tensor, nn
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.activation_distance import agreements, log_determinant
 from nas.scores.attention import (
@@ -20,7 +21,6 @@ from nas.scores.attention import (
 )
 from nas.scores.recurrent import finite
 from nas.scores.saliency import saliency
-from nas.scores.score import ScoreFailed
 
 
 class HeadConfidence:

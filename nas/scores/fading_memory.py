@@ -5,9 +5,9 @@ import math
 import torch
 from torch import nn
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.influence import influences
-from nas.scores.score import ScoreFailed
 
 LOST = 1e-6  # the share of the variance below which an influence counts as none
 

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.recurrent import finite
 from nas.scores.saliency import batch_loss
-from nas.scores.score import ScoreFailed
 
 
 class GradientNorm:

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.recurrent import inputs_by_step, layer_outputs
-from nas.scores.score import ScoreFailed
 
 FARTHEST = 32  # steps; longer sequences are used up to there, shorter ones up to half of them
 

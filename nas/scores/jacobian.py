@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.correlation import correlation_score
 from nas.scores.recurrent import finite, input_gradient
-from nas.scores.score import ScoreFailed
 
 NOISES = (0.1, 10.0, 100.0)
 

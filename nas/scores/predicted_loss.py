@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.correlation import effective_rank
 from nas.scores.forest import Forest
 from nas.scores.influence import influences
 from nas.scores.recurrent import cells_of
-from nas.scores.score import ScoreFailed
 from search_spaces.rnn_cell.structure import structure
 
 SHIPPED = Path(__file__).with_suffix(".json")

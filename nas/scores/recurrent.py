@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.reference import reference_rnn
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
-from nas.scores.score import ScoreFailed
 
 Watch = Callable[[CompiledRNN, list[Tensor]], None]  # gets a layer and its cell's values of a step
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from compress.pruning.synaptic_flow import from_ones, linear_cell
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.recurrent import cells_of, first_sequences, layer_outputs
-from nas.scores.score import ScoreFailed
 
 
 class SynapticFlow:

@@ -10,11 +10,11 @@ from torch import nn
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.layer_chain.chain import Chain, Rules
-from search_spaces.space import ModelShape
+from search_spaces.space import ModelShape, Space
 
 
 @dataclass(frozen=True)
-class LayerChainSpace:
+class LayerChainSpace(Space):
     """rules: of the chains. make: the decoder that calls its layers as a chain says."""
 
     rules: Rules

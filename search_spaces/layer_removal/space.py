@@ -13,7 +13,7 @@ from torch import nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
-from search_spaces.space import ModelShape
+from search_spaces.space import ModelShape, Space
 
 SHARES = 10  # a width is a number of tenths
 
@@ -54,7 +54,7 @@ class Student(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LayerRemovalSpace:
+class LayerRemovalSpace(Space):
     """outline: of the teacher. make: the student that an architecture describes.
 
     narrowest: tenths of its width that a layer keeps at least; 10 narrows none.

@@ -13,14 +13,9 @@ from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
 from kernels.wired.op import WiredLoops, run_wired, wired_loops
 from kernels.wired.wiring import WiredWeights, wiring_of
+from search_spaces.output import Output, States
 from search_spaces.random_graph.graphs import Parents, layers_of
-from search_spaces.rnn_cell.model import (
-    Output,
-    States,
-    features_of,
-    locked_dropout,
-    token_embedding,
-)
+from search_spaces.rnn_cell.model import features_of, locked_dropout, token_embedding
 from search_spaces.space import ModelShape
 
 WIDE = 40  # mean units of layers that gain by products of whole matrices

@@ -12,10 +12,10 @@ from search_spaces.random_graph.graphs import FAMILIES, Parents, decide_graph, l
 from search_spaces.random_graph.model import GraphNetwork
 from search_spaces.random_graph.properties import properties_of
 from search_spaces.rnn_cell.zoo import ZOO
-from search_spaces.space import ModelShape
+from search_spaces.space import ModelShape, Space
 
 
-class RandomGraphSpace:
+class RandomGraphSpace(Space):
     """Graphs of four families, and the cell of their units.
 
     nodes: fewest and most. cells: names in the zoo. families: of graphs.

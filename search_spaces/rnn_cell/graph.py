@@ -3,7 +3,7 @@
 from networkx import DiGraph
 
 from search_spaces.architecture import Architecture
-from search_spaces.rnn_cell.space import cell_of
+from search_spaces.rnn_cell.recipe import cell_of
 
 LABELS = {
     "linear": "linear",

@@ -1,7 +1,6 @@
 """Networks round a cell: a language model as NAS-Bench-NLP trains it, and a classifier."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,22 +8,8 @@ from torch.nn import functional
 
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
+from search_spaces.output import Output, States
 from search_spaces.space import ModelShape, ModelSize
-
-States = tuple[tuple[Tensor, ...], ...]  # L layers of S states [B, H]
-
-
-class Output(NamedTuple):
-    """What a model answers.
-
-    answers: logits, `[B, T, outputs]` or `[B, outputs]`.
-    state: what to pass with the next piece of the same sequences; None if the model keeps none.
-    penalty: a scalar to add to the loss in training.
-    """
-
-    answers: Tensor
-    state: States | None
-    penalty: Tensor
 
 
 def build_model(cell: CellSpec, shape: ModelShape, generator: torch.Generator) -> nn.Module:

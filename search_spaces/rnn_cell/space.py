@@ -1,16 +1,15 @@
 """The search space of NAS-Bench-NLP: recurrent cells as small graphs of operations."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from kernels.cell.spec import CellSpec, InvalidCell
 from search_spaces.architecture import Architecture
-from search_spaces.decisions import Decisions, InvalidArchitecture
+from search_spaces.decisions import Decisions
 from search_spaces.rnn_cell.model import build_model
-from search_spaces.space import ModelShape
+from search_spaces.rnn_cell.recipe import SPACE, Recipe, architecture_of, cell_of
+from search_spaces.space import ModelShape, Space
 
 if TYPE_CHECKING:
     from networkx import DiGraph
@@ -27,10 +26,8 @@ PRODUCTIONS = (
 )
 INPUTS = {"blend": 3, "elementwise_prod": 2, "elementwise_sum": 2}
 
-Recipe = dict[str, dict[str, Any]]
 
-
-class RnnCellSpace:
+class RnnCellSpace(Space):
     """Recurrent cells of 1 to 3 hidden states.
 
     hidden_states: how many states a cell may carry, fewest and most.
@@ -41,7 +38,7 @@ class RnnCellSpace:
     proposals is valid.
     """
 
-    name = "rnn-cell"
+    name = SPACE
 
     def __init__(
         self, hidden_states: tuple[int, int] = (1, 3), budgets: tuple[int, ...] = (7, 14, 21)
@@ -139,55 +136,3 @@ def _without_unused(recipe: Recipe) -> Recipe:
                 needed.add(source)
                 waiting.append(source)
     return {name: node for name, node in recipe.items() if name in needed}
-
-
-def architecture_of(recipe: Mapping[str, Any]) -> Architecture:
-    """The architecture of a recipe, in canonical form, if the space's rules allow it.
-
-    Raises `InvalidArchitecture` for a recipe that describes no cell, that leaves x or a previous
-    state unread, or that hands a previous state straight to a new one.
-    """
-    architecture = read_recipe(recipe)
-    cell = cell_of(architecture)
-    names = cell.value_names()
-    for value in cell.outputs:
-        for source in cell.nodes[value - cell.states - 1].inputs:
-            if 1 <= source <= cell.states:
-                raise InvalidArchitecture(f'"{names[source]}" is fed straight to "{names[value]}"')
-    return architecture
-
-
-def read_recipe(recipe: Mapping[str, Any]) -> Architecture:
-    """The architecture of any cell whose inputs are all read, such as the hand-made GRU.
-
-    Raises `InvalidArchitecture`; the message names the node.
-    """
-    try:
-        cell = CellSpec.from_recipe(recipe).canonical()
-    except InvalidCell as error:
-        raise InvalidArchitecture(str(error)) from error
-    unread = [f"h_prev_{i - 1}" for i in range(1, cell.states + 1) if i not in cell.needed()]
-    if unread:
-        raise InvalidArchitecture(
-            f'no new state needs "{unread[0]}": read it or remove its "h_new"'
-        )
-    nodes = cell.to_recipe().items()
-    spec = tuple(
-        (name, node["op"], tuple(node["input"]), *([node["value"]] if "value" in node else []))
-        for name, node in nodes
-    )
-    return Architecture(RnnCellSpace.name, spec)
-
-
-def recipe_of(architecture: Architecture) -> Recipe:
-    """The recipe of an architecture, as NAS-Bench-NLP writes it."""
-    spec: Any = architecture.spec
-    return {
-        name: {"op": op, "input": list(inputs), **({"value": value[0]} if value else {})}
-        for name, op, inputs, *value in spec
-    }
-
-
-def cell_of(architecture: Architecture) -> CellSpec:
-    """The cell of an architecture, ready for the kernels."""
-    return CellSpec.from_recipe(recipe_of(architecture))

@@ -2,7 +2,7 @@
 
 from networkx import DiGraph
 
-from search_spaces.transformer.space import EncoderSpec
+from search_spaces.transformer.spec import EncoderSpec
 
 LABELS = {
     "scaled-dot-product": "attention",

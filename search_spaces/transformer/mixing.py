@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.transformer.space import LayerSpec
+from search_spaces.transformer.spec import LayerSpec
 
 
 class SelfAttention(nn.Module):

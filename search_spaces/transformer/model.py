@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.rnn_cell.model import Output
+from search_spaces.output import Output
 from search_spaces.space import ModelShape
 from search_spaces.transformer.mixing import mixing
-from search_spaces.transformer.space import EncoderSpec, LayerSpec
+from search_spaces.transformer.spec import EncoderSpec, LayerSpec
 
 
 class EncoderLayer(nn.Module):

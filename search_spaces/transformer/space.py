@@ -1,23 +1,19 @@
 """The search space of NAS-Bench-BERT: encoders whose layers mix tokens in different ways."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from search_spaces.architecture import Architecture
-from search_spaces.decisions import Decisions, InvalidArchitecture
-from search_spaces.space import DataShape, ModelShape
+from search_spaces.decisions import Decisions
+from search_spaces.space import DataShape, ModelShape, Space
+from search_spaces.transformer.model import Encoder
+from search_spaces.transformer.spec import MIXINGS, encoder_of
 
 if TYPE_CHECKING:
     from networkx import DiGraph
 
-MIXINGS: dict[str, tuple[Any, ...]] = {
-    "self-attention": ("scaled-dot-product", "weighted-multiplicative"),
-    "linear-transform": ("dft", "dct"),
-    "span-convolution": (5, 9),
-}
 VARIANTS = {
     "self-attention": "similarity",
     "linear-transform": "transform",
@@ -27,31 +23,7 @@ HIDDEN, DEPTHS, HEADS = (128, 256), (2, 4), (2, 4)
 FEED_FORWARD_SIZES, FEED_FORWARDS = (512, 1024), (1, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class LayerSpec:
-    """One layer of an encoder.
-
-    mixing, variant: a key of `MIXINGS` and one of its values.
-    heads: of the mixing; it divides the hidden size.
-    feed_forward_size, feed_forwards: width and number of the layers after the mixing.
-    """
-
-    mixing: str
-    variant: str | int
-    heads: int
-    feed_forward_size: int
-    feed_forwards: int
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """A hidden size and the layers, first to last."""
-
-    hidden: int
-    layers: tuple[LayerSpec, ...]
-
-
-class TransformerSpace:
+class TransformerSpace(Space):
     """FlexiBERT-like encoders of 2 or 4 layers.
 
     Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 4.1, after Tuli
@@ -87,8 +59,6 @@ class TransformerSpace:
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
         """Raises `ValueError` as `check`."""
-        from search_spaces.transformer.model import Encoder
-
         self.check(shape.data)
         return Encoder(encoder_of(architecture), shape, self.positions, generator)
 
@@ -108,19 +78,3 @@ def _decide_layer(decisions: Decisions) -> tuple[str, str | int, int, int, int]:
         decisions.choose("feed_forward_size", FEED_FORWARD_SIZES),
         decisions.choose("feed_forwards", FEED_FORWARDS),
     )
-
-
-def encoder_of(architecture: Architecture) -> EncoderSpec:
-    """Raises `InvalidArchitecture` naming the layer that describes nothing."""
-    try:
-        hidden, layers = architecture.spec  # type: ignore[misc]
-        encoder = EncoderSpec(hidden, tuple(LayerSpec(*layer) for layer in layers))  # type: ignore
-    except (TypeError, ValueError):
-        raise InvalidArchitecture(
-            "an encoder is [hidden size, [layers]], a layer [mixing, variant, heads, "
-            "feed-forward size, feed-forwards]"
-        ) from None
-    for i, layer in enumerate(encoder.layers):
-        if layer.variant not in MIXINGS.get(layer.mixing, ()):
-            raise InvalidArchitecture(f"layer {i}: there is no {layer.mixing} {layer.variant}")
-    return encoder

@@ -8,7 +8,7 @@ import pytest
 from nas.bench.recipes import Trained
 from nas.bench.rungs import replay, with_curves
 from nas.core.errors import BadInput
-from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 from tests.jobs.command import nas
 

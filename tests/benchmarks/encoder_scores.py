@@ -11,11 +11,12 @@ import torch
 from scipy.stats import kendalltau
 
 from nas.core.registry import create
-from nas.scores.score import ScoreFailed
+from nas.core.score import ScoreFailed
 from nas.tasks.masked_text import load_masked_language_model
 from search_spaces import genome
 from search_spaces.space import ModelShape, ModelSize
-from search_spaces.transformer.space import TransformerSpace, encoder_of
+from search_spaces.transformer.space import TransformerSpace
+from search_spaces.transformer.spec import encoder_of
 
 NAMES = (
     "head-confidence",

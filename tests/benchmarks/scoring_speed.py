@@ -24,7 +24,8 @@ from nas.bench.scores import PROXY, PUBLISHED
 from nas.core.registry import load_task
 from nas.core.task import Batch
 from nas.scores.hidden_covariance import HiddenCovariance
-from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
+from search_spaces.rnn_cell.recipe import cell_of
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.space import ModelShape
 
 ACTIVATIONS = {

@@ -7,14 +7,15 @@ import torch
 from torch import nn
 
 from nas.core.registry import BUILT_IN, create
+from nas.core.score import Score, ScoreFailed
 from nas.core.task import Batch
-from nas.scores.score import Score, ScoreFailed
-from search_spaces.rnn_cell.model import Output
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.output import Output
+from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.model import Encoder
-from search_spaces.transformer.space import MIXINGS, EncoderSpec, LayerSpec
+from search_spaces.transformer.spec import MIXINGS, EncoderSpec, LayerSpec
 
 SCORES = [create("scores", name) for name in BUILT_IN["scores"]]
 MEASURED = {"latency"}  # seconds differ from call to call

@@ -1,5 +1,6 @@
 """What can be named, and what is said when it cannot."""
 
+import pickle
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -14,9 +15,13 @@ from nas.core.registry import (
     create,
     create_controller,
     create_score,
+    needed,
     resolve,
 )
+from search_spaces import genome
+from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.space import RnnCellSpace
+from search_spaces.space import DataShape, SearchSpace
 from tests.toys import FirstWeight, Perceptrons
 
 
@@ -42,6 +47,32 @@ def test_ones_own_class_is_named_by_its_module() -> None:
     assert isinstance(create("scores", "tests.toys:FirstWeight"), FirstWeight)
 
 
+class Bare:
+    """A space that derives from nothing and has one of the hooks."""
+
+    name = "bare"
+    decide, build = Perceptrons.decide, Perceptrons.build
+
+    def properties(self, architecture: Architecture) -> dict[str, float]:
+        return {"layers": len(architecture.spec)}  # type: ignore[arg-type]
+
+
+def test_a_space_without_hooks_gets_their_defaults_and_keeps_its_own() -> None:
+    space = create("spaces", "tests.core.test_registry:Bare")
+    space = pickle.loads(pickle.dumps(space))  # as it is sent to workers
+    architecture, _ = genome.sample(space, rng())
+    assert isinstance(space, SearchSpace) and space.name == "bare"
+    assert space.properties(architecture) == {"layers": len(architecture.spec)}  # type: ignore
+    assert space.graph(architecture) is None
+    space.check(DataShape("features", 2, 2, every_step=False))
+
+
+def test_what_is_needed_are_the_members_of_the_protocols() -> None:
+    assert needed("spaces") == ("name", "decide", "build")
+    assert needed("scores") == ("name", "higher_is_better", "__call__")
+    assert {"test_batches", "shape", "loss"} <= set(needed("tasks"))
+
+
 def test_an_installed_package_may_register_more_but_not_replace(monkeypatch) -> None:
     entries = [
         EntryPoint("perceptrons", "tests.toys:Perceptrons", "nas.spaces"),
@@ -56,6 +87,7 @@ def test_an_installed_package_may_register_more_but_not_replace(monkeypatch) -> 
 @pytest.mark.parametrize(
     ("kind", "name", "options", "message"),
     [
+        ("tasks", "tests.toys:FirstWeight", {}, "has no metric, carries_state, shape"),
         ("spaces", "cnn", {}, 'no space "cnn": there are rnn-cell'),
         ("spaces", "nowhere:It", {}, "cannot be imported: No module named 'nowhere'"),
         ("spaces", "tests.toys:It", {}, 'module tests.toys has no "It"'),

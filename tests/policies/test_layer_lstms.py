@@ -15,8 +15,9 @@ from nas.loop.controller import Controller
 from nas.loop.policy_file import load_policy, policy_of, save_policy
 from nas.loop.samplers import n2n
 from policies.layer_lstms import LayerLstms
-from policies.path_sampler import Decision, Path, path_of
+from policies.path_sampler import path_of
 from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decision, Path
 from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

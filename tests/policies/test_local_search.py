@@ -6,7 +6,8 @@ import numpy as np
 import optuna
 
 from policies.local_search import LocalSearch
-from policies.path_sampler import Decision, PathSampler
+from policies.path_sampler import PathSampler
+from search_spaces.decisions import Decision
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

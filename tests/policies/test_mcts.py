@@ -6,7 +6,8 @@ import pytest
 
 from nas.loop.samplers import mcts
 from policies.mcts import TreeSearch
-from policies.path_sampler import Decision, PathSampler
+from policies.path_sampler import PathSampler
+from search_spaces.decisions import Decision
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -7,7 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from policies.path_sampler import Decision, Path, PathSampler
+from policies.path_sampler import PathSampler
+from search_spaces.decisions import Decision, Path
 
 
 class Recorder:

@@ -9,8 +9,9 @@ from nas.core.errors import BadInput
 from nas.loop.policy_file import load_policy, save_policy
 from nas.loop.samplers import policy_gradient
 from policies.decision_lstm import DecisionLstm
-from policies.path_sampler import Decision, PathSampler, path_of
+from policies.path_sampler import PathSampler, path_of
 from policies.policy_gradient import PolicyGradient
+from search_spaces.decisions import Decision
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -8,8 +8,9 @@ import pytest
 
 from policies.encoding import Answers, Encoding, answers_of, normal_scores
 from policies.gaussian_process import GaussianProcess
-from policies.path_sampler import Decision, Path, PathSampler
+from policies.path_sampler import PathSampler
 from policies.predictor import Predictor
+from search_spaces.decisions import Decision, Path
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.encoder import (
     EncoderActivationDistance,
@@ -14,10 +15,9 @@ from nas.scores.encoder import (
     SoftmaxConfidence,
     SynapticDiversity,
 )
-from nas.scores.score import ScoreFailed
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.model import Encoder
-from search_spaces.transformer.space import EncoderSpec, LayerSpec
+from search_spaces.transformer.spec import EncoderSpec, LayerSpec
 
 BATCH = Batch(
     torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(1)),

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.fading_memory import FadingMemory
 from nas.scores.influence import influences
-from nas.scores.score import ScoreFailed
 
 
 class Leaky(nn.RNN):

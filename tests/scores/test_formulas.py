@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from kernels.cell.reference import reference_rnn, reference_step
 from nas.core.registry import create
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch, cross_entropy
 from nas.scores.activation_distance import agreements, log_determinant
 from nas.scores.jacobian import cosine, covariance
 from nas.scores.latency import Latency
-from nas.scores.score import ScoreFailed
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.gradient_norm import GradientNorm
-from nas.scores.score import ScoreFailed
-from search_spaces.rnn_cell.model import Output
+from search_spaces.output import Output
 
 
 class Linear(nn.Module):

@@ -10,6 +10,7 @@ from scipy.stats import kendalltau
 
 from nas.api import PUBLISHED_SIZE, score
 from nas.core.registry import load_task
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.hidden_covariance import (
     HiddenCovariance,
@@ -17,8 +18,8 @@ from nas.scores.hidden_covariance import (
     states_entering,
 )
 from nas.scores.recurrent import layer_outputs
-from nas.scores.score import ScoreFailed
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 

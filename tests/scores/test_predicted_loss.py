@@ -7,10 +7,11 @@ import torch
 
 from nas.core.errors import BadInput
 from nas.core.registry import create
+from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.predicted_loss import PredictedLoss, fit
-from nas.scores.score import ScoreFailed
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 

@@ -5,9 +5,12 @@ import pytest
 
 from search_spaces import genome
 from search_spaces.decisions import (
+    Decision,
     Decisions,
     InvalidArchitecture,
+    Path,
     at_random,
+    by_policy,
     enumerated,
     replayed,
 )
@@ -42,6 +45,22 @@ def test_scopes_are_paths_and_a_name_is_asked_for_once() -> None:
     assert decisions.answers == {"cell/node/op": "a"}
     with pytest.raises(ValueError, match='"cell/node/op" is asked for twice'):
         decisions.scope("cell/node").choose("op", ("a",))
+
+
+def test_a_policy_answers_after_the_path_so_far_where_there_is_a_choice() -> None:
+    asked: list[tuple[Path, str, int]] = []
+
+    def last(path: Path, name: str, options: int) -> int:
+        asked.append((path, name, options))
+        return options - 1
+
+    decisions, path = by_policy(last)
+    assert decisions.integer("settled", 5, 5) == 5
+    assert decisions.scope("cell").choose("op", ("a", "b")) == "b"
+    assert decisions.integer("n", 3, 9) == 9
+    settled, op, n = Decision("settled", 0, 1), Decision("cell/op", 1, 2), Decision("n", 6, 7)
+    assert path == [settled, op, n]
+    assert asked == [((settled,), "cell/op", 2), ((settled, op), "n", 7)]
 
 
 def test_a_record_that_lacks_an_answer_is_refused() -> None:

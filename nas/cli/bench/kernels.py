@@ -33,7 +33,7 @@ def kernels(
     from nas.core.errors import BadInput
     from nas.models.architecture_files import read_architecture, read_recipes
     from nas.training import best_device
-    from search_spaces.rnn_cell.space import cell_of
+    from search_spaces.rnn_cell.recipe import cell_of
 
     check_files(figure=figure)
 

@@ -23,13 +23,13 @@ from nas.scores.size import count_parameters
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.layer_chain.chain import Rules
-from search_spaces.space import ModelShape
+from search_spaces.space import ModelShape, Space
 
 SMALLEST = 1e-12  # probability whose logarithm is taken
 
 
 @dataclass(frozen=True)
-class SampleGroups:
+class SampleGroups(Space):
     """The space of an adaptation: an architecture is a group of samples that go together."""
 
     groups: int

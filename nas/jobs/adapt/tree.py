@@ -1,14 +1,13 @@
 """Monte Carlo tree search for a chain, of one sample or of all."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from nas.jobs.adapt.questions import Judged
 from policies.mcts import TreeSearch
-from policies.path_sampler import Decision, Path
-from search_spaces.decisions import Decisions
+from search_spaces.decisions import Choose, Path, by_policy
 from search_spaces.layer_chain.chain import Chain, Edit, Rules
 
 SKIP = Edit(1, 0)
@@ -64,15 +63,9 @@ class ChainSearch:
         given = iter(answers)
         return self._answered(lambda *_: next(given, 0))
 
-    def _answered(self, choose: Callable[[Path, str, int], int]) -> tuple[Path, Chain]:
-        path: list[Decision] = []
-
-        def answer(name: str, options: Sequence[Any]) -> Any:
-            index = choose(tuple(path), name, len(options)) if len(options) > 1 else 0
-            path.append(Decision(name, index, len(options)))
-            return options[index]
-
-        chain = self.rules.decide(Decisions(answer))
+    def _answered(self, choose: Choose) -> tuple[Path, Chain]:
+        decisions, path = by_policy(choose)
+        chain = self.rules.decide(decisions)
         return tuple(path), chain
 
 

@@ -10,9 +10,9 @@ from torch import nn
 from kernels.cell.layer import set_backend
 from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
+from nas.core.score import Score, ScoreFailed
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Task
-from nas.scores.score import Score, ScoreFailed
 from nas.scores.size import count_flops, count_parameters
 from nas.training import TrainingSettings, train_rung
 from search_spaces.architecture import Architecture
@@ -89,8 +89,8 @@ class SearchJob:
         scores = attempt("score", lambda: self._scores(architecture, batch, seed))
         if isinstance(scores, CandidateFailed):
             return scores
-        properties = getattr(self.space, "properties", lambda _: {})(architecture)
-        return Screened(*size, scores, time.perf_counter() - started, properties)
+        measures = self.space.properties(architecture)
+        return Screened(*size, scores, time.perf_counter() - started, measures)
 
     def _scores(self, architecture: Architecture, batch: Batch, seed: int) -> dict[str, float]:
         """All scores of one untrained model; raises `ScoreFailed` when one is not finite."""

@@ -74,7 +74,7 @@ def best_drawings(summary: SearchSummary, space: SearchSpace) -> list[Drawing]:
     """The graphs of the best architectures, as far as the space draws any."""
     drawings = []
     for rank, candidate in enumerate(summary.best[:DRAWN], start=1):
-        graph = getattr(space, "graph", lambda _: None)(candidate.architecture)
+        graph = space.graph(candidate.architecture)
         if graph is not None:
             caption = f"candidate {candidate.number}, {candidate.digest}"
             picture = draw(graph, f"#{candidate.number}  {candidate.digest}")

@@ -10,7 +10,7 @@ from compress.pruning.targets import CHANNELS
 from nas.models.source import ModelSource
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
-from search_spaces.space import ModelShape
+from search_spaces.space import ModelShape, Space
 
 
 class Pruning(NamedTuple):
@@ -24,7 +24,7 @@ class Pruning(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PruningGrid:
+class PruningGrid(Space):
     """The space of a sweep: its decisions are the columns of its table."""
 
     source: ModelSource

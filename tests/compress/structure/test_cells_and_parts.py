@@ -12,7 +12,8 @@ from compress.structure.student import student
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
 from search_spaces.architecture import Architecture
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.space import TransformerSpace

@@ -19,7 +19,7 @@ from nas.loop.tensorboard import TensorBoard
 from nas.reporting.drawing import positions
 from nas.reporting.report import write_report
 from search_spaces.rnn_cell.graph import graph
-from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 
 LOSS = Objective("validation loss", "nats")

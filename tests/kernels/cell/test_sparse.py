@@ -14,7 +14,8 @@ from kernels.cell.layer import CompiledRNN
 from kernels.cell.op import Plan, compile_sparse
 from kernels.cell.spec import CellSpec
 from search_spaces.genome import sample
-from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
+from search_spaces.rnn_cell.recipe import cell_of
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 
 CELLS = {name: CellSpec.from_recipe(ZOO[name]) for name in ("lstm", "gru", "rnn-tanh")}

@@ -10,7 +10,8 @@ import pytest
 
 from kernels.cell.spec import CellSpec, InvalidCell
 from search_spaces import genome
-from search_spaces.rnn_cell.space import RnnCellSpace, cell_of
+from search_spaces.rnn_cell.recipe import cell_of
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 
 CELLS = {name: CellSpec.from_recipe(recipe) for name, recipe in ZOO.items()}

@@ -1,6 +1,6 @@
 """The numbers of a cell's graph, counted by hand."""
 
-from search_spaces.rnn_cell.space import cell_of, read_recipe
+from search_spaces.rnn_cell.recipe import cell_of, read_recipe
 from search_spaces.rnn_cell.structure import structure
 from search_spaces.rnn_cell.zoo import ZOO
 

@@ -9,7 +9,7 @@ from torch import Tensor, sigmoid, tanh
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import layout_of
-from search_spaces.rnn_cell.space import read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 
 Linear = Callable[..., Tensor]  # number of the linear node, what it reads

@@ -7,12 +7,8 @@ from torch import nn
 from search_spaces.space import DataShape, ModelShape
 from search_spaces.transformer.mixing import LinearTransform, SelfAttention, cosines, mixing
 from search_spaces.transformer.model import Encoder
-from search_spaces.transformer.space import (
-    MIXINGS,
-    EncoderSpec,
-    LayerSpec,
-    TransformerSpace,
-)
+from search_spaces.transformer.space import TransformerSpace
+from search_spaces.transformer.spec import MIXINGS, EncoderSpec, LayerSpec
 
 CLASSES = ModelShape(DataShape("tokens", 11, 3, False))
 

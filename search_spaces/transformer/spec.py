@@ -1,0 +1,53 @@
+"""An encoder as data: a hidden size, and how each layer mixes tokens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import InvalidArchitecture
+
+MIXINGS: dict[str, tuple[Any, ...]] = {
+    "self-attention": ("scaled-dot-product", "weighted-multiplicative"),
+    "linear-transform": ("dft", "dct"),
+    "span-convolution": (5, 9),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One layer of an encoder.
+
+    mixing, variant: a key of `MIXINGS` and one of its values.
+    heads: of the mixing; it divides the hidden size.
+    feed_forward_size, feed_forwards: width and number of the layers after the mixing.
+    """
+
+    mixing: str
+    variant: str | int
+    heads: int
+    feed_forward_size: int
+    feed_forwards: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """A hidden size and the layers, first to last."""
+
+    hidden: int
+    layers: tuple[LayerSpec, ...]
+
+
+def encoder_of(architecture: Architecture) -> EncoderSpec:
+    """Raises `InvalidArchitecture` naming the layer that describes nothing."""
+    try:
+        hidden, layers = architecture.spec  # type: ignore[misc]
+        encoder = EncoderSpec(hidden, tuple(LayerSpec(*layer) for layer in layers))  # type: ignore
+    except (TypeError, ValueError):
+        raise InvalidArchitecture(
+            "an encoder is [hidden size, [layers]], a layer [mixing, variant, heads, "
+            "feed-forward size, feed-forwards]"
+        ) from None
+    for i, layer in enumerate(encoder.layers):
+        if layer.variant not in MIXINGS.get(layer.mixing, ()):
+            raise InvalidArchitecture(f"layer {i}: there is no {layer.mixing} {layer.variant}")
+    return encoder
