@@ -81,7 +81,7 @@ def test_a_controller_is_made_from_the_generator_it_is_given() -> None:
 
 def test_a_controller_must_be_a_sampler() -> None:
     with pytest.raises(BadInput, match="makes a list, no Optuna sampler"):
-        create_controller("tests.nas.test_registry:no_sampler", rng(), {})
+        create_controller("tests.core.test_registry:no_sampler", rng(), {})
 
 
 def no_sampler(rng: np.random.Generator) -> list[int]:
