@@ -1,13 +1,14 @@
 """What every search space provides, and the shape of the model it is asked to build."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ class SearchSpace(Protocol):
         ...
 
     def build(
-        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> nn.Module:
+        self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
+    ) -> "nn.Module":
         """The untrained model, its weights drawn from the generator.
 
         The model is called as `model(inputs, state=None, lengths=None)` and returns

@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
 from kernels.cell.spec import CellSpec, InvalidCell
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
-from search_spaces.rnn_cell.model import build_model
 from search_spaces.space import ModelShape
 
 if TYPE_CHECKING:
+    import torch
     from networkx import DiGraph
+    from torch import nn
 
 # An operation is drawn with weights linear 3, blend 1, product 1, sum 1, and a linear is followed
 # by one of three activations: six equally likely productions.
@@ -69,8 +67,10 @@ class RnnCellSpace:
         return architecture_of(_without_unused(recipe))
 
     def build(
-        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> nn.Module:
+        self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
+    ) -> "nn.Module":
+        from search_spaces.rnn_cell.model import build_model  # imports torch
+
         return build_model(cell_of(architecture), shape, generator)
 
     def graph(self, architecture: Architecture) -> "DiGraph":

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
 from search_spaces.space import DataShape, ModelShape
 
 if TYPE_CHECKING:
+    import torch
     from networkx import DiGraph
+    from torch import nn
 
 MIXINGS: dict[str, tuple[Any, ...]] = {
     "self-attention": ("scaled-dot-product", "weighted-multiplicative"),
@@ -84,10 +83,10 @@ class TransformerSpace:
             )
 
     def build(
-        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> nn.Module:
+        self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
+    ) -> "nn.Module":
         """Raises `ValueError` as `check`."""
-        from search_spaces.transformer.model import Encoder
+        from search_spaces.transformer.model import Encoder  # imports torch
 
         self.check(shape.data)
         return Encoder(encoder_of(architecture), shape, self.positions, generator)

@@ -5,11 +5,13 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from nas.core.registry import reference_of
 from nas.core.settings import Execution, Named, Section, flat
-from nas.jobs.adapt.oracle import Objective
-from nas.jobs.adapt.tree import By
+from nas.jobs.adapt.items import read_items
 
 Action = Literal["skip", "repeat"]
+Objective = Literal["shorter", "correct"]
+By = Literal["gold", "agreement", "confidence"]
 
 
 class AdaptConfig(Section):
@@ -62,6 +64,11 @@ class AdaptConfig(Section):
     @classmethod
     def _names(cls, given: Any) -> Any:
         return tuple(dict.fromkeys(given.split(","))) if isinstance(given, str) else given
+
+    def check(self) -> None:
+        reference_of("tasks", self.task.name)
+        if self.items is not None:
+            read_items(self.items)
 
     def identity(self) -> dict[str, Any]:
         """What must stay the same when a run goes on."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from nas.core.registry import check_score_name, reference_of
 from nas.core.settings import Execution, Named, Section, Size, flat, read_config
 
 
@@ -103,6 +104,13 @@ class SearchConfig(Section):
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("objectives names one twice")
         return self
+
+    def check(self) -> None:
+        reference_of("spaces", self.space.name)
+        reference_of("controllers", self.controller.name)
+        reference_of("tasks", self.task.name)
+        for score in self.scores:
+            check_score_name(score)
 
     @property
     def told(self) -> tuple[Objective, ...]:

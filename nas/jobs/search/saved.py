@@ -7,22 +7,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import BadInput
 from nas.core.files import write_atomically
 from nas.jobs.search.config import SearchConfig
-from nas.jobs.search.job import SearchJob
 from nas.jobs.search.summary import RunSummary
 from nas.loop.candidate import Candidate, best_first
 from nas.loop.objectives import named_objectives
+
+if TYPE_CHECKING:
+    from nas.jobs.search.job import SearchJob
 
 SCHEMA = 1
 OTHER_RUNS = {"compress": "student", "sweep": "pruned", "adapt": "static"}  # what they keep
 
 
 @contextmanager
-def described(folder: Path, config: SearchConfig, job: SearchJob) -> Iterator[None]:
+def described(folder: Path, config: SearchConfig, job: "SearchJob") -> Iterator[None]:
     """Keep `run.json` true: what the run is, for how long it has been worked on."""
     started = time.monotonic()
     seconds_before = _read_about(folder).get("seconds", 0.0)
@@ -91,7 +93,7 @@ def kept_network(folder: Path, number: int | None) -> Path | None:
     return next((end for end in ends if end.is_dir()), None)
 
 
-def _about(config: SearchConfig, job: SearchJob) -> dict[str, Any]:
+def _about(config: SearchConfig, job: "SearchJob") -> dict[str, Any]:
     """What a report must know of a run beside its candidates."""
     return {
         "schema": SCHEMA,
