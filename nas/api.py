@@ -1,49 +1,40 @@
 """Every verb of the command line as one function."""
 
+# A verb imports its job when it is called: `nas report` and refusals must not wait for torch.
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import BadInput, NasError
 from nas.core.executor import CandidateFailed
-from nas.core.registry import create, create_score
+from nas.core.registry import check_score_name, create, create_score
 from nas.core.settings import read_config
-from nas.core.task import Task
-from nas.execution.choice import executor_of
 from nas.jobs.adapt.config import AdaptConfig
-from nas.jobs.adapt.report import AdaptSummary
-from nas.jobs.adapt.run import run_adapt
 from nas.jobs.compress.config import CompressConfig
-from nas.jobs.compress.report import CompressSummary
-from nas.jobs.compress.run import run_compress
 from nas.jobs.search.config import SearchConfig, search_config
-from nas.jobs.search.job import SearchJob
-from nas.jobs.search.report import write_report
 from nas.jobs.search.saved import described, kept_network, load_run
-from nas.jobs.search.setup import controller_of, search_job, search_plan
-from nas.jobs.search.summary import RunSummary
 from nas.jobs.sweep.config import SweepConfig
-from nas.jobs.sweep.rows import SweepSummary
-from nas.jobs.sweep.run import run_sweep
 from nas.loop.candidate import best_first
-from nas.loop.driver import Driver, Watcher
-from nas.loop.policy_file import begun, policy_of, save_policy
-from nas.loop.progress import Progress
-from nas.loop.run_folder import Run
-from nas.loop.session import drawer_of
-from nas.loop.signals import stop_on_signals
-from nas.loop.tensorboard import Tracker
 from nas.models.architecture_files import read_recipes
-from nas.models.model_files import copied, write_model
-from nas.training import TrainingSettings, evaluate, restore
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.space import ModelShape, ModelSize
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.core.task import Task
+    from nas.jobs.adapt.report import AdaptSummary
+    from nas.jobs.compress.report import CompressSummary
+    from nas.jobs.search.job import SearchJob
+    from nas.jobs.search.summary import RunSummary
+    from nas.jobs.sweep.rows import SweepSummary
+    from nas.loop.driver import Watcher
 
 PUBLISHED_SIZE = ModelSize(embedding=400, hidden=600, layers=3)  # of NAS-Bench-NLP
 
@@ -59,6 +50,16 @@ def search(
     Raises `BadInput`, `RunLocked` while another driver has the run, `Interrupted` on a signal,
     `NasError` when no candidate could be trained.
     """
+    from nas.execution.choice import executor_of
+    from nas.jobs.search.setup import controller_of, search_job, search_plan
+    from nas.loop.driver import Driver
+    from nas.loop.policy_file import begun, policy_of, save_policy
+    from nas.loop.progress import Progress
+    from nas.loop.run_folder import Run
+    from nas.loop.session import drawer_of
+    from nas.loop.signals import stop_on_signals
+    from nas.loop.tensorboard import Tracker
+
     config = config or search_config(None, (), settings)
     job = search_job(config)
     plan = search_plan(config, job)
@@ -110,6 +111,12 @@ def score(
     Raises `BadInput` for a line that is no recipe, before anything is scored.
     """
     cells = read_recipes(recipes)
+    for name in scores:
+        check_score_name(name)
+
+    from nas.jobs.search.job import SearchJob
+    from nas.training import TrainingSettings
+
     job = SearchJob(
         space=RnnCellSpace(),
         task=task,
@@ -142,6 +149,9 @@ def train(
     Returns digest, parameters, steps, validation and test loss and metric, seconds.
     Raises `NasError` when the architecture cannot be built or trained.
     """
+    from nas.jobs.search.setup import search_job
+    from nas.training import evaluate, restore
+
     config = config or SearchConfig()
     job = search_job(config.model_copy(update={"scores": ()}))
     (screened,) = job.screen([(0, architecture)])
@@ -175,6 +185,8 @@ def sweep(
     config: all settings; or `settings` by name, as in `sweep(model="reber-lstm", levels=(0.5,))`.
     Returns the rows to look into. Raises as `search`.
     """
+    from nas.jobs.sweep.run import run_sweep
+
     return run_sweep(config or read_config(SweepConfig, None, (), settings), watchers)
 
 
@@ -187,6 +199,8 @@ def compress(
     Returns teacher and student as measured. Raises as `search`, and `TargetNotMet` when no student
     is small enough.
     """
+    from nas.jobs.compress.run import run_compress
+
     return run_compress(config or read_config(CompressConfig, None, (), settings), watchers)
 
 
@@ -199,12 +213,17 @@ def adapt(
     Returns what was found for each sample, and what serves inputs that nobody searched for.
     Raises as `search`.
     """
+    from nas.jobs.adapt.run import run_adapt
+
     return run_adapt(config or read_config(AdaptConfig, None, (), settings), watchers)
 
 
 def report(folder: Path) -> RunSummary:
     """Write a run's report anew from its record, finished or not, and return the run."""
     summary, config = load_run(folder)
+
+    from nas.jobs.search.report import write_report
+
     space = create("spaces", config.space.name, config.space.options)
     graph_of = getattr(space, "graph", lambda architecture: None)
     write_report(summary, folder / "report", graph_of)
@@ -222,6 +241,8 @@ def export(folder: Path, to: Path, number: int | None = None) -> dict[str, Any]:
     """
     kept = kept_network(folder, number)
     if kept is not None:
+        from nas.models.model_files import copied
+
         return {"candidate": number, **copied(kept, to)}
     summary, config = load_run(folder)
     trained = {c.number: c for c in best_first(summary.candidates)}
@@ -231,6 +252,9 @@ def export(folder: Path, to: Path, number: int | None = None) -> dict[str, Any]:
     if candidate is None:
         known = ", ".join(str(n) for n in trained)
         raise BadInput(f"candidate {number} of {folder} is not trained: there are {known}")
+    from nas.jobs.search.setup import search_job
+    from nas.training import restore
+
     job = search_job(config)
     model = job.build(candidate.architecture, job.train_size, 0)
     restore((folder / candidate.rungs[-1].checkpoint).read_bytes(), model)
@@ -241,6 +265,8 @@ def export(folder: Path, to: Path, number: int | None = None) -> dict[str, Any]:
 def _write_model(
     model: nn.Module, architecture: Architecture, config: SearchConfig, job: SearchJob, to: Path
 ) -> dict[str, Any]:
+    from nas.models.model_files import write_model
+
     shape = ModelShape(job.task.shape, job.train_size)
     batch = job.task.score_batch(config.seed)
     return write_model(model, architecture, config.space.name, shape, batch, to)

@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.core.files import write_atomically
-from nas.reporting.figure import save_figure
 from nas.reporting.html import document, figure, folded, table
 from nas.reporting.table import as_csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TEXT, FACTS = "report.txt", "report.json"
 
@@ -22,12 +22,14 @@ class Report(NamedTuple):
 
     text: str
     facts: Mapping[str, Any]
-    figures: Mapping[str, tuple[str, Figure]]
+    figures: Mapping[str, tuple[str, "Figure"]]
     rows: Sequence[Sequence[object]]
 
 
 def write_report_files(outcome: Report, name: str, folder: Path) -> None:
     """`report.html`, `report.txt`, `report.json`, `rows.csv`, each figure as SVG and PNG."""
+    from nas.reporting.figure import save_figure  # imports matplotlib; reading needs none
+
     drawn = [
         figure(save_figure(picture, folder / file), caption)
         for file, (caption, picture) in outcome.figures.items()
