@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-import torch
-from torch import nn
-
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 
 if TYPE_CHECKING:
+    import torch
     from networkx import DiGraph
+    from torch import nn
 
 HOOKS = ("check", "graph", "properties")  # what `Space` has defaults for
 
@@ -89,9 +88,9 @@ class SearchSpace(Protocol):
         ...
 
     def build(
-        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> nn.Module:
-        """Return the untrained model, its weights drawn from the generator.
+        self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
+    ) -> "nn.Module":
+        """The untrained model, its weights drawn from the generator.
 
         The model is called as `model(inputs, state=None, lengths=None)` and returns a
         `search_spaces.output.Output`.
@@ -134,7 +133,7 @@ class Completed:
 
     name: str
     decide: Callable[..., Architecture]
-    build: Callable[..., nn.Module]
+    build: Callable[..., "nn.Module"]
     check: Callable[..., None]
     graph: Callable[..., "DiGraph | None"]
     properties: Callable[..., Mapping[str, float]]

@@ -1,15 +1,13 @@
 """Distillation: what a student learns of its teacher's answers."""
 
-from typing import Literal
-
 from torch import Tensor
 from torch.nn import functional
 
-Method = Literal["mse", "kl"]
+from compress.names import Distillation
 
 
 def distillation_loss(
-    student: Tensor, teacher: Tensor, method: Method, temperature: float
+    student: Tensor, teacher: Tensor, method: Distillation, temperature: float
 ) -> Tensor:
     """How far the student's logits `[…, classes]` are from the teacher's, a scalar.
 

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from compress.pruning.patterns import in_pattern, read_pattern
+from compress.names import SCOPES, read_pattern
+from compress.pruning.patterns import in_pattern
 from compress.pruning.targets import Target, parameters_of, targets_of
 
 Masks = dict[str, Tensor]  # of booleans by the name of the parameter, True where a weight is left
 Scores = dict[str, Tensor]  # by the name of the parameter, lowest goes first
-
-SCOPES = ("global", "layer", "gate")
 
 
 class PrunedAway(ValueError):

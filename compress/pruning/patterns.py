@@ -1,26 +1,8 @@
 """Masks in patterns: so many of every few neighbours, or whole blocks."""
 
-import re
-
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-
-def read_pattern(text: str) -> tuple[int, ...]:
-    """The pattern that a scope names.
-
-    "4" → (4,): of every 4 neighbours of a row equally many go. "16x1" → (16, 1): whole blocks of
-    16 rows and 1 column go.
-    Raises `ValueError` for what is neither.
-    """
-    found = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
-    if not found:
-        raise ValueError(
-            f'no scope "{text}": there are global, layer, gate, neighbours such as 4 (half of '
-            "them are 2:4), and blocks such as 16x1"
-        )
-    return tuple(int(number) for number in found.groups() if number)
 
 
 def in_pattern(scores: Tensor, level: float, pattern: tuple[int, ...]) -> Tensor:

@@ -2,23 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from compress.names import WHAT, Kind
 from kernels.cell.layer import CompiledRNN
-
-Kind = Literal["i2h", "h2h", "weight"]
-
-WHAT: dict[str, frozenset[Kind]] = {
-    "i2h": frozenset({"i2h"}),
-    "h2h": frozenset({"h2h"}),
-    "both": frozenset({"i2h", "h2h"}),
-    "weights": frozenset({"i2h", "h2h", "weight"}),
-    "channels": frozenset({"i2h", "h2h", "weight"}),  # the same weights, but whole channels of them
-}
-CHANNELS = "channels"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,14 @@
 """Recurrent cells: described once, compiled for the machine at hand."""
 
-from kernels.cell.op import backends, compile_cell
+from typing import Any
 
-__all__ = ["backends", "compile_cell"]
+PUBLIC = ("backends", "compile_cell")
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public function, imported when first used: `kernels.cell.spec` needs no torch."""
+    if name in PUBLIC:
+        from kernels.cell import op
+
+        return getattr(op, name)
+    raise AttributeError(f"module kernels.cell has no {name}")

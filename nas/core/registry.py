@@ -7,13 +7,15 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from optuna.samplers import BaseSampler
+from typing import TYPE_CHECKING, Any, Literal
 
 from nas.core.errors import BadInput
-from nas.core.task import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from optuna.samplers import BaseSampler
+
+    from nas.core.task import Task
 
 Kind = Literal["spaces", "controllers", "scores", "tasks", "models"]
 
@@ -121,19 +123,33 @@ def available(kind: Kind) -> dict[str, str]:
     return {**registered, **BUILT_IN[kind]}
 
 
+def reference_of(kind: Kind, name: str) -> str:
+    """Return the `module:attribute` that a name stands for, without importing the module.
+
+    Raises `BadInput` for a name that is not available.
+    """
+    reference = name if ":" in name else available(kind).get(name)
+    if reference is None:
+        known = ", ".join(available(kind))
+        raise BadInput(
+            f'no {kind.removesuffix("s")} "{name}": there are {known}, '
+            "or name your own as package.module:name"
+        )
+    return reference
+
+
+def check_score_name(text: str) -> None:
+    """Raise `BadInput` for a score that is not available; `text` may have options after commas."""
+    reference_of("scores", text.partition(",")[0])
+
+
 def resolve(kind: Kind, name: str) -> Any:
     """What a name or a `package.module:attribute` stands for.
 
     Raises `BadInput` when there is no such thing.
     """
-    reference = name if ":" in name else available(kind).get(name)
     singular = kind.removesuffix("s")
-    if reference is None:
-        known = ", ".join(available(kind))
-        raise BadInput(
-            f'no {singular} "{name}": there are {known}, or name your own as package.module:name'
-        )
-    module_name, _, attribute = reference.partition(":")
+    module_name, _, attribute = reference_of(kind, name).partition(":")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # one's own module lies where the command is given
     try:
@@ -171,7 +187,7 @@ def _completed(space: Any) -> Any:
     return completed(space)
 
 
-def load_task(name: str, options: Mapping[str, Any]) -> Task:
+def load_task(name: str, options: Mapping[str, Any]) -> "Task":
     """The task by its name; raises `BadInput` when its data cannot be used."""
     options = dict(options)
     if "data" in options:
@@ -193,12 +209,14 @@ def create_score(text: str) -> Any:
 
 
 def create_controller(
-    name: str, rng: np.random.Generator, options: Mapping[str, Any]
-) -> BaseSampler:
+    name: str, rng: "np.random.Generator", options: Mapping[str, Any]
+) -> "BaseSampler":
     """The Optuna sampler that the named function makes of a generator and the options.
 
     Raises `BadInput` as `create`, and when what is made is no sampler.
     """
+    from optuna.samplers import BaseSampler  # names are listed and checked without it
+
     sampler = _called(f'controller "{name}"', resolve("controllers", name), options, rng)
     if not isinstance(sampler, BaseSampler):
         raise BadInput(f'controller "{name}" makes a {type(sampler).__name__}, no Optuna sampler')

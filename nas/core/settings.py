@@ -15,6 +15,13 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def check(self) -> None:
+        """Raise `BadInput` for a name or a file that does not exist.
+
+        Imports neither torch nor anything else that takes long: `read_config` calls it, so that a
+        misspelt name is refused at once.
+        """
+
 
 class Named(Section):
     """Something by name, with the options that it takes."""
@@ -103,9 +110,11 @@ def read_config(
         if isinstance(field.default, Named) and isinstance(data.get(key), dict):
             data[key].setdefault("name", field.default.name)  # options of the default thing
     try:
-        return kind.model_validate(data)
+        config = kind.model_validate(data)
     except ValidationError as error:
         raise BadInput(_first_problem(kind, error, str(file) if file else "the settings")) from None
+    config.check()
+    return config
 
 
 def read_toml(path: Path) -> dict[str, Any]:

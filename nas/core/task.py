@@ -1,13 +1,12 @@
 """What every task provides: data, loss, metric."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol, runtime_checkable
-
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from search_spaces.space import DataShape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class BadData(ValueError):
@@ -21,9 +20,9 @@ class Batch(NamedTuple):
     lengths: `[B]` steps that count, None when all do.
     """
 
-    inputs: Tensor
-    targets: Tensor
-    lengths: Tensor | None = None
+    inputs: "Tensor"
+    targets: "Tensor"
+    lengths: "Tensor | None" = None
 
 
 class Measured(NamedTuple):
@@ -71,30 +70,10 @@ class Task(Protocol):
         """The batch that training-free scores look at; of the training data."""
         ...
 
-    def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, answers: "Tensor", targets: "Tensor") -> "Tensor":
         """The mean loss of a batch, a scalar."""
         ...
 
-    def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
+    def measure(self, answered: "Iterable[tuple[Tensor, Tensor]]") -> Measured:
         """Loss and metric over pairs of answers and targets."""
         ...
-
-
-def cross_entropy(answers: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of `[…, classes]` against class numbers `[…]`, in nats."""
-    return functional.cross_entropy(answers.flatten(0, -2), targets.flatten())
-
-
-def mean_cross_entropy(answered: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-    """Cross-entropy and accuracy, both averaged over all answers."""
-    loss = correct = answers_seen = 0.0
-    for answers, targets in answered:
-        loss += float(cross_entropy(answers, targets)) * targets.numel()
-        correct += float((answers.argmax(-1) == targets).sum())
-        answers_seen += targets.numel()
-    return loss / answers_seen, correct / answers_seen
-
-
-def tensor(array) -> Tensor:
-    """A copy as a tensor: shared arrays are read-only."""
-    return torch.tensor(array)

@@ -10,17 +10,16 @@ from torch import nn
 
 from kernels.cell.layer import set_backend
 from nas.core.errors import BadInput
-from nas.core.registry import available, create, load_task
+from nas.core.registry import create, load_task
 from nas.core.settings import Named
 from nas.core.task import Task
+from nas.models.names import TaskCell, read_name
 from nas.models.space import FOUND_AS, Answering, NamedModels
 from nas.models.weights import load_weights
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
-
-SHORT = {"tanh": "rnn-tanh", "relu": "rnn-relu"}  # cells as the literature calls them
 
 
 @dataclass(frozen=True)
@@ -68,17 +67,17 @@ def find_model(
 ) -> tuple[ModelSource, Task]:
     """The network that a name stands for, and the task that it is for.
 
-    name: TASK-CELL such as "reber-lstm", a cell alone where a task is given, a named model such as
-        "resnet20", or what `nas train --to` or `nas export` wrote, the folder or its weights.
+    name: see `read_name`; a cell alone where a task is given; folders are those that
+        `nas train --to` or `nas export` wrote.
     Raises `BadInput` when there is no such network or the weights do not fit it.
     """
-    folder = Path(name).parent if Path(name).is_file() else Path(name)
-    if (folder / "architecture.json").exists():
-        source, found = _from_folder(folder, task)
-    elif name in available("models") or ":" in name:
-        source, found = _named_model(name, task)
-    else:
-        source, found = _from_cell(name, task, size)
+    match read_name(name):
+        case Path() as folder:
+            source, found = _from_folder(folder, task)
+        case TaskCell() as read:
+            source, found = _from_cell(name, read, task, size)
+        case _:
+            source, found = _named_model(name, task)
     return (source if weights is None else source.with_weights(weights)), found
 
 
@@ -111,21 +110,12 @@ def _named_model(name: str, task: Named) -> tuple[ModelSource, Task]:
     return ModelSource(name, FOUND_AS, architecture, ModelShape(found.shape)), found
 
 
-def _from_cell(name: str, task: Named, size: ModelSize) -> tuple[ModelSource, Task]:
-    tasks = [known for known in available("tasks") if name.startswith(f"{known}-")]
-    cell = name.removeprefix(f"{tasks[0]}-") if tasks else name
-    cell = SHORT.get(cell, cell)
-    if cell not in ZOO:
-        raise BadInput(
-            f'no model "{name}": there are TASK-CELL, as in reber-lstm, with a cell of '
-            f"{', '.join([*SHORT, *ZOO])}; {', '.join(available('models'))}; and folders that "
-            "`nas export` wrote"
-        )
-    if tasks and not task.name:
-        task = Named(name=tasks[0], **task.options)
+def _from_cell(name: str, read: TaskCell, task: Named, size: ModelSize) -> tuple[ModelSource, Task]:
+    if read.task and not task.name:
+        task = Named(name=read.task, **task.options)
     found = _load(name, task)
     return ModelSource(
-        name, "rnn-cell", read_recipe(ZOO[cell]), ModelShape(found.shape, size)
+        name, "rnn-cell", read_recipe(ZOO[read.cell]), ModelShape(found.shape, size)
     ), found
 
 

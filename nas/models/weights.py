@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nas.core.errors import BadInput
+from nas.models.names import check_weights_file
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which weights are often put
 
@@ -41,8 +42,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name; raises `BadInput` when it holds no weights."""
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist: name a file of weights")
+    check_weights_file(path)
     try:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)

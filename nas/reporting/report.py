@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.core.files import write_atomically
-from nas.reporting.figure import save_figure
 from nas.reporting.html import document, figure
 from nas.reporting.table import as_csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PAGE, TEXT, FACTS = "report.html", "report.txt", "report.json"
 
@@ -21,7 +21,7 @@ class Drawing(NamedTuple):
 
     name: str
     caption: str
-    figure: Figure
+    figure: "Figure"
 
 
 class Report(NamedTuple):
@@ -41,6 +41,8 @@ class Report(NamedTuple):
 
 def write_report(report: Report, folder: Path) -> Path:
     """Write the page, text, facts, tables as CSV, and figures as SVG and PNG; returns the page."""
+    from nas.reporting.figure import save_figure  # imports matplotlib; reading needs none
+
     parts = [
         figure(save_figure(part.figure, folder / part.name), part.caption)
         if isinstance(part, Drawing)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from nas.core.task import BadData, Batch, Measured, cross_entropy, mean_cross_entropy, tensor
+from nas.core.answers import cross_entropy, mean_cross_entropy, tensor
+from nas.core.task import BadData, Batch, Measured
 from nas.tasks.options import at_least
 from search_spaces.space import DataShape
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.core.task import Batch, Measured, cross_entropy, mean_cross_entropy, tensor
+from nas.core.answers import cross_entropy, mean_cross_entropy, tensor
+from nas.core.task import Batch, Measured
 from search_spaces.space import DataShape
 
 EVALUATED = 256  # examples a batch of validation and test

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.core.task import Batch, Measured, cross_entropy, mean_cross_entropy
+from nas.core.answers import cross_entropy, mean_cross_entropy
+from nas.core.task import Batch, Measured
 from nas.tasks.python_text import load_python_text
 from nas.tasks.text import LanguageModelling, Level, load_language_model
 from search_spaces.space import DataShape

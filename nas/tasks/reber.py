@@ -18,6 +18,7 @@ AUTOMATON: dict[int, tuple[tuple[str, int], ...]] = {
     5: (("P", 4), ("V", 6)),
     6: (("E", 7),),
 }
+FOLLOWING = {state: dict(branches) for state, branches in AUTOMATON.items()}
 END = 7
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SHORTEST, MODE, LONGEST = 11, 22, 53
@@ -67,7 +68,7 @@ def is_reber(text: str) -> bool:
     """
     state = 0
     for letter in text:
-        state = dict(AUTOMATON.get(state, ())).get(letter, -1)
+        state = FOLLOWING[state].get(letter, -1) if state in FOLLOWING else -1
     return state == END
 
 
@@ -79,13 +80,18 @@ def draw(rng: np.random.Generator) -> str:
     left = int(rng.triangular(SHORTEST, MODE, LONGEST + 1))
     state, letters = 0, []
     for chance in rng.random(left):
-        branches = AUTOMATON[state]
-        ways = [_endings(following, left - 1) for _, following in branches]
-        taken = len(ways) - 1 if chance * sum(ways) >= ways[0] else 0
-        letter, state = branches[taken]
+        of_first, of_all = _ways(state, left)
+        letter, state = AUTOMATON[state][-1 if chance * of_all >= of_first else 0]
         letters.append(letter)
         left -= 1
     return "".join(letters)
+
+
+@cache
+def _ways(state: int, letters: int) -> tuple[int, int]:
+    """In how many ways the automaton can end from a state by its first branch, and by any."""
+    ways = [_endings(following, letters - 1) for _, following in AUTOMATON[state]]
+    return ways[0], sum(ways)
 
 
 @cache

@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from torch import Tensor
 
-from nas.core.task import BadData, Batch, Measured, cross_entropy, mean_cross_entropy, tensor
+from nas.core.answers import cross_entropy, mean_cross_entropy, tensor
+from nas.core.task import BadData, Batch, Measured
 from nas.tasks.options import at_least
 from search_spaces.space import DataShape
 

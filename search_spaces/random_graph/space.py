@@ -1,18 +1,21 @@
 """The space of recurrent networks wired like random graphs."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import torch
 from networkx import DiGraph
 
 from kernels.cell.spec import CellSpec
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.random_graph.graphs import FAMILIES, Parents, decide_graph, layers_of
-from search_spaces.random_graph.model import GraphNetwork
 from search_spaces.random_graph.properties import properties_of
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import ModelShape, Space
+
+if TYPE_CHECKING:
+    import torch
+
+    from search_spaces.random_graph.model import GraphNetwork
 
 
 class RandomGraphSpace(Space):
@@ -51,8 +54,10 @@ class RandomGraphSpace(Space):
         return Architecture(self.name, (cell, parents))
 
     def build(
-        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> GraphNetwork:
+        self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
+    ) -> "GraphNetwork":
+        from search_spaces.random_graph.model import GraphNetwork  # imports torch
+
         cell, parents = cast(tuple[str, Parents], architecture.spec)
         described = CellSpec.from_recipe(ZOO[cell])
         return GraphNetwork(described, parents, shape, generator, self.published)

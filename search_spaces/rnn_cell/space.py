@@ -2,17 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
-from search_spaces.rnn_cell.model import build_model
 from search_spaces.rnn_cell.recipe import SPACE, Recipe, architecture_of, cell_of
 from search_spaces.space import ModelShape, Space
 
 if TYPE_CHECKING:
+    import torch
     from networkx import DiGraph
+    from torch import nn
 
 # An operation is drawn with weights linear 3, blend 1, product 1, sum 1, and a linear is followed
 # by one of three activations: six equally likely productions.
@@ -66,8 +64,10 @@ class RnnCellSpace(Space):
         return architecture_of(_without_unused(recipe))
 
     def build(
-        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> nn.Module:
+        self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
+    ) -> "nn.Module":
+        from search_spaces.rnn_cell.model import build_model  # imports torch
+
         return build_model(cell_of(architecture), shape, generator)
 
     def graph(self, architecture: Architecture) -> "DiGraph":

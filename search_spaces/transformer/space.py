@@ -2,17 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.space import DataShape, ModelShape, Space
-from search_spaces.transformer.model import Encoder
 from search_spaces.transformer.spec import MIXINGS, encoder_of
 
 if TYPE_CHECKING:
+    import torch
     from networkx import DiGraph
+    from torch import nn
 
 VARIANTS = {
     "self-attention": "similarity",
@@ -56,9 +54,11 @@ class TransformerSpace(Space):
             )
 
     def build(
-        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
-    ) -> nn.Module:
+        self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
+    ) -> "nn.Module":
         """Raises `ValueError` as `check`."""
+        from search_spaces.transformer.model import Encoder  # imports torch
+
         self.check(shape.data)
         return Encoder(encoder_of(architecture), shape, self.positions, generator)
 

@@ -5,11 +5,13 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from nas.core.registry import reference_of
 from nas.core.settings import Named, RunSettings, flat
-from nas.jobs.adapt.oracle import Objective
-from nas.jobs.adapt.tree import By
+from nas.jobs.adapt.items import read_items
 
 Action = Literal["skip", "repeat"]
+Objective = Literal["shorter", "correct"]
+By = Literal["gold", "agreement", "confidence"]
 
 
 class AdaptConfig(RunSettings):
@@ -59,6 +61,11 @@ class AdaptConfig(RunSettings):
     @classmethod
     def _names(cls, given: Any) -> Any:
         return tuple(dict.fromkeys(given.split(","))) if isinstance(given, str) else given
+
+    def check(self) -> None:
+        reference_of("tasks", self.task.name)
+        if self.items is not None:
+            read_items(self.items)
 
     def identity(self) -> dict[str, Any]:
         free = {"run", "execution", "storage", "memory", "others", "static", "tolerance", "menu"}

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 
+from nas.jobs.adapt.config import By, Objective
 from nas.jobs.adapt.evaluator import ChainEvaluator, States
 from nas.jobs.adapt.influence import influence_of
 from nas.jobs.adapt.questions import Judged
-from nas.jobs.adapt.tree import By, ChainSearch, reward
+from nas.jobs.adapt.tree import ChainSearch, reward
 from search_spaces.layer_chain.chain import Chain, Rules
-
-Objective = Literal["shorter", "correct"]
 
 
 @dataclass(frozen=True, slots=True)

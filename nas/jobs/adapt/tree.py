@@ -1,10 +1,10 @@
 """Monte Carlo tree search for a chain, of one sample or of all."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
+from nas.jobs.adapt.config import By
 from nas.jobs.adapt.questions import Judged
 from policies.mcts import TreeSearch
 from search_spaces.decisions import Choose, Path, by_policy
@@ -12,7 +12,6 @@ from search_spaces.layer_chain.chain import Chain, Edit, Rules
 
 SKIP = Edit(1, 0)
 PROPOSALS = 2000  # tried for each new chain before a round ends with fewer
-By = Literal["gold", "agreement", "confidence"]
 
 
 class ChainSearch:

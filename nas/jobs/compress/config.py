@@ -5,8 +5,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from compress.learning.distillation import Method
+from compress.names import Distillation
+from nas.core.registry import reference_of
 from nas.core.settings import Named, RunSettings, Section, Size, flat
+from nas.models.names import check_weights_file, read_name
 
 Cost = Literal["parameters", "flops", "bytes", "milliseconds"]
 
@@ -20,7 +22,7 @@ class Distilling(Section):
     steps: int = Field(default=320, ge=1, description="optimiser steps of the last rung")
     rungs: int = Field(default=3, ge=1, description="stretches of training")
     reduction: int = Field(default=4, ge=2, description="of so many students one goes on")
-    method: Method = "mse"
+    method: Distillation = "mse"
     temperature: float = Field(default=4.0, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0, description="at first; it falls to 0")
     noise: float = Field(default=0.0, ge=0, description="η of gradient noise")
@@ -78,6 +80,14 @@ class CompressConfig(RunSettings):
                 f"pool is {self.pool}, fewer than the {self.rollouts} rollouts it opens"
             )
         return self
+
+    def check(self) -> None:
+        read_name(self.teacher)
+        reference_of("controllers", self.controller.name)
+        if self.task.name:
+            reference_of("tasks", self.task.name)
+        if self.weights is not None:
+            check_weights_file(self.weights)
 
     def identity(self) -> dict[str, Any]:
         free = {"run", "execution", "storage", "cache", "updates", "controller", "policy"}

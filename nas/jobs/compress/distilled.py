@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compress.learning.distillation import Method, distillation_loss
+from compress.learning.distillation import distillation_loss
+from compress.names import Distillation
 from nas.core.task import Batch, Measured, Task
 from nas.models.source import ModelSource
 from nas.tasks.classification import Classification
@@ -58,7 +59,7 @@ class Distilled:
 
     task: Task
     answered: Answered
-    method: Method = "mse"
+    method: Distillation = "mse"
     temperature: float = 4.0
 
     @property

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from nas.core.registry import check_score_name, reference_of
 from nas.core.settings import Named, RunSettings, Section, Size, flat
 
 
@@ -100,6 +101,13 @@ class SearchConfig(RunSettings):
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("objectives names one twice")
         return self
+
+    def check(self) -> None:
+        reference_of("spaces", self.space.name)
+        reference_of("controllers", self.controller.name)
+        reference_of("tasks", self.task.name)
+        for score in self.scores:
+            check_score_name(score)
 
     @property
     def told(self) -> tuple[Objective, ...]:

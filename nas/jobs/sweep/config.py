@@ -5,12 +5,11 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from compress.pruning.masks import SCOPES
-from compress.pruning.patterns import read_pattern
-from compress.pruning.saliency import METHODS
+from compress.names import PRUNING_METHODS, SCOPES, WHAT, read_pattern
 from compress.pruning.schedule import SCHEDULES
-from compress.pruning.targets import WHAT
+from nas.core.registry import reference_of
 from nas.core.settings import Named, RunSettings, Section, Size
+from nas.models.names import check_weights_file, read_name
 
 
 class Recovery(Section):
@@ -83,7 +82,10 @@ class SweepConfig(RunSettings):
 
     @model_validator(mode="after")
     def _known(self) -> "SweepConfig":
-        for kind, names, known in (("method", self.methods, METHODS), ("what", self.what, WHAT)):
+        for kind, names, known in (
+            ("method", self.methods, PRUNING_METHODS),
+            ("what", self.what, WHAT),
+        ):
             for name in names:
                 if name not in known:
                     raise ValueError(f'no {kind} "{name}": there are {", ".join(known)}')
@@ -110,6 +112,13 @@ class SweepConfig(RunSettings):
             raise ValueError(
                 f"of {size} neighbours {uneven[0]:g} is no number: levels are {shares}"
             )
+
+    def check(self) -> None:
+        read_name(self.model)
+        if self.task.name:
+            reference_of("tasks", self.task.name)
+        if self.weights is not None:
+            check_weights_file(self.weights)
 
 
 def read_shares(text: str) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from compress.names import CHANNELS
 from compress.pruning.channel_masks import channel_masks, channels_left
 from compress.pruning.cycle import prune
 from compress.pruning.dead_units import activation_rates
@@ -19,7 +20,7 @@ from compress.pruning.fixed_masks import FixedMasks, copied, rewind
 from compress.pruning.masks import Masks, apply_masks, counted_sparsity, refuse_empty_layers
 from compress.pruning.saliency import METHODS, Evidence
 from compress.pruning.schedule import SCHEDULES
-from compress.pruning.targets import CHANNELS, targets_of
+from compress.pruning.targets import targets_of
 from compress.speed import milliseconds
 from compress.structure.graph import Graph
 from compress.structure.student import narrowed

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from compress.pruning.targets import CHANNELS
+from compress.names import CHANNELS
 from nas.models.source import ModelSource
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture

@@ -4,11 +4,12 @@ from itertools import product
 
 import torch
 
+from compress.names import CHANNELS
 from compress.pruning.channel_masks import channels_left
 from compress.pruning.cycle import prune
 from compress.pruning.masks import PrunedAway, refuse_empty_layers
 from compress.pruning.saliency import METHODS, Evidence
-from compress.pruning.targets import CHANNELS, is_recurrent, targets_of
+from compress.pruning.targets import is_recurrent, targets_of
 from nas.core.errors import BadInput
 from nas.core.task import Task
 from nas.jobs.sweep.config import SweepConfig

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from compress.names import read_pattern
 from compress.pruning.masks import all_left, remove_lowest
-from compress.pruning.patterns import blocks, n_of_m, read_pattern
+from compress.pruning.patterns import blocks, n_of_m
 from compress.pruning.targets import parameters_of, targets_of
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from compress.names import PRUNING_METHODS
 from compress.pruning.masks import all_left, remove_lowest
 from compress.pruning.saliency import METHODS, Evidence
 from compress.pruning.synaptic_flow import synaptic_flow
@@ -153,6 +154,10 @@ def test_chance_is_the_generators(model: nn.Module) -> None:
     draws = [score("random", model, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
     assert torch.equal(draws[0]["0.weight"], draws[1]["0.weight"])
     assert not torch.equal(draws[0]["0.weight"], draws[2]["0.weight"])
+
+
+def test_every_method_can_be_named() -> None:
+    assert tuple(METHODS) == PRUNING_METHODS
 
 
 @pytest.mark.parametrize("name", METHODS)
