@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow test-wheel check bench clean
 
 demo: $(READY)
 	$(BIN)/nas search runs/recipes/demo.toml
@@ -12,6 +12,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -q -m slow
+
+test-wheel: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow tests/wheel
 
 check: $(READY)
 	$(BIN)/ruff format --check -q .

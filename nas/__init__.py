@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from nas.core.own_packages import install
+
+install()
+
 VERBS = ("search", "score", "train", "sweep", "compress", "adapt", "report", "export")
 
 

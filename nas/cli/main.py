@@ -12,11 +12,6 @@ from nas.cli.bench import search as bench_search
 from nas.cli.output import results_on_stdout
 from nas.core.errors import Interrupted, NasError
 
-HIDDEN_KERNELS = (
-    "another package called kernels (Hugging Face publishes one) hides ours: install nas "
-    "regularly with `pip install .`, where the two share a folder, or remove the other one"
-)
-
 app = typer.Typer(
     name="nas",
     help="Search architectures, score them without training, train and export the best.",
@@ -37,11 +32,6 @@ def _ended_well(verb: Callable[..., None]) -> Callable[..., None]:
             except (NasError, Interrupted) as error:
                 print(f"nas: {error}", file=sys.stderr)
                 raise typer.Exit(error.exit_code) from None
-            except ModuleNotFoundError as error:
-                if error.name is None or not error.name.startswith("kernels."):
-                    raise
-                print(f"nas: {HIDDEN_KERNELS}", file=sys.stderr)
-                raise typer.Exit(1) from None
 
     return run
 

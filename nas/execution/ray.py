@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Sequence
+from importlib.machinery import PathFinder
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -12,6 +13,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+import nas
 from nas.core.errors import BadInput
 from nas.core.executor import (
     CandidateFailed,
@@ -53,6 +55,7 @@ class RayExecutor:
         if not self._joined:
             try:
                 if address is None:
+                    _preload_nas()
                     ray.init(
                         address="local",
                         num_cpus=workers,
@@ -62,6 +65,7 @@ class RayExecutor:
                     )
                 else:
                     _check_reachable(address)
+                    _check_no_other_nas()
                     ray.init(address=address, **quiet)
             except (RayError, OSError, RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0]
@@ -101,6 +105,29 @@ def _check_reachable(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+
+
+def _other_nas() -> str | None:
+    """Return the file of another `nas` in the current folder, where workers look first."""
+    found = PathFinder.find_spec("nas", [os.getcwd()])
+    if found is None or found.origin is None or os.path.samefile(found.origin, nas.__file__):
+        return None
+    return found.origin
+
+
+def _preload_nas() -> None:
+    """Let workers import ours before Ray puts the current folder on their path."""
+    if _other_nas():
+        os.environ["RAY_preload_python_modules"] = "nas"  # noqa: SIM112 Ray writes it so
+
+
+def _check_no_other_nas() -> None:
+    """Raise `NoRay` if workers that run already would import another `nas`."""
+    if other := _other_nas():
+        raise NoRay(
+            f"the workers of a cluster would import {other} instead of the installed nas: "
+            "run this command in another folder"
+        )
 
 
 def _import_torch() -> None:

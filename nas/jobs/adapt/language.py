@@ -126,7 +126,7 @@ def _transformers(name: str) -> Language:
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError:
-        raise BadInput(f'{name} needs transformers: pip install "nas-search[llm]"') from None
+        raise BadInput(f'{name} needs transformers: pip install "transformers>=5"') from None
     without_bars()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
