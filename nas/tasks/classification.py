@@ -10,8 +10,8 @@ from torch import Tensor
 from nas.core.task import Batch, Measured, cross_entropy, mean_cross_entropy, tensor
 from search_spaces.space import DataShape
 
-EVALUATED = 256  # examples a batch of validation and test
-SCORED = 64  # examples that training-free scores look at
+EVALUATED = 256  # examples per batch in validation and test
+SCORED = 64  # examples for training-free scores
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class Classification:
-    """Say which class an example is of.
+    """Predicts the class of an example.
 
-    mean, deviation: of image pixels by channel; images are stored as bytes and normalised when
-        a batch is made.
+    mean, deviation: of image pixels, by channel. Images are stored as bytes and normalised batch
+        by batch.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Classification:
     carries_state = False
 
     def training_batches(self, seed: int) -> Iterator[Batch]:
-        """Shuffled epochs without end; the last, smaller batch of an epoch is left out."""
+        """Yield batches of shuffled epochs endlessly, without an epoch's smaller last batch."""
         epoch = 0
         batch = min(self.batch, len(self.train))
         while True:
@@ -68,7 +68,7 @@ class Classification:
         return self._in_order(self.test)
 
     def score_batch(self, seed: int) -> Batch:
-        """The first training examples, the same for every seed."""
+        """Return the first training examples, the same for every seed."""
         return self._batch(self.train.take(slice(0, SCORED)))
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
