@@ -1,18 +1,18 @@
-"""What a student is worth: how much smaller it is, times how much of the accuracy it keeps.
+"""The reward of a student: how much smaller it is, times how much of the accuracy it keeps.
 
-Ashok et al. 2018, section 3.4 (https://arxiv.org/abs/1709.06030). Where they give -1 to a student
-that cannot be built, ours fails, which every controller takes for the worst there is.
+Ashok et al. 2018, section 3.4 (https://arxiv.org/abs/1709.06030). They reward a student that cannot
+be built with -1; we record a failure, which every controller treats as the worst result.
 """
 
 from dataclasses import dataclass
 
-SOFT_UPDATES = 15  # until a constraint is hard
+SOFT_UPDATES = 15  # after this many, a constraint is hard
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """The largest share of the teacher's cost, and the least of its accuracy, that a student may
-    have; None where there is no bound."""
+    """The largest cost and the lowest accuracy that a student may have, as shares of the
+    teacher's; None for no bound."""
 
     cost: float | None = None
     accuracy: float | None = None
@@ -24,9 +24,9 @@ class Constraint:
 
 
 def reward(cost: float, accuracy: float) -> float:
-    """R = C(2 - C) · A / A_teacher with C = 1 - cost.
+    """Return R = C(2 - C) · A / A_teacher with C = 1 - cost.
 
-    cost, accuracy: of the student, as shares of the teacher's.
+    cost, accuracy: the student's, as shares of the teacher's.
 
     >>> round(reward(0.1, 1.0), 4), reward(1.0, 1.0)
     (0.99, 0.0)
@@ -36,8 +36,10 @@ def reward(cost: float, accuracy: float) -> float:
 
 
 def constrained_reward(cost: float, accuracy: float, constraint: Constraint, update: int) -> float:
-    """The reward, and (ε - 1) + ε R where the constraint is violated; ε falls from 1 at the first
-    update to 0 at the 15th, ε = (1 - update / 15)^4, so that the policy can find its way.
+    """Return the reward, or (ε - 1) + ε R if the constraint is violated.
+
+    ε = (1 - update / 15)^4 falls from 1 at update 0 to 0 at update 15, so early violations cost
+    little.
 
     >>> constrained_reward(0.5, 1.0, Constraint(cost=0.1), update=0)
     0.75

@@ -1,4 +1,4 @@
-"""Proof of speed: teacher and student, measured side by side in one run."""
+"""Speed and memory of a teacher and its student, measured side by side in one run."""
 
 import statistics
 import time
@@ -16,12 +16,12 @@ BATCHES = (1, 64)
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Of one network.
+    """The speed and size of one network.
 
-    milliseconds, milliseconds_all_threads: median forward pass by batch size; in one thread, and
-        in as many as PyTorch takes.
-    peak_bytes: most memory that tensors made by a forward pass of the largest batch hold at once.
-    bytes: of all weights and statistics; a safetensors file has a few kilobytes of names more.
+    milliseconds, milliseconds_all_threads: median forward pass by batch size, with one thread and
+        with all of PyTorch's threads.
+    peak_bytes: most memory held at once by tensors that a forward pass of the largest batch makes.
+    bytes: all weights and statistics; a safetensors file adds a few kilobytes of names.
     """
 
     parameters: int
@@ -32,9 +32,9 @@ class Speed:
 
 
 def speeds(models: Sequence[nn.Module], inputs: Tensor, repeats: int = 15) -> list[Speed]:
-    """The speed of each model, in turns, so that what slows the machine slows all.
+    """Return the speed of each model; models take turns, so a slow machine slows all of them.
 
-    inputs: at least as many examples as the largest batch; fewer are repeated.
+    inputs: examples, repeated if there are fewer than the largest batch.
     """
     for model in models:
         model.eval()
@@ -68,10 +68,10 @@ def milliseconds(
     repeats: int = 15,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """The median forward pass of each model, in turns, so that what slows the machine slows all;
-    the first turn does not count.
+    """Return the median time of each model's forward pass, without the first turn.
 
-    clock: seconds at the moment of the call.
+    Models take turns, so a slow machine slows all of them.
+    clock: returns the current time in seconds.
     """
     seconds: list[list[float]] = [[] for _ in models]
     with torch.inference_mode():
@@ -87,14 +87,14 @@ def milliseconds(
 
 
 def peak_bytes(model: nn.Module, inputs: Tensor) -> int:
-    """The most bytes that tensors made by a forward pass hold at the same time."""
+    """Return the most bytes that tensors made by a forward pass hold at the same time."""
     with torch.no_grad(), _Memory() as memory:
         model(inputs)
     return memory.peak
 
 
 class _Memory(TorchDispatchMode):
-    """Adds up the storages that operations make, until they are freed."""
+    """Tracks the total size of the storages that operations make and have not freed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The one training loop: a rung at a time, from checkpoint to checkpoint."""
+"""The training loop: trains one rung at a time, from checkpoint to checkpoint."""
 
 import math
 import time
@@ -22,8 +22,8 @@ Update = Callable[[nn.Module, torch.optim.Optimizer, float, int], None]
 class TrainingSettings:
     """How a candidate is trained; the defaults are those of NAS-Bench-NLP (section 4.1).
 
-    learning_rate, weight_decay: of Adam.
-    clip: largest norm of all gradients together; 0 for none.
+    learning_rate, weight_decay: Adam's.
+    clip: largest norm of all gradients together; 0 for no clipping.
     device: "cpu", "cuda" or "auto".
     """
 
@@ -34,7 +34,7 @@ class TrainingSettings:
 
 
 class Diverged(ValueError):
-    """The loss is no number any more."""
+    """The loss became infinite or NaN."""
 
 
 def train_rung(
@@ -46,14 +46,14 @@ def train_rung(
     checkpoint: bytes | None = None,
     update: Update | None = None,
 ) -> Trained:
-    """Train up to step `until`, from the checkpoint where there is one, and validate.
+    """Train up to step `until`, from the checkpoint if there is one, and validate.
 
-    update: what is done with the gradients of a step: model, optimiser, clip and step's number;
-        `clipped_step` if not given.
+    update: applies a step's gradients; called with the model, the optimiser, clip and the step's
+        number. The default is `clipped_step`.
 
     Equal arguments give equal results on the same machine: the data depend on the seed and the
     step, dropout on the seed and the step at which the rung begins.
-    Raises `Diverged` when the loss is not finite.
+    Raises `Diverged` if the loss is not finite.
     """
     started = time.perf_counter()
     device = torch.device(best_device() if settings.device == "auto" else settings.device)
@@ -91,7 +91,7 @@ def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Adam:
 
 
 def evaluate(model: nn.Module, task: Task, batches: Iterator[Batch]) -> Measured:
-    """Loss and metric of the model on the batches, dropout off."""
+    """Return the model's loss and metric on the batches, without dropout."""
     device = next(model.parameters()).device
     model.eval()
 
@@ -108,28 +108,28 @@ def evaluate(model: nn.Module, task: Task, batches: Iterator[Batch]) -> Measured
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch with its tensors on the device."""
+    """Return the batch with its tensors on the device."""
     return Batch(*(None if tensor is None else tensor.to(device) for tensor in batch))  # type: ignore[arg-type]
 
 
 def best_device() -> str:
-    """ "cuda" where there is a GPU, else "cpu"."""
+    """Return "cuda" if there is a GPU, otherwise "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def clipped_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, clip: float, step: int
 ) -> None:
-    """The optimiser's step with the norm of all gradients together at most `clip`, unless 0."""
+    """Take the optimiser's step after clipping the norm of all gradients to `clip`, unless 0."""
     if clip:
         nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
 
 
 def cooling(learning_rate: float, steps: int, noise: float = 0.0, seed: int = 0) -> Update:
-    """Steps at a rate that falls from `learning_rate` to 0 at step `steps`.
+    """Return an update whose rate falls from `learning_rate` to 0 at step `steps`.
 
-    noise: η of the noise that gradients get after they are clipped, see `noise_deviation`.
+    noise: η of the noise added to clipped gradients, see `noise_deviation`.
     """
 
     def update(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float, step: int) -> None:
@@ -151,7 +151,7 @@ def _loss(
     batch: Batch,
     state: Any,
 ) -> tuple[float, Any]:
-    """The gradients of a batch; returns the loss and the state to go on with."""
+    """Compute a batch's gradients; return the loss and the state for the next batch."""
     model.train()
     output = model(batch.inputs, _fitting(state, batch.inputs), batch.lengths)
     loss = task.loss(output.answers, batch.targets)
@@ -164,12 +164,12 @@ def _loss(
 
 
 def _fitting(state: Any, inputs: Tensor) -> Any:
-    """The carried state, or None where a batch has another number of sequences."""
+    """Return the carried state, or None if the number of sequences changes."""
     return None if state is None or len(state[0][0]) != len(inputs) else state
 
 
 def snapshot(step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: Any) -> bytes:
-    """Model, Adam's moments, carried state and step as safetensors."""
+    """Return the model, Adam's moments, the carried state and the step as safetensors."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for i, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{i}.{name}": torch.as_tensor(value) for name, value in moments.items()}
@@ -182,7 +182,7 @@ def snapshot(step: int, model: nn.Module, optimizer: torch.optim.Optimizer, stat
 def restore(
     checkpoint: bytes, model: nn.Module, optimizer: torch.optim.Optimizer | None = None
 ) -> tuple[int, Any]:
-    """Load a snapshot into the model and the optimiser; returns its step and carried state."""
+    """Load a snapshot into the model and the optimiser; return its step and carried state."""
     tensors = load(checkpoint)
     device = next(model.parameters()).device
     model.load_state_dict(_below(tensors, "model."))

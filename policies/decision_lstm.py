@@ -1,4 +1,4 @@
-"""A small LSTM over a sequence of decisions: which answer comes next?"""
+"""A small LSTM that reads a sequence of decisions and predicts the next answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ State = tuple[NDArray[np.floating], NDArray[np.floating]]  # output and cell, bo
 
 
 class DecisionLstm(nn.Module):
-    """Probabilities of each decision's options, after the decisions before it.
+    """Predicts the probabilities of a decision's options from the decisions before it.
 
-    The input of a step is the embedding of the answer before, the embedding of the decision's name
-    and the logarithm of its number of options; an option's logit is the product of its embedding
-    and a projection of the LSTM's output, plus a bias of its own. Names and answers share a table
-    by their hash (Weinberger et al. 2009, https://arxiv.org/abs/0902.2206), so that any space
-    fits and what two spaces name alike means the same. Shapes: B paths, T decisions, O options,
+    Each step reads the embedding of the previous answer, the embedding of the decision's name and
+    the logarithm of its number of options. An option's logit is the product of its embedding and a
+    projection of the LSTM's output, plus the option's bias. Names and answers are hashed into one
+    table (Weinberger et al. 2009, https://arxiv.org/abs/0902.2206), so any space fits, and a name
+    that two spaces share means the same in both. Shapes: B paths, T decisions, O options,
     H hidden units, D width of an embedding.
     """
 
@@ -39,10 +39,10 @@ class DecisionLstm(nn.Module):
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5, generator=generator)
 
     def forward(self, decided: Sequence[Path]) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of what was answered, and entropies, both `[B, T]`.
+        """Return the answers' log-probabilities and the decisions' entropies, both `[B, T]`.
 
-        An entropy is divided by its maximum, the logarithm of the number of options. Zeros stand
-        after a path's end and where there was one option only.
+        An entropy is divided by its maximum, the logarithm of the number of options. Both are zero
+        after a path's end and for decisions with a single option.
         """
         paths = batch_of(decided)
         logits = self._logits(paths.inputs, paths.counts, paths.options)
@@ -61,16 +61,16 @@ class DecisionLstm(nn.Module):
         return (embedding(options, self.symbols) @ wanted + biases)[..., 0]  # [B, T, O]
 
     def start(self) -> State:
-        """The state before the first decision."""
+        """Return the state before the first decision."""
         zeros = np.zeros(self.lstm.hidden_size, np.float32)
         return zeros, zeros
 
     def step(
         self, state: State, before: Decision | None, name: str, options: int
     ) -> tuple[NDArray[np.float64], State]:
-        """Probabilities of a decision's options, `[O]`, and the state after it.
+        """Return the probabilities of a decision's options, `[O]`, and the state after it.
 
-        In numpy on the network's own memory: at this size a call of PyTorch costs more than its
+        Uses numpy on the network's memory: at this size, calling PyTorch costs more than the
         arithmetic. The gates are in PyTorch's order: input, forget, cell, output.
         """
         symbols = self.symbols.detach().numpy()
@@ -91,7 +91,7 @@ class DecisionLstm(nn.Module):
 class Batch:
     """Paths as the network reads them.
 
-    inputs: the symbols of the answer before and of the decision's name, `[B, T, 2]`.
+    inputs: the symbols of the previous answer and of the decision's name, `[B, T, 2]`.
     counts: the number of options, 1 after a path's end, `[B, T]`.
     taken: the index of the answer, `[B, T]`.
     options: the symbols of the options, `[B, T, O]`.
@@ -104,7 +104,7 @@ class Batch:
 
 
 def batch_of(paths: Sequence[Path]) -> Batch:
-    """The paths, each with at least one decision, in one batch."""
+    """Combine paths, each with at least one decision, into one batch."""
     B, T = len(paths), max(map(len, paths))
     O = max(decision.options for path in paths for decision in path)  # noqa: E741
     inputs = np.zeros((B, T, 2), np.int64)
@@ -119,19 +119,19 @@ def batch_of(paths: Sequence[Path]) -> Batch:
 
 
 def answer(decision: Decision | None) -> int:
-    """The symbol of what was answered; 0 where nothing was."""
+    """Return the symbol of a decision's answer, or 0 if there is no decision."""
     return int(answers(decision.name, decision.options)[decision.index]) if decision else 0
 
 
 @lru_cache(maxsize=4096)
 def answers(name: str, options: int) -> NDArray[np.int64]:
-    """The symbols of a decision's options."""
+    """Return the symbols of a decision's options, `[O]`."""
     return np.array([symbol(f"{name}={i}") for i in range(options)])
 
 
 @lru_cache(maxsize=4096)
 def symbol(text: str) -> int:
-    """The row of a name or an answer; row 0 is nobody's."""
+    """Return the table row of a name or an answer; row 0 is reserved for "no answer"."""
     return 1 + crc32(text.encode()) % (SYMBOLS - 1)
 
 

@@ -1,4 +1,4 @@
-"""Decisions and their results as numbers that a predictor fits."""
+"""Encodes decisions and their results as numbers that a predictor can fit."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 
 class Answer(NamedTuple):
-    """A decision as a tuple, which is hashed several times as quickly."""
+    """A decision as a tuple, which hashes several times faster."""
 
     name: str
     taken: int
@@ -23,19 +23,19 @@ Answers = tuple[Answer, ...]
 
 
 def answers_of(path: Path) -> Answers:
-    """The decisions of a path that somebody was asked for."""
+    """Return the decisions of a path that had more than one option."""
     return tuple(Answer(d.name, d.index, d.options) for d in path if d.options > 1)
 
 
 class Encoding:
-    """One column of 0 and 1 for each answer that was ever seen; new answers add columns."""
+    """One-hot encoding with a column for each answer seen so far; new answers add columns."""
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, int], int] = {}
         self._seen: dict[Answers, list[int]] = {}
 
     def __call__(self, records: Sequence[Answers]) -> Array:
-        """The records as rows, `[records, columns]`."""
+        """Return the records as rows of 0 and 1, `[records, columns]`."""
         rows = [self._row(record) for record in records]
         x = np.zeros((len(rows), len(self._columns)))
         for one, row in zip(x, rows, strict=True):
@@ -51,9 +51,9 @@ class Encoding:
 
 
 def normal_scores(values: Sequence[float]) -> Array:
-    """The values by their ranks, on a scale on which they are about normally distributed.
+    """Replace values by their ranks, scaled so that they are roughly normally distributed.
 
-    Equal ones share their rank. The scale is the logistic one, which needs no table:
+    Equal values share a rank. The scale is logistic, because it has a closed form:
     0.5513 log(u / (1 - u)) has variance 1 for uniform u.
 
     >>> normal_scores([3.0, 1.0, 1e9]).round(2).tolist()

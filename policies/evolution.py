@@ -1,4 +1,4 @@
-"""Regularised evolution: a population that forgets its oldest, and mutates its fittest."""
+"""Regularised evolution: mutate the fittest of a population that drops its oldest member."""
 
 from collections import deque
 
@@ -8,19 +8,21 @@ from search_spaces.decisions import Path
 
 
 class RegularisedEvolution:
-    """Tournament selection, one changed decision a child, death by age.
+    """Tournament selection, one changed decision per child, removal of the oldest candidate.
 
-    Real et al. 2019, https://arxiv.org/abs/1802.01548, algorithm 1. Until the population is
-    full, proposals are random. Decisions after the changed one keep the parent's answers where
-    these are still options.
+    Real et al. 2019, https://arxiv.org/abs/1802.01548, algorithm 1. Proposals are random until the
+    population is full. Decisions after the changed one keep the parent's answer if it is still an
+    option.
 
-    population: how many of the latest candidates may be parents (P in the paper).
+    population: how many of the latest candidates can be parents (P in the paper).
     tournament: how many of them compete to be the parent (S in the paper).
     """
 
     def __init__(self, rng: np.random.Generator, population: int = 20, tournament: int = 5) -> None:
         if not 1 <= tournament <= population:
-            raise ValueError(f"tournament is {tournament}, must be 1 to {population}")
+            raise ValueError(
+                f"tournament must be between 1 and population ({population}), not {tournament}"
+            )
         self.rng = rng
         self.tournament = tournament
         self.alive: deque[tuple[Path, float]] = deque(maxlen=population)

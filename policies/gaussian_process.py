@@ -1,4 +1,4 @@
-"""A Gaussian process on encoded decisions: what answers are worth, and how sure that is."""
+"""A Gaussian process on encoded decisions: predicts rewards and their uncertainty."""
 
 from itertools import product
 
@@ -7,23 +7,23 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-REACHES = (0.1, 0.25, 0.6)  # squared reach of the kernel, in mean squared distances
+REACHES = (0.1, 0.25, 0.6)  # squared length scale, in units of the mean squared distance
 TRUSTS = (0.0, 0.3, 1.0, 3.0)  # prior variance of the weight of a score
 NOISES = (0.02, 0.2)
 
 
 class GaussianProcess:
-    """Regression with the kernel exp(-|x - x'|² / 2 r²) + t s·s', and noise.
+    """Regression with the kernel exp(-|x - x'|² / 2 r²) + t s·s', plus noise.
 
     Rasmussen and Williams 2006, algorithm 2.1, http://gaussianprocess.org/gpml. Shapes: `N`
-    points that are known, `M` that are asked for, each with `F` features x and `S` scores s.
+    training points and `M` query points, each with `F` features x and `S` scores s.
     """
 
     def __init__(self) -> None:
         self.squared_reach, self.trust, self.noise = 1.0, 1.0, NOISES[0]
 
     def choose_kernel(self, x: Array, s: Array, y: Array) -> None:
-        """Take r, t and the noise of a small grid under which values `[N]` are most likely."""
+        """Choose r, t and the noise from a small grid by the likelihood of the values `[N]`."""
         distances, products = squared_distances(x, x), s @ s.T
         scale = max(float(distances.mean()), 1e-9)
         likeliest = -np.inf
@@ -38,7 +38,7 @@ class GaussianProcess:
                 self.squared_reach, self.trust, self.noise = reach * scale, trust, noise
 
     def fit(self, x: Array, s: Array, y: Array) -> None:
-        """Take in points `[N, F]` with scores `[N, S]` and their values `[N]`."""
+        """Fit points `[N, F]` with scores `[N, S]` to their values `[N]`."""
         self._x, self._s = x, s
         covariance = self._kernel(x, s, x, s)
         covariance.flat[:: len(y) + 1] += self.noise
@@ -46,11 +46,14 @@ class GaussianProcess:
         self._weights = self._inverse @ y
 
     def mean(self, x: Array, s: Array) -> Array:
-        """What is expected of points `[M, F]` with scores `[M, S]`: `[M]`."""
+        """Return the posterior mean, `[M]`, at points `[M, F]` with scores `[M, S]`."""
         return self._kernel(x, s, self._x, self._s) @ self._weights
 
     def deviations(self, x: Array, s: Array) -> Array:
-        """`[M, M]`: this times M normal numbers is a draw of the posterior, less its mean."""
+        """Return a square root of the posterior covariance, `[M, M]`.
+
+        Its product with M standard normal numbers is a posterior sample minus the mean.
+        """
         known = self._kernel(x, s, self._x, self._s)
         covariance = self._kernel(x, s, x, s) - known @ self._inverse @ known.T
         values, vectors = np.linalg.eigh(covariance)
@@ -62,6 +65,6 @@ class GaussianProcess:
 
 
 def squared_distances(x: Array, y: Array) -> Array:
-    """Between all rows of both, `[N, M]`."""
+    """Return the squared distances between all rows of x and y, `[N, M]`."""
     norms = (x * x).sum(axis=1)[:, None] + (y * y).sum(axis=1)
     return (norms - 2 * x @ y.T).clip(min=0)

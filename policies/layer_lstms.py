@@ -1,4 +1,4 @@
-"""N2N's two policies: LSTMs that look at a teacher's layers and never at their names."""
+"""N2N's two policies: LSTMs that read features of a teacher's layers, never their names."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,26 +14,27 @@ LAYERS = 2
 
 
 class State(NamedTuple):
-    """logits: of keeping and removing each layer, `[L, 2]`. memory: of the shrinking LSTM."""
+    """logits: keep or remove, for each layer, `[L, 2]`. memory: the shrinking LSTM's state."""
 
     logits: Tensor
     memory: tuple[Tensor, Tensor] | None
 
 
 class LayerLstms(nn.Module):
-    """Keep or remove each layer, then shrink those that are left.
+    """Keeps or removes each layer, then shrinks the layers that are left.
 
     Ashok et al. 2018, section 3.1, https://arxiv.org/abs/1709.06030. Removal: a bidirectional LSTM
     over all layers, π(a_t | h_{t-1}, h_{t+1}, x_t), whose actions are drawn independently.
-    Shrinkage: an LSTM over the widths that are asked for, π(a_t | a_{t-1}, h_{t-1}, x_t), whose
-    action before is fed back as the share of the width that it kept. Of layers nobody asks about
-    nothing is drawn, and they add no log-probability. As features are all that is read, what was
-    learnt on one teacher is a start on another one.
+    Shrinkage: an LSTM over the width decisions, π(a_t | a_{t-1}, h_{t-1}, x_t); the previous action
+    is fed back as the share of the width that it kept. A layer without a decision has no action
+    and adds no log-probability. Because the policies read only features, a policy trained on one
+    teacher is a starting point for another.
 
-    features: `[L, F]` of the teacher's layers.
-    removals, widths: which layer each decision's name is about. A removal has two options.
-    shares: a width of n options keeps from shares - n + 1 to all of so many equal parts.
-    Shapes: B paths, L layers, W widths asked for, H hidden units.
+    features: `[L, F]`, of the teacher's layers.
+    removals, widths: the layer of each decision, by the decision's name. A removal has two options.
+    shares: a width is split into this many equal parts; a decision with n options keeps from
+        shares - n + 1 of them to all.
+    Shapes: B paths, L layers, W width decisions, H hidden units.
     """
 
     features: Tensor
@@ -59,31 +60,31 @@ class LayerLstms(nn.Module):
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5, generator=generator)
 
     def forward(self, decided: Sequence[Path]) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of what was answered, and entropies as shares of their maxima."""
+        """Return the answers' log-probabilities, and entropies as shares of their maxima."""
         removal, shrinkage = self._removal_logits(), self._shrinkage_logits(decided)
-        told = []
+        rated = []
         for path, narrowed in zip(decided, shrinkage, strict=True):
             logits = iter(narrowed)
-            told.append(
+            rated.append(
                 [
-                    _told(removal[self.removals[d.name]], d)
+                    _rate(removal[self.removals[d.name]], d)
                     if d.name in self.removals
-                    else _told(next(logits), d)
+                    else _rate(next(logits), d)
                     for d in path
                 ]
             )
-        padded = pad_sequence([torch.stack(path) for path in told], batch_first=True)
+        padded = pad_sequence([torch.stack(path) for path in rated], batch_first=True)
         return padded[..., 0], padded[..., 1]
 
     def start(self) -> State:
-        """Every removal is known at once."""
+        """Return the first state, which holds the logits of all removals."""
         with torch.no_grad():
             return State(self._removal_logits(), None)
 
     def step(
         self, state: State, before: Decision | None, name: str, options: int
     ) -> tuple[np.ndarray, State]:
-        """Probabilities of a decision's options, `[O]`, and the state after it."""
+        """Return the probabilities of a decision's options, `[O]`, and the state after it."""
         if name in self.removals:
             logits = state.logits[self.removals[name]]
         else:
@@ -98,7 +99,7 @@ class LayerLstms(nn.Module):
         return self.remove_head(outputs)[0]  # [L, 2]
 
     def _shrinkage_logits(self, decided: Sequence[Path]) -> Tensor:
-        """`[B, W, shares]`, with what means nothing behind the end of a path."""
+        """Return the width logits, `[B, W, shares]`; entries past the end of a path are padding."""
         asked = []
         for path in decided:
             steps = zip([None, *path], path, strict=False)
@@ -110,22 +111,22 @@ class LayerLstms(nn.Module):
         return self.shrink_head(self.shrink(seen)[0])
 
     def _seen(self, before: Sequence[Decision | None], names: Sequence[str]) -> Tensor:
-        """What the shrinking LSTM reads, `[W, F + 1]`: a layer and the share kept before it."""
+        """Return the shrinking LSTM's inputs, `[W, F + 1]`: features and the last share kept."""
         unknown = next((name for name in names if name not in self.widths), None)
         if unknown is not None:
-            raise ValueError(f"decision {unknown} is about no layer of the teacher")
+            raise ValueError(f"decision {unknown} does not belong to a layer of the teacher")
         kept = torch.tensor([[self._kept(decision)] for decision in before]).reshape(-1, 1)
         return torch.cat([self.features[[self.widths[name] for name in names]], kept], dim=1)
 
     def _kept(self, decision: Decision | None) -> float:
-        """The share of its width that a layer kept; 0 before the first."""
+        """Return the share of its width that a layer kept, or 0 before the first width."""
         if decision is None or decision.name in self.removals:
             return 0.0
         return (self.shares - decision.options + 1 + decision.index) / self.shares
 
 
-def _told(logits: Tensor, decision: Decision) -> Tensor:
-    """Log-probability and entropy, `[2]`; of a decision of one option both are zero."""
+def _rate(logits: Tensor, decision: Decision) -> Tensor:
+    """Return a decision's log-probability and entropy, `[2]`; both are 0 for a single option."""
     log_p = logits[-decision.options :].log_softmax(0)
     entropy = -(log_p.exp() * log_p).sum() / np.log(max(decision.options, 2))
     return torch.stack([log_p[decision.index], entropy])

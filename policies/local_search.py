@@ -1,4 +1,4 @@
-"""Local search: try all neighbours of the best, move to a better one, begin again at an optimum."""
+"""Local search: try the neighbours of the best, move to a better one, restart at an optimum."""
 
 import numpy as np
 
@@ -11,10 +11,9 @@ class LocalSearch:
     """Hill climbing over single changed decisions, with random restarts.
 
     White et al. 2021, https://arxiv.org/abs/2005.02960, algorithm 1, in the variant that moves to
-    the first better neighbour instead of the best of all. Decisions after the changed one keep
-    the incumbent's answers where these are still options, others are random. Neighbours that
-    were tried before are left out. While the last neighbours are being evaluated, proposals are
-    random.
+    the first better neighbour instead of the best one. Decisions after the changed one keep the
+    incumbent's answer if it is still an option, and are random otherwise. Neighbours that were
+    tried before are skipped. While the last neighbours are being evaluated, proposals are random.
 
     >>> import numpy as np, optuna
     >>> from policies.path_sampler import PathSampler
@@ -32,7 +31,7 @@ class LocalSearch:
         self.incumbent: Path = ()
         self.reward = -np.inf
         self.tried: set[Path] = set()
-        self.untried: dict[Change, None] = {}  # in a fixed order, so that the seed decides
+        self.untried: dict[Change, None] = {}  # ordered, so that the seed decides the choice
         self._flying: set[Change] = set()
         self._answers: dict[str, int] = {}
 
@@ -56,7 +55,7 @@ class LocalSearch:
             self.untried.pop(change, None)
             self._flying.discard(change)
         if self.incumbent and not self.untried:
-            self._move((), -np.inf)  # an optimum: the next that is heard of is the new incumbent
+            self._move((), -np.inf)  # an optimum: the next result becomes the incumbent
 
     def _move(self, path: Path, reward: float) -> None:
         self.incumbent, self.reward = path, reward
@@ -64,7 +63,7 @@ class LocalSearch:
         self._flying = set()
 
     def _select(self) -> None:
-        """Pick the neighbour to propose; no answers leave all of them to chance."""
+        """Pick the neighbour to propose; if none is left, the proposal is random."""
         self._answers = {}
         free = [change for change in self.untried if change not in self._flying]
         if free:
@@ -74,7 +73,7 @@ class LocalSearch:
 
 
 def _changes(path: Path, tried: set[Path]) -> list[Change]:
-    """What can be changed in a path, without what then gives a path that was tried."""
+    """Return the single changes of a path that do not lead to a path already tried."""
     return [
         (decision.name, index)
         for i, decision in enumerate(path)
@@ -86,7 +85,7 @@ def _changes(path: Path, tried: set[Path]) -> list[Change]:
 
 
 def _only_change(old: Path, new: Path) -> Change | None:
-    """The first decision that differs, if all that both paths ask agree after it."""
+    """Return the first change between two paths if all later decisions they share agree."""
     answers = {d.name: d for d in old}
     changed = [d for d in new if d.name in answers and d.index != answers[d.name].index]
     kept = [d for d in changed[1:] if answers[d.name].index < d.options]

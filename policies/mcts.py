@@ -1,4 +1,4 @@
-"""Monte Carlo tree search: a tree of answered decisions, grown where results are good."""
+"""Monte Carlo tree search over decisions: the tree grows where results are good."""
 
 from dataclasses import dataclass, field
 
@@ -11,12 +11,12 @@ Answer = tuple[str, int]  # a decision's name and the index taken
 
 @dataclass(slots=True)
 class Statistics:
-    """What came of the finished candidates that share some answers.
+    """Results of the finished candidates that share some answers.
 
     visits: how many finished.
     successes: how many of them did not fail.
     total: the sum of their rewards.
-    best: the highest of their rewards.
+    best: their highest reward.
     """
 
     visits: int = 0
@@ -36,9 +36,9 @@ class Statistics:
 class Node(Statistics):
     """A prefix of decisions.
 
-    options: how many answers the next decision has; 0 where a candidate ended.
-    closed: whether every candidate below is known, so that going there learns nothing.
-    flying: candidates below that are being evaluated; no part of what is rebuilt.
+    options: how many answers the next decision has; 0 at the end of a candidate.
+    closed: whether every candidate below is known, so that a visit would learn nothing.
+    flying: how many candidates below are being evaluated; not rebuilt from a record.
     """
 
     options: int = 0
@@ -50,17 +50,16 @@ class Node(Statistics):
 class TreeSearch:
     """UCT (Kocsis and Szepesvári 2006, https://doi.org/10.1007/11871842_29, eq. 1) for candidates.
 
-    - An answer's value mixes the mean and the best of its rewards, which are scaled to the range
-      seen: from the `floor` quantile (what is worse counts 0) to the best. Failures count 0.
-    - RAVE: the value of an answer wherever in the tree it was given counts like
-      `equivalence` visits (Gelly and Silver 2011, https://doi.org/10.1016/j.artint.2011.03.007,
-      their hand-selected schedule).
+    - An answer's value mixes the mean and the best of its rewards. Rewards are scaled to the range
+      seen, from the `floor` quantile (anything worse counts 0) to the best. Failures count 0.
+    - RAVE: the value of an answer anywhere in the tree counts like `equivalence` visits (Gelly and
+      Silver 2011, https://doi.org/10.1016/j.artint.2011.03.007, their hand-selected schedule).
     - Progressive widening: at most `widening * sqrt(visits + 1)` answers of a node are open
       (Couëtoux et al. 2011, https://doi.org/10.1007/978-3-642-25566-3_32, with alpha = 1/2).
-    - Virtual loss: a candidate in flight counts as a visit without value (Chaslot et al. 2008,
-      https://doi.org/10.1007/978-3-540-87608-3_6, section 3.3), in a counter of its own.
-    - Below the tree, answers are random with probability `chance`, else the best by RAVE.
-    - A subtree whose every candidate is known is left, until all are.
+    - Virtual loss: a candidate in flight counts as a visit without value, in a separate counter
+      (Chaslot et al. 2008, https://doi.org/10.1007/978-3-540-87608-3_6, section 3.3).
+    - Below the tree, an answer is random with probability `chance`, otherwise the best by RAVE.
+    - A subtree whose candidates are all known is skipped until every subtree is known.
 
     exploration: weight of UCT's bonus.  best_share: weight of the best reward, 0 to 1.
 
@@ -86,9 +85,9 @@ class TreeSearch:
     ) -> None:
         for name, value in (("best_share", best_share), ("chance", chance), ("floor", floor)):
             if not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}, must be 0 to 1")
+                raise ValueError(f"{name} must be between 0 and 1, not {value}")
         if exploration < 0 or equivalence < 0 or widening <= 0:
-            raise ValueError("exploration and equivalence must not be negative, widening positive")
+            raise ValueError("exploration and equivalence must be at least 0, widening above 0")
         self.rng = rng
         self.exploration, self.best_share = exploration, best_share
         self.equivalence, self.widening = equivalence, widening
@@ -128,7 +127,7 @@ class TreeSearch:
             node.closed = len(known) >= node.options
 
     def _walk(self, path: Path) -> list[Node]:
-        """The nodes of a path's prefixes, from the root."""
+        """Return the nodes of a path's prefixes, starting at the root."""
         nodes = [self.root]
         for decision in _open(path):
             answer = (decision.name, decision.index)
@@ -152,7 +151,7 @@ class TreeSearch:
         return answers[best[self.rng.integers(len(best))]][1]
 
     def _value(self, node: Node, answer: Answer) -> float:
-        """Mean and best of the answer here and anywhere, and the bonus for what is little known."""
+        """Return an answer's value, here and by RAVE, plus UCT's bonus for few visits."""
         child = node.children.get(answer, Node())
         elsewhere = self.anywhere.get(answer, Statistics())
         tried = child.visits + child.flying
@@ -177,5 +176,5 @@ class TreeSearch:
 
 
 def _open(path: Path) -> list[Decision]:
-    """The decisions that somebody is asked for."""
+    """Return the decisions that have more than one option."""
     return [decision for decision in path if decision.options > 1]

@@ -1,4 +1,4 @@
-"""Controllers that answer one decision after the other, as samplers of an Optuna study."""
+"""Runs a controller that answers one decision at a time as the sampler of an Optuna study."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,36 +14,36 @@ from search_spaces.decisions import Decision, Path
 
 
 class Policy(Protocol):
-    """What a controller must be able to do."""
+    """The interface of a controller."""
 
     def choose(self, path: Path, name: str, options: int) -> int:
-        """The index of the option to take after the decisions of `path`.
+        """Return the index of the option to take after the decisions of `path`.
 
-        A path that is empty, or whose every decision had one option, begins a new proposal:
-        Optuna asks nobody where there is nothing to choose.
+        A path that is empty, or in which every decision had a single option, begins a new proposal:
+        Optuna does not ask a sampler about decisions with a single option.
         """
         ...
 
     def learn(self, path: Path, reward: float | None) -> None:
-        """What came of a proposal: higher is better, None when it failed."""
+        """Receive the result of a proposal: higher is better, None if it failed."""
         ...
 
 
 @runtime_checkable
 class UsesScores(Protocol):
-    """A policy that may be told of scores before, or without, a reward."""
+    """A policy that can use training-free scores before, or without, a reward."""
 
     def offer(self, path: Path, scores: Sequence[float]) -> None:
-        """Training-free scores of a candidate, which may be proposed; always as many."""
+        """Receive the scores of a candidate that may be proposed; their number never changes."""
         ...
 
 
 class PathSampler(BaseSampler):
     """Lets a policy drive any Optuna study of integer and categorical parameters.
 
-    policy: answers the decisions; its state is rebuilt from the study's finished trials when
-        the sampler first meets a study that has some, so that nothing else need be stored.
-    seed: for parameters that are no choices (floats), which are drawn at random.
+    policy: answers the decisions. Its state is rebuilt from the finished trials when the sampler
+        first sees a study that has some, so nothing else has to be stored.
+    seed: seeds the other parameters (floats), which are drawn at random.
 
     >>> import numpy as np, optuna
     >>> from policies.evolution import RegularisedEvolution
@@ -71,17 +71,17 @@ class PathSampler(BaseSampler):
         return {}
 
     def offer(self, trial: FrozenTrial, scores: Sequence[float]) -> None:
-        """Let the policy know training-free scores of a candidate, if it makes use of them."""
+        """Pass a candidate's training-free scores to the policy if it uses them."""
         if isinstance(self.policy, UsesScores):
             self.policy.offer(path_of(trial), scores)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Learn from trials that finished before this sampler was made, in the order they did.
+        """Learn from trials that finished before this sampler existed, in order of completion.
 
-        Raises `ValueError` for a study of several objectives.
+        Raises `ValueError` for a study with several objectives.
         """
         if len(study.directions) > 1:
-            raise ValueError(f"{type(self.policy).__name__} follows one objective only")
+            raise ValueError(f"{type(self.policy).__name__} supports only one objective")
         if not self._learnt:
             finished = [old for old in study.get_trials(deepcopy=False) if old.state.is_finished()]
             for old in sorted(finished, key=lambda old: old.datetime_complete or datetime.min):
@@ -124,7 +124,7 @@ class PathSampler(BaseSampler):
 
 
 def path_of(trial: FrozenTrial) -> Path:
-    """The decisions of a trial in the order in which they were made."""
+    """Return the decisions of a trial in the order in which they were made."""
     path = []
     for name, value in trial.params.items():
         options = _options(trial.distributions[name])

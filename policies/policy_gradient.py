@@ -1,4 +1,4 @@
-"""Policy gradient: an LSTM that learns to give the answers that were rewarded."""
+"""Policy gradient: trains a network to give the answers that earned rewards."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,27 +13,27 @@ from search_spaces.decisions import Decision, Path
 
 Method = Literal["ppo", "reinforce"]
 Baseline = Literal["leave-one-out", "moving"]
-Step = tuple[Decision | None, str, int]  # the decision before, this one's name, its options
+Step = tuple[Decision | None, str, int]  # previous decision, this decision's name, its options
 
 
 class Network(Protocol):
-    """What a policy gradient trains: an `nn.Module` that answers one decision after the other.
+    """The interface of the `nn.Module` that a policy gradient trains; it answers step by step.
 
-    Called with paths, each with at least one decision and none of a single option, it gives
-    log-probabilities of the answers and entropies as shares of their maxima, both `[B, T]` with
-    zeros behind a path's end.
+    Called with paths, it returns the answers' log-probabilities and the entropies as shares of
+    their maxima, both `[B, T]` with zeros after a path's end. Each path has at least one decision,
+    and each decision more than one option.
     """
 
     def __call__(self, decided: Sequence[Path]) -> tuple[Tensor, Tensor]: ...
 
     def start(self) -> Any:
-        """The state before the first decision."""
+        """Return the state before the first decision."""
         ...
 
     def step(
         self, state: Any, before: Decision | None, name: str, options: int
     ) -> tuple[np.ndarray, Any]:
-        """Probabilities of a decision's options, `[O]`, and the state after it."""
+        """Return the probabilities of a decision's options, `[O]`, and the state after it."""
         ...
 
     def parameters(self) -> Iterator[Any]: ...
@@ -48,17 +48,17 @@ class PolicyGradient:
 
     Williams 1992, https://doi.org/10.1007/BF00992696; for architectures Zoph and Le 2017, section
     3.2, https://arxiv.org/abs/1611.01578; PPO: Schulman et al. 2017, eq. 7,
-    https://arxiv.org/abs/1707.06347. A reward counts by its rank among all rewards heard of, 0 to
-    1, as in Salimans et al. 2017, section 2, https://arxiv.org/abs/1703.03864; a failure counts 0.
-    The probabilities that PPO compares with are those when a batch is complete: candidates that
-    were in flight during the update before were proposed by a slightly older policy.
+    https://arxiv.org/abs/1707.06347. A reward counts by its rank among all rewards so far, 0 to 1,
+    as in Salimans et al. 2017, section 2, https://arxiv.org/abs/1703.03864; a failure counts 0.
+    PPO's old probabilities are those of the policy when a batch is complete: candidates that were
+    in flight during the previous update were proposed by a slightly older policy.
 
-    batch: results to an update.
-    method: "ppo" takes `epochs` steps on a batch and clips the ratio; "reinforce" takes one.
-    baseline: the mean reward of the batch's others (Kool et al. 2019,
-        https://openreview.net/forum?id=r1lgTGL5DE), or a moving average of batches.
-    entropy: weight of a decision's entropy, as a share of its maximum, beside its reward.
-    network: what is trained, in place; without one an LSTM over the decisions' names.
+    batch: results per update.
+    method: "ppo" takes `epochs` steps on a batch and clips the ratio; "reinforce" takes one step.
+    baseline: the mean reward of the other results in the batch (Kool et al. 2019,
+        https://openreview.net/forum?id=r1lgTGL5DE), or a moving average over batches.
+    entropy: weight of a decision's entropy, as a share of its maximum, relative to its reward.
+    network: trained in place; by default an LSTM over the decisions' names.
 
     >>> import optuna
     >>> from policies.path_sampler import PathSampler
@@ -84,10 +84,13 @@ class PolicyGradient:
         network: Network | None = None,
     ) -> None:
         if method not in get_args(Method) or baseline not in get_args(Baseline):
-            known = ", ".join((*get_args(Method), *get_args(Baseline)))
-            raise ValueError(f"no {method} with {baseline}: there are {known}")
+            methods, baselines = ", ".join(get_args(Method)), ", ".join(get_args(Baseline))
+            raise ValueError(
+                f"unknown method {method} or baseline {baseline}; "
+                f"methods: {methods}; baselines: {baselines}"
+            )
         if batch < 2 or epochs < 1:
-            raise ValueError("a batch has at least 2 results and an update at least 1 epoch")
+            raise ValueError("batch must be at least 2, epochs at least 1")
         self.rng = rng
         self.size, self.method, self.baseline = batch, method, baseline
         self.entropy, self.clip = entropy, clip
@@ -96,7 +99,7 @@ class PolicyGradient:
         self.network: Network = network or DecisionLstm(generator)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
         self.batch: list[tuple[Path, float | None]] = []
-        self.rewards: list[float] = []  # in order of size
+        self.rewards: list[float] = []  # sorted
         self.average = 0.5
         self._steps: list[tuple[Step, np.ndarray, Any]] = []
 
@@ -107,7 +110,7 @@ class PolicyGradient:
             for before, decision in zip([None, *decided], decided, strict=False)
         ]
         asked.append((decided[-1] if decided else None, name, options))
-        for t, step in enumerate(asked):  # the steps of the question before are known already
+        for t, step in enumerate(asked):  # steps of earlier questions are cached
             if t == len(self._steps) or self._steps[t][0] != step:
                 state = self._steps[t - 1][2] if t else self.network.start()
                 self._steps[t:] = [(step, *self.network.step(state, *step))]
@@ -141,7 +144,7 @@ class PolicyGradient:
             self.optimiser.step()
 
     def _gain(self, log_p: Tensor, before: Tensor, advantages: Tensor) -> Tensor:
-        """What to raise, `[B, T]`; of constant decisions it has no gradient."""
+        """Return the objective to maximise, `[B, T]`; forced decisions have no gradient."""
         if self.method == "reinforce":
             return log_p * advantages
         ratio = (log_p - before).clamp(-20, 20).exp()

@@ -1,4 +1,4 @@
-"""Predictor: what was learnt of finished candidates ranks a pool of new ones."""
+"""Predictor: a model of the finished candidates ranks a pool of new ones."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -9,29 +9,30 @@ from policies.encoding import Answer, Answers, Array, Encoding, answers_of, norm
 from policies.gaussian_process import GaussianProcess
 from search_spaces.decisions import Path
 
-BOLDNESS = (0.2, 1.0)  # share of the uncertainty with which a proposal is drawn
+BOLDNESS = (0.2, 1.0)  # factors of the posterior's deviation; each proposal draws one
 
 
 class Predictor:
-    """The best of mutants of the best candidates, by a Gaussian process on their decisions.
+    """Mutates the best candidates and proposes the best mutant by a Gaussian process.
 
-    The frame is that of BANANAS (White et al. 2021, https://arxiv.org/abs/1910.11858, algorithm 1)
-    and BRP-NAS (Dudziak et al. 2020, https://arxiv.org/abs/2007.08668, section 4): a pool, ranked
-    by what a model of the finished candidates says of it. Where they train networks, a Gaussian
-    process costs milliseconds; its posterior stands for their ensemble, and each proposal is the
-    best of the pool under one draw of it (Thompson 1933). Half of the draws are timid.
+    As in BANANAS (White et al. 2021, https://arxiv.org/abs/1910.11858, algorithm 1) and BRP-NAS
+    (Dudziak et al. 2020, https://arxiv.org/abs/2007.08668, section 4), a model of the finished
+    candidates ranks a pool of new ones. They train networks; a Gaussian process costs milliseconds.
+    Its posterior replaces their ensemble: each proposal is the best of the pool under one posterior
+    sample (Thompson 1933). Half of the samples shrink the deviation to a fifth.
 
     Rewards count by their ranks. A failure counts like the worst reward, a candidate in flight
     like a middling one (the constant liar of Ginsbourger et al. 2010,
-    https://doi.org/10.1007/978-3-642-10701-6_6). Training-free scores that are offered count by
-    their ranks too; of a candidate that has none they are guessed from its answers by ridge
-    regression. All who were offered join the pool.
+    https://doi.org/10.1007/978-3-642-10701-6_6). Training-free scores also count by their ranks;
+    the scores of a candidate without any are predicted from its answers by ridge regression. Every
+    candidate with offered scores joins the pool.
 
     startup: results before the first fit; proposals are random until then.
-    parents: how many of the best have children.
-    pool: how many children are drawn, and a third as many at random; one to three answers change.
-    considered: how many of the pool, those of the highest mean, are drawn from.
-    memory: results that are fitted, the better half and the latest half of it.
+    parents: how many of the best candidates have children.
+    pool: how many children are drawn, plus a third as many random candidates. A child changes one
+        to three answers.
+    considered: how many of the pool, those with the highest mean, take part in the sampling.
+    memory: how many results are fitted: half of them the best, half the latest.
 
     >>> import optuna
     >>> from policies.path_sampler import PathSampler
@@ -53,7 +54,9 @@ class Predictor:
         memory: int = 400,
     ) -> None:
         if startup < 2 or min(parents, pool, considered) < 1 or memory < startup:
-            raise ValueError("startup is at least 2, memory at least startup, the rest at least 1")
+            raise ValueError(
+                "startup must be at least 2, memory at least startup, the others at least 1"
+            )
         self.rng = rng
         self.startup, self.parents, self.pool = startup, parents, pool
         self.considered, self.memory = considered, memory
@@ -61,7 +64,7 @@ class Predictor:
         self.offered: dict[Answers, tuple[float, ...]] = {}
         self.encode = Encoding()
         self.process = GaussianProcess()
-        self._seed = int(rng.integers(2**31))  # pools come from it, so that a record gives them
+        self._seed = int(rng.integers(2**31))  # seeds the pools, so that a record reproduces them
         self._flying: dict[Answers, None] = {}
         self._asked: Answers = ()
         self._answers: dict[str, int] = {}
@@ -88,12 +91,12 @@ class Predictor:
             self._spend(record)
 
     def offer(self, path: Path, scores: Sequence[float]) -> None:
-        """Training-free scores of a candidate; not taken when they are not as many as before."""
+        """Receive a candidate's training-free scores; ignored if their number differs."""
         if all(len(others) == len(scores) for others in islice(self.offered.values(), 1)):
             self.offered[answers_of(path)] = tuple(scores)
 
     def _begin(self) -> None:
-        """Pick what to propose next; no answers leave all of them to chance."""
+        """Pick the next proposal; it is random if no answers are picked."""
         if self._asked:
             self._flying[self._asked] = None
             self._spend(self._asked)
@@ -109,7 +112,7 @@ class Predictor:
             self._answers = self._considered[int(drawn.argmax())]
 
     def _spend(self, record: Answers) -> None:
-        """Leave out those of the considered whose answers may lead to this record."""
+        """Rule out the considered candidates whose answers may lead to this record."""
         for i, considered in enumerate(self._considered):
             for name, taken, options in record:
                 index = considered.get(name, options)
@@ -119,7 +122,7 @@ class Predictor:
                 self._means[i] = -np.inf
 
     def _fit(self, fitted: int) -> None:
-        """Learn from the first results, and rank a new pool."""
+        """Fit the first `fitted` results, and rank a new pool."""
         self._fitted = fitted
         half = 2 ** int(np.log2(fitted))
         if half != self._kernel_of:
@@ -146,10 +149,10 @@ class Predictor:
         self.process.choose_kernel(x, s, normal_scores(list(rewards.values())))
 
     def _remembered(self, history: Iterable[tuple[Answers, float | None]]) -> dict[Answers, float]:
-        """The rewards to fit; what failed has the lowest of them."""
+        """Return the rewards to fit; a failure has the lowest of them."""
         latest: dict[Answers, float | None] = {}
         for record, reward in history:
-            latest.pop(record, None)  # what comes again is among the latest
+            latest.pop(record, None)  # a repeated record moves to the end, among the latest
             latest[record] = reward
         lowest = min((reward for reward in latest.values() if reward is not None), default=0.0)
         rewards = {a: lowest if r is None else r for a, r in latest.items()}
@@ -160,7 +163,10 @@ class Predictor:
         return {kept: rewards[kept] for kept in dict.fromkeys([*best, *list(rewards)[-half:]])}
 
     def _pool(self, rewards: dict[Answers, float], rng: np.random.Generator) -> list[Answers]:
-        """New candidates: those offered, children of the best, random ones of known shapes."""
+        """Return new candidates: those offered, children of the best, and random ones.
+
+        A random candidate takes its decisions from a known one and redraws every answer.
+        """
         parents = sorted(rewards, key=lambda record: -rewards[record])[: self.parents]
         pool = dict.fromkeys(self.offered)
         for _ in range(self.pool):
@@ -175,7 +181,7 @@ class Predictor:
         return [record for record in pool if record not in finished]
 
     def _encoded(self, records: Sequence[Answers]) -> tuple[Array, Array]:
-        """Features `[records, F]` and scores `[records, S]`, of which a row has about length 1."""
+        """Return features `[records, F]` and scores `[records, S]`, in rows of norm about 1."""
         x, known = np.split(self.encode([*records, *self.offered]), [len(records)])
         if not self.offered:
             return x, np.zeros((len(records), 0))
@@ -190,13 +196,13 @@ class Predictor:
 
 
 def _fitted_of(results: int) -> int:
-    """Of so many results how many are fitted: new ones wait until they are 5, later a sixteenth."""
+    """Return how many results to fit; new ones wait for a batch of 5, or later of 1/16 of all."""
     step = max(5, 2 ** int(np.log2(max(1, results))) // 16)
     return results - results % step
 
 
 def _redrawn(record: Answers, changed: Iterable[int], rng: np.random.Generator) -> Answers:
-    """The record with some of its answers drawn anew."""
+    """Return the record with the answers at `changed` redrawn at random."""
     new, places = list(record), list(changed)
     drawn = rng.integers([record[i].options for i in places]).tolist()
     for i, taken in zip(places, drawn, strict=True):

@@ -1,4 +1,4 @@
-"""Distillation: what a student learns of its teacher's answers."""
+"""Distillation: the loss that makes a student imitate its teacher's answers."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -9,11 +9,11 @@ from compress.names import Distillation
 def distillation_loss(
     student: Tensor, teacher: Tensor, method: Distillation, temperature: float
 ) -> Tensor:
-    """How far the student's logits `[…, classes]` are from the teacher's, a scalar.
+    """Return the distance between the student's and the teacher's logits `[…, classes]`, a scalar.
 
     "mse" is the mean over all answers of ‖student - teacher‖² (Ba and Caruana 2014,
-    https://arxiv.org/abs/1312.6184, eq. 1; N2N takes it too); "kl" the cross-entropy of the
-    softened answers, less the teacher's entropy, times temperature² (Hinton et al. 2015,
+    https://arxiv.org/abs/1312.6184, eq. 1; N2N uses it too). "kl" is the cross-entropy of the
+    softened answers, minus the teacher's entropy, times temperature² (Hinton et al. 2015,
     https://arxiv.org/abs/1503.02531, section 2).
     """
     if method == "mse":

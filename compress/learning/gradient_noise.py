@@ -1,4 +1,4 @@
-"""Gradient noise that fades: helps networks that are hard to train, sparse ones among them."""
+"""Decaying gradient noise: helps networks that are hard to train, such as sparse ones."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def noise_deviation(step: int, strength: float) -> float:
-    """σ of the noise at a step: σ² = η / (1 + t)^0.55.
+    """Return σ of the noise at a step: σ² = η / (1 + t)^0.55.
 
     strength: η; the paper uses 0.01, 0.3 and 1.
     Neelakantan et al. 2015, https://arxiv.org/abs/1511.06807, eq. 1.
@@ -22,9 +22,9 @@ def noise_deviation(step: int, strength: float) -> float:
 def add_gradient_noise(
     model: nn.Module, masks: Mapping[str, Tensor], step: int, strength: float, seed: int
 ) -> None:
-    """Add Gaussian noise to all gradients, none where a weight is removed.
+    """Add Gaussian noise to all gradients except those of removed weights.
 
-    The noise depends on the seed and the step alone, so that a resumed training has the same.
+    The noise depends only on the seed and the step, so resumed training draws the same noise.
     """
     deviation = noise_deviation(step, strength)
     state = np.random.SeedSequence([seed, step]).generate_state(1)

@@ -1,8 +1,8 @@
-"""Guidance: a student's layers come to tell inputs apart as a guide's layers do.
+"""Guidance: trains a student's layers to represent inputs as a guide's layers do.
 
 Subramaniam et al. 2025, https://arxiv.org/abs/2410.20035, section 3: the loss gains
 weight * Σ (1 - CKA) over the guide's layers, each compared with the student's layer at the same
-share of the depth. The guide is frozen; it may be trained or not.
+relative depth. The guide is frozen and can be trained or untrained.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, nn.RNNBase)
 
 
 def linear_cka(x: Tensor, y: Tensor) -> Tensor:
-    """Centred kernel alignment of two representations, at most 1; a scalar.
+    """Return the centred kernel alignment of two representations, a scalar of at most 1.
 
-    x, y: `[n, …]` of the same n ≥ 4 inputs. Unbiased, so that small batches do not look alike
-    (Nguyen et al. 2021, https://arxiv.org/abs/2010.15327, eq. 3): it may fall below 0.
-    Raises `ValueError` for fewer inputs.
+    x, y: `[n, …]`, for the same n ≥ 4 inputs. The estimate is unbiased, so small batches do not
+    look more alike than they are (Nguyen et al. 2021, https://arxiv.org/abs/2010.15327, eq. 3); it
+    can be negative. Raises `ValueError` for fewer than 4 inputs.
     """
     if len(x) < 4:
-        raise ValueError(f"alignment needs 4 inputs or more, not {len(x)}")
+        raise ValueError(f"alignment needs at least 4 inputs, not {len(x)}")
     a, b = (_gram(t.flatten(1)) for t in (x, y))
     norm = (_dependence(a, a) * _dependence(b, b)).clamp(min=1e-12).sqrt()
     return _dependence(a, b) / norm
@@ -35,14 +35,14 @@ def _gram(x: Tensor) -> Tensor:
 
 
 def _dependence(a: Tensor, b: Tensor) -> Tensor:
-    """The Hilbert-Schmidt independence criterion of Gram matrices without their diagonals."""
+    """Return the Hilbert-Schmidt independence criterion of Gram matrices with zero diagonals."""
     n = len(a)
     sums = a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(0) @ b.sum(0)
     return ((a * b).sum() + sums) / (n * (n - 3))
 
 
 def guidance(student: list[Tensor], guide: list[Tensor]) -> Tensor:
-    """Σ (1 - CKA) over the guide's layers; representations in the order of the layers."""
+    """Return Σ (1 - CKA) over the guide's layers; representations are in layer order."""
     last = len(student) - 1
     places = [round(i * last / max(1, len(guide) - 1)) for i in range(len(guide))]
     return torch.stack(
@@ -52,9 +52,9 @@ def guidance(student: list[Tensor], guide: list[Tensor]) -> Tensor:
 
 @contextmanager
 def guided(student: nn.Module, guide: nn.Module, weight: float) -> Iterator[None]:
-    """While it lasts, the student's penalty holds its guidance in training.
+    """Add the guidance to the student's penalty in training mode, while the context lasts.
 
-    student, guide: answer with an `Output` and take the same inputs.
+    student, guide: return an `Output` and take the same inputs.
     """
     guide.requires_grad_(False).eval()
 
@@ -79,7 +79,7 @@ def guided(student: nn.Module, guide: nn.Module, weight: float) -> Iterator[None
 
 @contextmanager
 def _shown(model: nn.Module) -> Iterator[list[Tensor]]:
-    """What the layers put out while the context lasts, in the order in which they are called."""
+    """Collect the layers' outputs, in the order of the calls, while the context lasts."""
     seen: list[Tensor] = []
 
     def note(_: nn.Module, __: tuple, output: Any) -> None:

@@ -1,4 +1,4 @@
-"""Activating-while-pruning: remove the negative weights that training moved least."""
+"""Activating-while-pruning: removes the negative weights that training moved least."""
 
 from collections.abc import Mapping
 
@@ -15,13 +15,13 @@ def remove_unmoved_negatives(
     count: int,
     relative: bool = False,
 ) -> Masks:
-    """Masks without `count` more weights: those below zero that moved least, over all tensors.
+    """Return masks that remove `count` more weights: the negative ones that moved least, globally.
 
-    A negative weight pushes a ReLU towards zero; one that training left alone is the least
-    harmful to lose. Where fewer are left, all of them go.
-    weights: trained, by the name of the parameter. start: the same before the cycle's training.
-    relative: measure movement in units of the tensor's root mean square: for networks whose
-        layers have different scales. The paper's code compares it as it is.
+    A negative weight pushes a ReLU towards zero; losing one that training hardly moved does the
+    least harm. If fewer than `count` negative weights are left, all of them are removed.
+    weights: the trained weights by parameter name. start: the weights before the cycle's training.
+    relative: divide movement by the root mean square of the tensor, for networks whose layers
+        have different scales. The paper's code does not divide.
 
     Liu et al. 2022, https://arxiv.org/abs/2212.06145, as in the authors' `resnet_20.py`.
     """

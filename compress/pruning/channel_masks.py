@@ -1,4 +1,4 @@
-"""Masks that leave whole channels and units unread, so that they can be taken out exactly."""
+"""Masks that disconnect whole channels and units, so that these can be removed exactly."""
 
 import copy
 
@@ -13,16 +13,16 @@ from compress.structure.student import channel_norms, narrowed
 
 
 def channels_left(model: nn.Module, example: Tensor, level: float) -> tuple[Graph, np.ndarray]:
-    """The graph, and for each label whether its channel is left: what `narrowed` takes.
+    """Return the graph and, for each label, whether its channel is left, as `narrowed` expects.
 
-    level: share of the channels of every group that goes, rounded, those of the smallest norms; one
-        always stays. Channels that are zero already go first.
-    example: an input `[B, …]`, of which only the shape matters.
-    Raises `CannotTrace`, and `ValueError` where no channels can be removed.
+    level: share of each group's channels to remove, rounded; those with the smallest norms go
+        first, so channels that are already zero do. One channel always stays.
+    example: an input `[B, …]`; only its shape matters.
+    Raises `CannotTrace`, and `ValueError` if no channels can be removed.
     """
     graph = graph_of(model, example)
     if not graph.groups:
-        raise ValueError("the model has no channels or units that could be removed")
+        raise ValueError("the model has no channels or units that can be removed")
     norms = channel_norms(model, graph)
     left = np.ones(len(graph.roots), bool)
     for group in graph.groups:
@@ -34,8 +34,8 @@ def channels_left(model: nn.Module, example: Tensor, level: float) -> tuple[Grap
 
 
 def _keep_what_is_carried(model: nn.Module, graph: Graph, left: np.ndarray) -> None:
-    """Keep channels by which one shortcut hands a value to the next: these have no weights that
-    could be masked."""
+    """Keep channels that pass a value from one shortcut to the next: they have no weights to
+    mask."""
     carried: dict[int, int] = {}
     for layer in graph.layers:
         module = model.get_submodule(layer.path)
@@ -52,10 +52,11 @@ def _keep_what_is_carried(model: nn.Module, graph: Graph, left: np.ndarray) -> N
 
 
 def channel_masks(model: nn.Module, graph: Graph, left: np.ndarray) -> Masks:
-    """Masks of every parameter that loses something when only the channels left are kept.
+    """Return masks for every parameter that shrinks when only the channels in `left` are kept.
 
-    They cover what makes a channel and what reads it, so that the masked network answers as the
-    narrowed one does. Found by narrowing a network whose weights are their own places.
+    The masks cover the weights that make a channel and those that read it, so the masked network
+    answers like the narrowed one. They are found by narrowing a network whose weights hold their
+    own positions.
     """
     numbered = copy.deepcopy(model).double()
     with torch.no_grad():

@@ -23,24 +23,27 @@ def prune(
     relative: bool = False,
     scope: str = "global",
 ) -> Masks:
-    """Remove weights until `level` of the targets' weights are gone; returns the masks.
+    """Remove weights until the share `level` of the targets' weights is gone; return the masks.
 
-    masks: of earlier cycles.
+    masks: the masks of earlier cycles.
     activating: q, the share of the weights left before the cycle that activating-while-pruning
-        removes; the base method removes the others. Where fewer negative weights are left than
-        that, the base method removes the rest. relative: see `remove_unmoved_negatives`.
-    Raises `ValueError` when evidence is missing or more is to be activated than removed.
+        removes; the base method removes the others. If too few negative weights are left, the
+        base method removes the rest. relative: see `remove_unmoved_negatives`.
+    Raises `ValueError` if evidence is missing, or if q is more than the whole cycle removes.
     """
     missing = [name for name in method.needs if getattr(evidence, name) is None]
     if missing or (activating and evidence.start is None):
-        raise ValueError(f"the method needs {', '.join(missing or ['start'])}")
+        raise ValueError(f"missing evidence for the method: {', '.join(missing or ['start'])}")
     masks = all_left(model, targets) if masks is None else masks
     size = sum(mask.numel() for mask in masks.values())
     left = sum(int(mask.sum()) for mask in masks.values())
     count = round(activating * left)
     removed = round(level * size) - (size - left)
     if count > max(removed, 0):
-        raise ValueError(f"{count} weights are to be activated, of {removed} that are removed")
+        raise ValueError(
+            f"activating-while-pruning would remove {count} weights, but the cycle removes only "
+            f"{removed}: lower q or raise the level"
+        )
     masks = _by_method(model, targets, method, level - count / size, evidence, masks, scope)
     if count:
         assert evidence.start is not None
@@ -60,7 +63,7 @@ def _by_method(
     masks: Masks,
     scope: str,
 ) -> Masks:
-    """The level reached in as many rounds as the method wants; the weights are masked."""
+    """Reach the level in the method's number of rounds, masking the weights; return the masks."""
     apply_masks(model, masks)
     for target in iterative(level, method.rounds):
         scores = method.score(model, targets, evidence)

@@ -1,4 +1,4 @@
-"""Dead units: how often a network's activations are off, and how many never are on."""
+"""Dead units: how often a network's activations are off, and how many units never turn on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.reference import reference_rnn
 
-SATURATED = 0.05  # a gate this near to 0 or 1 is off
-EPSILON = 0.01  # of any other activation, the share of its root mean square below which it is off
+SATURATED = 0.05  # a gate this close to 0 or 1 is off
+EPSILON = 0.01  # any other activation is off below this share of its root mean square
 
 RELU = (torch.relu, torch.relu_, functional.relu, functional.relu_, functional.relu6)
 GATES = (torch.sigmoid, torch.sigmoid_, functional.hardsigmoid)
@@ -27,10 +27,10 @@ OTHERS = (
 
 @dataclass(frozen=True, slots=True)
 class DeadRates:
-    """Shares of pairs (unit, example) in which the unit is off.
+    """Shares of (unit, example) pairs in which the unit is off.
 
-    static: by units that are off for every example.
-    dynamic: by the others; static and dynamic make up the total.
+    static: from units that are off for every example.
+    dynamic: from all other units; static and dynamic add up to the total.
     """
 
     total: float
@@ -39,7 +39,7 @@ class DeadRates:
 
 
 def dead_rates(off: Tensor) -> DeadRates:
-    """The rates of `off`, booleans `[examples, units]`.
+    """Return the rates of `off`, booleans `[examples, units]`.
 
     Liu et al. 2022, https://arxiv.org/abs/2212.06145, section 3.
     """
@@ -49,11 +49,11 @@ def dead_rates(off: Tensor) -> DeadRates:
 
 
 def activation_rates(model: nn.Module, inputs: Tensor) -> DeadRates | None:
-    """The rates of all activations of a network; None if none is seen.
+    """Return the rates over all activations of a network, or None if it has none.
 
-    inputs: as the model takes them; of sequences all steps count, each as an example.
-    A ReLU is off at 0, a sigmoid gate within 0.05 of 0 or 1, any other activation where its size
-    is below 0.01 of the unit's root mean square. A unit of a convolution is a channel at a place.
+    inputs: as the model takes them; each step of a sequence counts as an example.
+    A ReLU is off at 0, a sigmoid gate within 0.05 of 0 or 1, and any other activation when its size
+    is below 0.01 of the unit's root mean square. A convolution has one unit per channel and place.
     """
     watch = _Watch()
     with torch.no_grad(), _cells_watched(model, watch), watch:
@@ -71,7 +71,7 @@ def activation_rates(model: nn.Module, inputs: Tensor) -> DeadRates | None:
 
 
 def _off(kind: str, values: Tensor) -> Tensor:
-    """Where activations `[examples, units]` are off."""
+    """Return where activations `[examples, units]` are off."""
     match kind:
         case "relu":
             return values == 0
@@ -82,10 +82,10 @@ def _off(kind: str, values: Tensor) -> Tensor:
 
 
 class _Watch(TorchFunctionMode):
-    """Notes what activation functions return, one call after the other.
+    """Records the results of activation functions, call by call.
 
-    seen: values `[examples, units]` by what returned them, the last part of the key being the kind.
-    in_a_cell: whether a cell runs, which notes its own activations.
+    seen: values `[examples, units]` by source; the last part of the key is the kind.
+    in_a_cell: whether a cell is running; cells record their own activations.
     """
 
     def __init__(self) -> None:
@@ -103,10 +103,10 @@ class _Watch(TorchFunctionMode):
 
 @contextmanager
 def _cells_watched(model: nn.Module, watch: _Watch) -> Iterator[None]:
-    """Within, cells run step by step and note their activations, one entry a node."""
+    """Run cells step by step in this context and record their activations, one entry per node."""
     layers = [m for m in model.modules() if isinstance(m, CompiledRNN)]
     for i, layer in enumerate(layers):
-        layer.__dict__["forward"] = partial(_watched, layer, i, watch)
+        layer.__dict__["forward"] = partial(_run_watched, layer, i, watch)
     try:
         yield
     finally:
@@ -114,7 +114,9 @@ def _cells_watched(model: nn.Module, watch: _Watch) -> Iterator[None]:
             del layer.__dict__["forward"]
 
 
-def _watched(layer: CompiledRNN, number: int, watch: _Watch, x: Tensor, state=None, lengths=None):
+def _run_watched(
+    layer: CompiledRNN, number: int, watch: _Watch, x: Tensor, state=None, lengths=None
+):
     kinds = {"activation_relu": "relu", "activation_sigm": "gate", "activation_hard_sigm": "gate"}
 
     def note(values: list[Tensor]) -> None:

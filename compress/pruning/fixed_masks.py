@@ -1,4 +1,4 @@
-"""Training with fixed masks: what is done with the gradients of a step."""
+"""Training with fixed masks: an optimiser step that keeps removed weights at zero."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from compress.pruning.masks import apply_masks, mask_gradients
 
 @dataclass(frozen=True)
 class FixedMasks:
-    """An optimiser step that leaves removed weights at zero.
+    """An optimiser step that keeps removed weights at zero.
 
     Momentum and weight decay move weights without a gradient, so the weights are masked as well.
     noise: η of the gradient noise, added after clipping; 0 for none.
-    density: expected share of the masked tensors' weights that is left, which AR-Net's penalty
-        pulls towards over `steps` steps; None for no penalty.
+    density: share of the masked tensors' weights that AR-Net's penalty aims to keep, over `steps`
+        steps; None for no penalty.
     """
 
     masks: Mapping[str, Tensor]
@@ -42,7 +42,7 @@ class FixedMasks:
 
 
 def rewind(model: nn.Module, start: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-    """Set the survivors back to the weights they began with, and buffers with them.
+    """Reset the remaining weights and the buffers to their initial values.
 
     Frankle and Carbin 2019, https://arxiv.org/abs/1803.03635, section 1.
     """
@@ -51,5 +51,5 @@ def rewind(model: nn.Module, start: Mapping[str, Tensor], masks: Mapping[str, Te
 
 
 def copied(model: nn.Module) -> dict[str, Tensor]:
-    """The state dictionary as it is now."""
+    """Return a copy of the state dictionary."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Lookahead: a weight matters as much as what leads to it and away from it."""
+"""Lookahead: scores a weight together with the weights before and after it."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from compress.pruning.targets import Target, parameters_of
 
 
 def lookahead(model: nn.Module, targets: Sequence[Target]) -> Scores:
-    """|w| · ‖weights into its input unit‖ · ‖weights out of its output unit‖.
+    """Return |w| · ‖weights into its input unit‖ · ‖weights out of its output unit‖.
 
-    The neighbours of a layer are the targets before and after it in the model's order, where the
-    widths fit; a missing one counts as 1. Of a recurrent layer, what leads into a unit are both
-    its matrices, and what leads away from it are its hidden-to-hidden matrix and the next layer.
+    The neighbours of a layer are the targets before and after it in the model's order whose widths
+    fit; a missing one counts as 1. In a recurrent layer, both matrices lead into a unit, and the
+    hidden-to-hidden matrix and the next layer lead out of it.
 
     Park et al. 2020, https://arxiv.org/abs/2002.04809, eq. 5.
     """
@@ -37,32 +37,32 @@ def lookahead(model: nn.Module, targets: Sequence[Target]) -> Scores:
 
 
 def _gates_first(weight: Tensor, target: Target) -> Tensor:
-    """`[gates, units, inputs, …]`."""
-    if target.kind != "weight" and weight.ndim == 3:  # of a cell, it is so already
+    """Return the weight as `[gates, units, inputs, …]`."""
+    if target.kind != "weight" and weight.ndim == 3:  # a cell's matrices already have this shape
         return weight
     return weight.unflatten(0, (target.gates, -1))
 
 
 def _has_heads(weight: Tensor, target: Target) -> bool:
-    """Whether it is a cell's `[connections, N, D, D]`."""
+    """Return whether the weight is a cell's `[connections, N, D, D]`."""
     return target.kind == "h2h" and weight.ndim == 4
 
 
 def _by_units(weight: Tensor, target: Target) -> Tensor:
-    """`[gates, units, inputs, …]`; heads stand as blocks on the diagonal."""
+    """Return the weight as `[gates, units, inputs, …]`, with heads as blocks on the diagonal."""
     if _has_heads(weight, target):
         return torch.stack([torch.block_diag(*heads) for heads in weight])
     return _gates_first(weight, target)
 
 
 def _into(layer: Sequence[Target], matrices: dict[str, Tensor]) -> Tensor:
-    """‖all weights into each unit of the layer‖."""
+    """Return ‖all weights into each unit of the layer‖."""
     squares = [matrices[t.parameter].square().transpose(0, 1).flatten(1).sum(1) for t in layer]
     return torch.stack(squares).sum(0).sqrt()
 
 
 def _out_of(readers: Sequence[Target], matrices: dict[str, Tensor], units: int) -> Tensor | None:
-    """‖all weights that read each of so many units‖."""
+    """Return ‖all weights that read each unit‖, `[units]`, or None if nothing reads them."""
     read = [matrices[t.parameter].square().transpose(0, 2).flatten(1).sum(1) for t in readers]
     fitting = [squares for squares in read if len(squares) == units]
     return torch.stack(fitting).sum(0).sqrt() if fitting else None

@@ -1,4 +1,4 @@
-"""Masks: which weights are left, chosen by scores, kept by multiplication, counted from weights."""
+"""Masks: choose them by scores, apply them to weights, and measure the sparsity of weights."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,16 +9,16 @@ from compress.names import SCOPES, read_pattern
 from compress.pruning.patterns import in_pattern
 from compress.pruning.targets import Target, parameters_of, targets_of
 
-Masks = dict[str, Tensor]  # of booleans by the name of the parameter, True where a weight is left
-Scores = dict[str, Tensor]  # by the name of the parameter, lowest goes first
+Masks = dict[str, Tensor]  # booleans by parameter name, True where a weight is left
+Scores = dict[str, Tensor]  # by parameter name; the lowest are removed first
 
 
 class PrunedAway(ValueError):
-    """A layer has no weight left; the message names it."""
+    """A layer would lose all of its weights; the message names it."""
 
 
 def all_left(model: nn.Module, targets: Sequence[Target]) -> Masks:
-    """Masks that remove nothing."""
+    """Return masks that remove nothing."""
     return {
         name: torch.ones_like(weight, dtype=torch.bool)
         for name, weight in parameters_of(model, targets).items()
@@ -43,27 +43,27 @@ def mask_gradients(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
 
 
 def sparsity(tensors: Mapping[str, Tensor]) -> float:
-    """Share of zeros, counted; 0 of nothing."""
+    """Return the share of zeros in all tensors; 0 if there are none."""
     size = sum(tensor.numel() for tensor in tensors.values())
     zeros = size - sum(int(tensor.count_nonzero()) for tensor in tensors.values())
     return zeros / max(size, 1)
 
 
 def counted_sparsity(model: nn.Module, what: str) -> float:
-    """Share of zeros among what `what` stands for in the model: see `targets_of`."""
+    """Return the share of zeros in the model's tensors named by `what`; see `targets_of`."""
     return sparsity(parameters_of(model, targets_of(model, what)))
 
 
 def remove_lowest(
     masks: Masks, scores: Scores, targets: Sequence[Target], level: float, scope: str = "global"
 ) -> Masks:
-    """Masks in which `round(level * size)` weights of every group are removed.
+    """Return masks that remove `round(level * size)` weights of every group.
 
-    masks: what is left before; weights that are removed stay removed.
+    masks: the masks so far; removed weights stay removed.
     level: share of removed weights, 0 to 1.
-    scope: what is ranked together: all targets, each tensor, each gate of each tensor, or a
-        pattern's groups, see `read_pattern`.
-    Of equal scores the first in the tensors' order goes first.
+    scope: which weights are ranked together: all targets, each tensor, each gate of each tensor,
+        or a pattern's groups, see `read_pattern`.
+    Equal scores are removed in the tensors' order.
     """
     if scope not in SCOPES:
         return _by_pattern(masks, scores, targets, level, read_pattern(scope))
@@ -83,22 +83,23 @@ def remove_lowest(
 
 
 def refuse_empty_layers(targets: Sequence[Target], masks: Mapping[str, Tensor]) -> None:
-    """Raises `PrunedAway` when a tensor has no weight left.
+    """Raise `PrunedAway` if a tensor has no weight left.
 
-    Those of recurrent layers may lose all: the elementwise path is left, and what a network does
-    without its hidden-to-hidden weights is asked on purpose.
+    Recurrent layers may lose a whole tensor: their elementwise path is left, and users test on
+    purpose what a network does without its hidden-to-hidden weights.
     """
     for target in targets:
         if target.kind == "weight" and not masks[target.parameter].any():
             raise PrunedAway(
-                f"layer {target.parameter} is pruned away whole: ask for less, or for --scope layer"
+                f"every weight of layer {target.parameter} would be pruned: "
+                "lower the level or use --scope layer"
             )
 
 
 def tiled(mask: Tensor, gates: int) -> Tensor:
-    """One gate's mask `[H, C]` for all gates, gate after gate: `[gates * H, C]`.
+    """Repeat one gate's mask `[H, C]` for all gates, gate after gate: `[gates * H, C]`.
 
-    Published sparse GRUs and LSTMs (Darji 2024, https://arxiv.org/abs/2407.20601) repeated rows
+    Published sparse GRUs and LSTMs (Darji 2024, https://arxiv.org/abs/2407.20601) repeat each row
     instead, which interleaves the gates.
     """
     return mask.repeat(gates, *[1] * (mask.ndim - 1))
@@ -121,7 +122,7 @@ def _by_pattern(
 
 
 def _groups(targets: Sequence[Target], scope: str) -> Iterator[list[tuple[str, int, int]]]:
-    """What is ranked together, as pieces (parameter, gate, gates)."""
+    """Yield the groups that are ranked together, as lists of (parameter, gate, gates)."""
     match scope:
         case "global":
             yield [(target.parameter, 0, 1) for target in targets]
@@ -133,5 +134,5 @@ def _groups(targets: Sequence[Target], scope: str) -> Iterator[list[tuple[str, i
 
 
 def _part(tensors: Mapping[str, Tensor], name: str, gate: int, gates: int) -> Tensor:
-    """One gate of a tensor as a flat view."""
+    """Return one gate of a tensor as a flat view."""
     return tensors[name].view(gates, -1)[gate]

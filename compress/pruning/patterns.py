@@ -1,4 +1,4 @@
-"""Masks in patterns: so many of every few neighbours, or whole blocks."""
+"""Structured masks: n of every m neighbours, or whole blocks."""
 
 import torch
 from torch import Tensor
@@ -6,23 +6,23 @@ from torch.nn import functional
 
 
 def in_pattern(scores: Tensor, level: float, pattern: tuple[int, ...]) -> Tensor:
-    """The mask `[rows, columns]` of a pattern without the lowest scores, a share of `level`."""
+    """Return the mask `[rows, columns]` that removes the share `level` in a pattern."""
     match pattern:
         case (neighbours,):
             return n_of_m(scores, neighbours - round(level * neighbours), neighbours)
         case (height, width):
             return blocks(scores, level, height, width)
-    raise ValueError(f"{pattern} is no pattern")
+    raise ValueError(f"a pattern is (neighbours,) or (height, width), not {pattern}")
 
 
 def n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
-    """The mask that keeps the n highest of every m neighbours along the last axis.
+    """Return the mask that keeps the n highest of every m neighbours along the last axis.
 
-    An end that is shorter than m keeps its share, rounded down.
+    A shorter group at the end keeps the same share, rounded down.
     Mishra et al. 2021, https://arxiv.org/abs/2104.08378, section 3: 2 of 4.
     """
     if not 0 <= n <= m or m < 1:
-        raise ValueError(f"{n} of {m} cannot be kept")
+        raise ValueError(f"cannot keep {n} of {m} neighbours")
     size = scores.shape[-1]
     padded = functional.pad(scores.double(), (0, -size % m), value=-torch.inf)
     groups = padded.unflatten(-1, (-1, m))
@@ -34,10 +34,10 @@ def n_of_m(scores: Tensor, n: int, m: int) -> Tensor:
 
 
 def blocks(scores: Tensor, level: float, height: int, width: int) -> Tensor:
-    """The mask `[rows, columns]` without the blocks of lowest summed score.
+    """Return the mask `[rows, columns]` without the blocks of the lowest summed score.
 
-    level: share of the blocks that is removed, rounded to whole blocks; those at the edges may be
-        smaller and are ranked by their mean.
+    level: share of the blocks to remove, rounded to whole blocks. Blocks at the edges may be
+        smaller, so blocks are ranked by their mean.
     """
     rows, columns = scores.shape
     padding = (0, -columns % width, 0, -rows % height)

@@ -1,4 +1,4 @@
-"""How much a network would miss each of its weights: the lowest are removed first."""
+"""Saliency: scores how much a network needs each weight; the lowest are removed first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -19,12 +19,12 @@ Losses = Callable[[nn.Module], Iterator[Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a method may look at beside the weights.
+    """What a method may use besides the weights.
 
-    losses: the model's losses on some batches, one a batch, with their gradients.
-    start: the weights before training, by the name of the parameter.
+    losses: the model's losses on some batches, one per batch, with gradients.
+    start: the weights before training, by parameter name.
     example: one input, `[1, …]`.
-    generator: for what is drawn.
+    generator: for random scores.
     """
 
     losses: Losses | None = None
@@ -37,9 +37,9 @@ class Evidence:
 class Method:
     """A way of scoring weights.
 
-    score: of a model whose removed weights are zero.
-    needs: what of `Evidence` must be there.
-    rounds: how often it scores anew on the way to a level, with less left each time.
+    score: returns the scores of a model whose removed weights are zero.
+    needs: the fields of `Evidence` that must be given.
+    rounds: how many times weights are scored and removed on the way to a level.
     """
 
     score: Callable[[nn.Module, Sequence[Target], Evidence], Scores]
@@ -48,12 +48,12 @@ class Method:
 
 
 def magnitude(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """|w|."""
+    """Return |w|."""
     return {name: w.detach().abs() for name, w in parameters_of(model, targets).items()}
 
 
 def gradient(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """|w · ∂L/∂w|, L the mean loss of all batches (Blalock et al. 2020, section 7.2)."""
+    """Return |w · ∂L/∂w| with the mean loss L of all batches (Blalock et al. 2020, section 7.2)."""
     assert evidence.losses is not None
     weights = parameters_of(model, targets)
     sums = {name: torch.zeros_like(w) for name, w in weights.items()}
@@ -64,7 +64,7 @@ def gradient(model: nn.Module, targets: Sequence[Target], evidence: Evidence) ->
 
 
 def movement(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """|w| - |w at the start|: what training moved towards zero goes first.
+    """Return |w| - |w at the start|: weights that training moved towards zero go first.
 
     The magnitude increase of Zhou et al. 2019, https://arxiv.org/abs/1905.01067, section 3.
     """
@@ -77,7 +77,7 @@ def movement(model: nn.Module, targets: Sequence[Target], evidence: Evidence) ->
 
 
 def lamp(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """w² over the sum of the squares of its tensor's weights that are no smaller.
+    """Return w² over the sum of squares of its tensor's weights that are at least as large.
 
     Lee et al. 2021, https://arxiv.org/abs/2010.07611, eq. 4.
     """
@@ -93,9 +93,10 @@ def lamp(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Sco
 
 
 def snip(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """|w · ∂L/∂w| at the weights before training, L the loss of the first batch.
+    """Return |w · ∂L/∂w| at the weights before training, with the first batch's loss L.
 
-    Lee et al. 2019, https://arxiv.org/abs/1810.02340, eq. 6; its normalisation changes no rank.
+    Lee et al. 2019, https://arxiv.org/abs/1810.02340, eq. 6; its normalisation does not change
+    ranks and is left out.
     """
     untrained = _at_start(model, targets, evidence)
     weights = parameters_of(untrained, targets)
@@ -107,10 +108,10 @@ def snip(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Sco
 
 
 def grasp(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """w · (H g) at the weights before training, g the gradient and H the Hessian of the loss.
+    """Return w · (H g) at the weights before training, with the loss's gradient g and Hessian H.
 
-    Wang et al. 2020, https://arxiv.org/abs/2002.07376, eq. 8. The authors' code removes the
-    weights of the highest -w · (H g), those that hold the gradient's flow up; so do we.
+    Wang et al. 2020, https://arxiv.org/abs/2002.07376, eq. 8. Like the authors' code, we remove
+    the weights with the highest -w · (H g), which reduce the gradient flow.
     """
     untrained = _at_start(model, targets, evidence)
     weights = parameters_of(untrained, targets)
@@ -125,18 +126,18 @@ def grasp(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Sc
 
 
 def flow(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """SynFlow: see `compress.pruning.synaptic_flow`."""
+    """Return SynFlow scores; see `compress.pruning.synaptic_flow`."""
     assert evidence.example is not None
     return synaptic_flow(model, targets, evidence.example)
 
 
 def neighbours(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """Lookahead: see `compress.pruning.lookahead`."""
+    """Return lookahead scores; see `compress.pruning.lookahead`."""
     return lookahead(model, targets)
 
 
 def random(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> Scores:
-    """By chance."""
+    """Return random scores."""
     return {
         name: torch.rand(w.shape, generator=evidence.generator).to(w.device)
         for name, w in parameters_of(model, targets).items()
@@ -174,7 +175,7 @@ def _first_loss(model: nn.Module, evidence: Evidence) -> Tensor:
 
 
 def _at_start(model: nn.Module, targets: Sequence[Target], evidence: Evidence) -> nn.Module:
-    """A copy with the weights from before training; what is removed stays removed."""
+    """Return a copy with the weights before training; removed weights stay removed."""
     start = evidence.start
     assert start is not None
     masks: Masks = {name: w.detach() != 0 for name, w in parameters_of(model, targets).items()}

@@ -1,4 +1,4 @@
-"""How sparsity grows over the cycles of pruning and training."""
+"""Schedules: how sparsity grows over the cycles of pruning and training."""
 
 from collections.abc import Callable
 
@@ -6,18 +6,18 @@ Schedule = Callable[[float, int], tuple[float, ...]]  # (last level, cycles) -> 
 
 
 def one_shot(level: float, cycles: int) -> tuple[float, ...]:
-    """All at once; raises `ValueError` for more than one cycle.
+    """Reach the level in a single cycle; raises `ValueError` for more than one cycle.
 
     >>> one_shot(0.9, 1)
     (0.9,)
     """
     if cycles != 1:
-        raise ValueError(f"one-shot pruning has one cycle, not {cycles}: choose iterative or cubic")
+        raise ValueError(f"one-shot pruning has 1 cycle, not {cycles}: use iterative or cubic")
     return (level,)
 
 
 def iterative(level: float, cycles: int) -> tuple[float, ...]:
-    """The same share of the survivors in every cycle (Frankle and Carbin 2019, section 1).
+    """Remove the same share of what is left in every cycle (Frankle and Carbin 2019, section 1).
 
     >>> [round(share, 3) for share in iterative(0.488, 3)]
     [0.2, 0.36, 0.488]
@@ -26,7 +26,7 @@ def iterative(level: float, cycles: int) -> tuple[float, ...]:
 
 
 def cubic(level: float, cycles: int) -> tuple[float, ...]:
-    """Much at first, little at the end.
+    """Remove much in the first cycles and little in the last ones.
 
     Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878, eq. 1.
 

@@ -1,4 +1,4 @@
-"""SynFlow: how much flows through each weight, whatever the data."""
+"""SynFlow: scores how much signal flows through each weight, independently of the data."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -14,15 +14,15 @@ from kernels.cell.spec import CellSpec, Node
 
 
 def synaptic_flow(model: nn.Module, targets: Sequence[Target], example: Tensor) -> Scores:
-    """|w · ∂R/∂w|, R the sum of the answers to ones with |w| for every w.
+    """Return |w · ∂R/∂w|, where R is the sum of the outputs for an input of ones, with |w| for w.
 
-    Cells take one step from states of ones, with activations that pass everything, since the
-    paper's proof needs activations that are their own multiples; ReLUs pass what is positive.
-    example: one input, of which only the shape counts; where it is tokens, the first cells read
-        ones for what is embedded.
+    Cells take one step from states of ones, with identity activations, because the paper's proof
+    needs homogeneous activations; ReLUs pass positive values unchanged.
+    example: one input; only its shape matters. If it holds tokens, the first cells read ones
+        instead of embeddings.
 
-    Tanaka et al. 2020, https://arxiv.org/abs/2006.05467, eq. 2; meant to be pruned by in 100
-    rounds, `1 - (1 - level)^(k/100)` in round k (algorithm 1).
+    Tanaka et al. 2020, https://arxiv.org/abs/2006.05467, eq. 2; designed for pruning in 100
+    rounds, to level `1 - (1 - level)^(k/100)` in round k (algorithm 1).
     """
     linear = deepcopy(model).double().eval()
     layers = [module for module in linear.modules() if isinstance(module, CompiledRNN)]
@@ -47,7 +47,7 @@ def synaptic_flow(model: nn.Module, targets: Sequence[Target], example: Tensor) 
 
 
 def from_ones(first: bool, layer: nn.Module, read: tuple) -> tuple:
-    """What a layer reads instead: one step, for the first layer of ones, and states of ones."""
+    """Replace a layer's inputs by one step (of ones for the first layer) and states of ones."""
     x: Tensor = read[0][:, :1].double()
     assert isinstance(layer, CompiledRNN)
     states = tuple(torch.ones_like(s) for s in layer.initial_state(len(x), x))
@@ -55,7 +55,7 @@ def from_ones(first: bool, layer: nn.Module, read: tuple) -> tuple:
 
 
 def linear_cell(cell: CellSpec) -> CellSpec:
-    """The cell with activations that pass everything."""
+    """Return the cell with identity activations."""
     return CellSpec(
         tuple(
             Node("identity", node.inputs) if node.op.startswith("activation_") else node

@@ -1,4 +1,4 @@
-"""What can be pruned in a model: its matrices, which are recurrent, and where their gates lie."""
+"""Pruning targets: a model's matrices, which of them are recurrent, and how gates divide them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from kernels.cell.layer import CompiledRNN
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A tensor that may be pruned.
+    """A tensor that can be pruned.
 
     parameter: its name in the model.
-    kind: "i2h" reads a recurrent layer's input, "h2h" its states or what was made of them within
-        the step, "weight" is any other matrix or convolution.
-    gates: equal blocks along the first axis, one after the other; a gate's rows lie together.
+    kind: "i2h" reads a recurrent layer's input, "h2h" its states or values computed from them
+        within the step; "weight" is any other matrix or convolution.
+    gates: how many equal blocks the first axis has; the rows of a gate are contiguous.
     """
 
     parameter: str
@@ -26,19 +26,19 @@ class Target:
 
     @property
     def layer(self) -> str:
-        """Which of the model's layers it is of: `nn.LSTM` has several, such as `lstm_l0`."""
+        """The layer that the tensor belongs to: an `nn.LSTM` has several, such as `lstm_l0`."""
         module, _, name = self.parameter.rpartition(".")
         return module + "".join(name.partition("_l")[1:])
 
 
 def targets_of(model: nn.Module, what: str) -> tuple[Target, ...]:
-    """The tensors that `what` (a key of `WHAT`) stands for, in the model's order, shared ones once.
+    """Return the tensors named by `what` (a key of `WHAT`), in model order, shared ones once.
 
     Biases, elementwise recurrent weights, normalisation and embeddings are never pruned.
-    Raises `ValueError` when the model has no such tensor.
+    Raises `ValueError` if the model has no such tensor.
     """
     if what not in WHAT:
-        raise ValueError(f'nothing is called "{what}": there are {", ".join(WHAT)}')
+        raise ValueError(f'unknown target "{what}"; choose one of {", ".join(WHAT)}')
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     found: dict[str, Target] = {}
     for module in model.modules():
@@ -49,17 +49,17 @@ def targets_of(model: nn.Module, what: str) -> tuple[Target, ...]:
     if not found:
         has = [key for key in WHAT if key != what and _has(model, key)]
         remedy = f"choose {' or '.join(has)}" if has else "it has no matrices"
-        raise ValueError(f"the model has no {what} weights: {remedy}")
+        raise ValueError(f"the model has no {what} tensors: {remedy}")
     return tuple(found.values())
 
 
 def is_recurrent(model: nn.Module) -> bool:
-    """Whether there is anything hidden-to-hidden in the model."""
+    """Return whether the model has hidden-to-hidden weights."""
     return _has(model, "h2h")
 
 
 def parameters_of(model: nn.Module, targets: Sequence[Target]) -> dict[str, nn.Parameter]:
-    """The targets' tensors by name."""
+    """Return the targets' tensors by name."""
     known = dict(model.named_parameters())
     return {target.parameter: known[target.parameter] for target in targets}
 
@@ -70,9 +70,9 @@ def _has(model: nn.Module, what: str) -> bool:
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Kind, int]]:
-    """Name, kind and gates of the module's own tensors."""
+    """Yield the name, kind and gates of the module's own tensors."""
     match module:
-        case CompiledRNN():  # a row of blocks for each linear node: see `kernels.cell.weights`
+        case CompiledRNN():  # one block per linear node, see `kernels.cell.weights`
             own = dict(module.named_parameters())
             if "on_x" in own:
                 yield "on_x", "i2h", len(own["on_x"])

@@ -1,4 +1,4 @@
-"""What every training-free score provides."""
+"""The interface of training-free scores."""
 
 from typing import Protocol, runtime_checkable
 
@@ -14,11 +14,11 @@ class ScoreFailed(ValueError):
 
 @runtime_checkable
 class Score(Protocol):
-    """Judges a model that has not been trained.
+    """Rates a model that has not been trained.
 
     Called with the model in evaluation mode, a batch of the task and a seeded generator, it
-    returns its values by name, the one to search by first, and raises `ScoreFailed` for a model
-    that it cannot judge.
+    returns its values by name, the one to search by first. It raises `ScoreFailed` for a model
+    that it cannot rate.
     """
 
     name: str

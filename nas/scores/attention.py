@@ -1,4 +1,4 @@
-"""Running an untrained encoder for a score: its modules' answers and weights' gradients."""
+"""Runs an untrained encoder for a score: collects modules' outputs and weights' gradients."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from search_spaces.transformer.model import EncoderLayer
 
 
 def encoder_layers(model: nn.Module) -> list[EncoderLayer]:
-    """First to last; raises `ScoreFailed` when the model is no encoder."""
+    """Return the encoder layers, first to last; raises `ScoreFailed` if there are none."""
     layers = [module for module in model.modules() if isinstance(module, EncoderLayer)]
     if not layers:
         raise ScoreFailed("the model has no encoder layers: use --space transformer")
@@ -22,19 +22,19 @@ def encoder_layers(model: nn.Module) -> list[EncoderLayer]:
 
 
 def attentions(model: nn.Module) -> list[SelfAttention]:
-    """All self-attentions, those in span convolutions too.
+    """Return all self-attentions, including those in span convolutions.
 
-    Raises `ScoreFailed` when there is none.
+    Raises `ScoreFailed` if there are none.
     """
     layers = encoder_layers(model)
     found = [m for layer in layers for m in layer.modules() if isinstance(m, SelfAttention)]
     if not found:
-        raise ScoreFailed("the encoder has no self-attention: linear transforms only")
+        raise ScoreFailed("the encoder has no self-attention, only linear transforms")
     return found
 
 
 def head_projections(model: nn.Module) -> list[tuple[nn.Linear, int]]:
-    """The linear maps whose outputs are split into heads, each with its number of heads."""
+    """Return the linear maps whose outputs are split into heads, with their numbers of heads."""
     projections: list[tuple[nn.Linear, int]] = []
     for layer in encoder_layers(model):
         for module in layer.modules():
@@ -47,7 +47,7 @@ def head_projections(model: nn.Module) -> list[tuple[nn.Linear, int]]:
 
 
 def answers_of(modules: Sequence[nn.Module], model: nn.Module, batch: Batch) -> list[Tensor]:
-    """What each module answers in one forward pass without gradients."""
+    """Return each module's output in one forward pass without gradients."""
     answers: dict[nn.Module, Tensor] = {}
     with _recording(modules, answers), torch.no_grad():
         model(batch.inputs, None, batch.lengths)
@@ -70,9 +70,9 @@ def _recording(modules: Sequence[nn.Module], answers: dict[nn.Module, Tensor]) -
 def loss_gradients(
     weights: Sequence[Tensor], model: nn.Module, batch: Batch
 ) -> tuple[Tensor | None, ...]:
-    """Of the batch's cross-entropy.
+    """Return the gradients of the batch's cross-entropy.
 
-    The authors' code differentiates the sum of the last LayerNorm's outputs, which is constant:
+    The authors' code differentiates the sum of the last LayerNorm's outputs, which is constant, so
     its gradients are rounding noise.
     """
     with torch.enable_grad():
@@ -80,7 +80,7 @@ def loss_gradients(
 
 
 def valid_steps(inputs: Tensor, lengths: Tensor | None, steps: int) -> Tensor:
-    """`[B, T]`, true for the steps that count."""
+    """Return booleans `[B, T]`, true for the steps within each sequence."""
     if lengths is None:
         return torch.ones(len(inputs), steps, dtype=torch.bool, device=inputs.device)
     return torch.arange(steps, device=inputs.device) < lengths.unsqueeze(1)

@@ -1,23 +1,23 @@
-"""How far rows of numbers are from independent: the eigenvalues of their correlations."""
+"""Measures how far rows of numbers are from independent, by the eigenvalues of correlations."""
 
 import torch
 from torch import Tensor
 
 from nas.core.score import ScoreFailed
 
-K = 1e-5  # keeps the logarithm and the quotient of an eigenvalue of zero finite
+K = 1e-5  # keeps the logarithm and the quotient finite for an eigenvalue of zero
 
 
 def correlation_score(rows: Tensor, what: str, rows_are: str) -> float:
-    """-Σ(log(λ + k) + 1 / (λ + k)) over the eigenvalues λ of the rows' correlations, k = 1e-5.
+    """Return -Σ(log(λ + k) + 1 / (λ + k)) over the eigenvalues λ of row correlations, k = 1e-5.
 
-    rows: `[N, numbers]`; -N is the best that can be reached, by rows without any correlation.
-    what, rows_are: for the message, such as "layer 1" and "units never change their state".
-    In float64: in single precision the smallest eigenvalues are noise larger than k.
-    Raises `ScoreFailed` when a number is not finite or a row is constant.
+    rows: `[N, numbers]`; the best score, -N, is that of uncorrelated rows.
+    what, rows_are: used in messages, such as "layer 1" and "units never change their state".
+    Computed in float64: in float32, the smallest eigenvalues are noise larger than k.
+    Raises `ScoreFailed` if a number is not finite or a row is constant.
 
-    Mellor et al. 2021, https://arxiv.org/abs/2006.04647v1, section 3. The code of Serianni and
-    Kalita calls the general `eig`, whose eigenvalues of a symmetric matrix may come out complex.
+    Mellor et al. 2021, https://arxiv.org/abs/2006.04647v1, section 3. Serianni and Kalita's code
+    calls the general `eig`, which can return complex eigenvalues for a symmetric matrix.
     """
     rows = rows.double()
     if not torch.isfinite(rows).all():
@@ -35,7 +35,7 @@ def correlation_score(rows: Tensor, what: str, rows_are: str) -> float:
 
 
 def effective_rank(points: Tensor) -> float:
-    """exp of the entropy of the covariance's normalised eigenvalues, as a share of H, in (0, 1].
+    """Return exp(entropy of the covariance's normalised eigenvalues) as a share of H, in (0, 1].
 
     points: `[N, H]`, not all equal.
     Roy and Vetterli 2007, https://ieeexplore.ieee.org/document/7098875.

@@ -1,8 +1,8 @@
 """Scores of untrained encoders: confidence, importance and diversity of their layers.
 
 Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 4.2. Their code
-leaves dropout on and the padding in, and adds up over modules; here both are left out and
-every score is a mean over modules, so that it does not merely count layers.
+keeps dropout and padding, and sums over modules. We leave out both, and average over modules, so
+that a score does not merely count layers.
 """
 
 import torch
@@ -24,10 +24,10 @@ from nas.scores.saliency import saliency
 
 
 class HeadConfidence:
-    """Mean over heads' projections, sequences and heads of a head's largest output.
+    """The mean, over projections, sequences and heads, of a head's largest output.
 
-    The largest over the steps that count and the head's width. The authors' code, which names it
-    a head's confidence, takes it over steps alone and knows no heads.
+    The maximum is over the head's width and the steps of the sequence. The authors' code, which
+    calls it a head's confidence, takes it over steps only and ignores heads.
     """
 
     name = "head-confidence"
@@ -48,9 +48,9 @@ class HeadConfidence:
 
 
 class SoftmaxConfidence:
-    """Mean over attentions, heads and queries that count of a query's largest probability.
+    """The mean, over attentions, heads and valid queries, of a query's largest probability.
 
-    The authors' code takes the largest over the heads, not over what is attended to.
+    The authors' code takes the maximum over heads, not over keys.
     """
 
     name = "softmax-confidence"
@@ -69,9 +69,9 @@ class SoftmaxConfidence:
 
 
 class HeadImportance:
-    """Mean over heads' projections of Σ |w · ∂L/∂w|, L the batch's cross-entropy.
+    """The mean over heads' projections of Σ |w · ∂L/∂w|, with the batch's cross-entropy L.
 
-    For L see `loss_gradients`.
+    For L, see `loss_gradients`.
     """
 
     name = "head-importance"
@@ -86,9 +86,9 @@ class HeadImportance:
 
 
 class SynapticDiversity:
-    """Mean over the mixings' linear maps of ‖W‖ · ‖∂L/∂W‖, both nuclear norms.
+    """The mean over the mixings' linear maps of ‖W‖ · ‖∂L/∂W‖, both nuclear norms.
 
-    Zhou et al. 2022, https://arxiv.org/abs/2203.12217, section 3.2. For L see `loss_gradients`.
+    Zhou et al. 2022, https://arxiv.org/abs/2203.12217, section 3.2. For L, see `loss_gradients`.
     """
 
     name = "synaptic-diversity"
@@ -114,10 +114,10 @@ class SynapticDiversity:
 
 
 class EncoderActivationDistance:
-    """log |det K| as `ActivationDistance`, over what the feed-forwards' GELUs answer.
+    """log |det K| as in `ActivationDistance`, over the outputs of the feed-forwards' GELUs.
 
-    The authors' code compares the steps of the first sequence and adds K up, padding included.
-    Here K compares sequences, at the steps that count in all of them.
+    The authors' code compares the steps of the first sequence and sums K, including padding. Here
+    K compares sequences, at the steps that all of them have.
     """
 
     name = "encoder-activation-distance"
@@ -132,7 +132,7 @@ class EncoderActivationDistance:
         shared = None if batch.lengths is None else int(batch.lengths.min())
         read = [answer[:, :shared] for answer in answers]  # [B, T, F]
         if not all(bool(torch.isfinite(answer).all()) for answer in read):
-            raise ScoreFailed("an activation of a feed-forward is not finite")
+            raise ScoreFailed("an activation of a feed-forward layer is not finite")
         fired = [(answer > 0).flatten(1) for answer in read]
         return finite(self.name, log_determinant(agreements(fired)))
 
@@ -150,7 +150,7 @@ class LayerCount:
 
 
 def _nuclear(matrix: Tensor) -> Tensor:
-    """The sum of singular values; raises `ScoreFailed` when the matrix is not finite."""
+    """Return the sum of singular values; raises `ScoreFailed` if the matrix is not finite."""
     if not torch.isfinite(matrix).all():
         raise ScoreFailed("a weight or its gradient is not finite")
     return torch.linalg.matrix_norm(matrix.double(), "nuc")

@@ -1,4 +1,4 @@
-"""Fading memory: an RNN should answer to the last input, and no longer to one long ago."""
+"""Fading memory: an RNN's states should depend on the last input, and not on one long ago."""
 
 import math
 
@@ -9,17 +9,17 @@ from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.influence import influences
 
-LOST = 1e-6  # the share of the variance below which an influence counts as none
+LOST = 1e-6  # an influence below this share of the variance counts as none
 
 
 class FadingMemory:
     """log((S_1 + ε) / (S_far + ε)) of the last recurrent layer, ε = 1e-6.
 
     S_k is the share of the states' variance that is due to the input k steps ago (`influences`);
-    far is 32 steps, or half the sequence where it is shorter. Deep cells that squash what they
-    read hand on next to nothing of the last word (S_1 is small); cells that blow up never forget
-    any (S_far is large). Fading memory is what makes a system with feedback predictable from its
-    recent inputs: Boyd and Chua 1985, https://doi.org/10.1109/TCS.1985.1085649, section II.
+    far is 32 steps, or half the sequence if that is shorter. Deep cells that squash their inputs
+    pass on almost nothing of the last word (S_1 is small); cells whose states explode never forget
+    a word (S_far is large). Fading memory makes a system with feedback predictable from its recent
+    inputs: Boyd and Chua 1985, https://doi.org/10.1109/TCS.1985.1085649, section II.
     The score is ours; `nas bench scores` compares it with published ones.
     """
 

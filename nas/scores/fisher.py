@@ -1,4 +1,4 @@
-"""Fisher: what the loss of an untrained model would lose with each of its hidden units."""
+"""Fisher: how much the loss of an untrained model depends on each of its hidden units."""
 
 import torch
 from torch import nn
@@ -10,13 +10,13 @@ from nas.scores.saliency import batch_loss
 
 
 class Fisher:
-    """Σ over layers and units of Σ_n (Σ_t h · ∂L_n/∂h)² / 2B, L_n the loss of one sequence.
+    """Σ over layers and units of Σ_n (Σ_t h · ∂L_n/∂h)² / 2B, with the loss L_n of one sequence.
 
-    The units of a recurrent layer are its channels, its steps what pixels are to an image. L_n is
-    B times what the sequence adds to the batch's mean cross-entropy.
+    A recurrent layer's units play the part of channels, its steps that of an image's pixels. L_n is
+    B times the sequence's contribution to the batch's mean cross-entropy.
 
-    Theis et al. 2018, https://arxiv.org/abs/1801.05787, eq. 8; as a score Turner et al. 2020,
-    https://arxiv.org/abs/1906.04113, eq. 4.
+    Theis et al. 2018, https://arxiv.org/abs/1801.05787, eq. 8; used as a score by Turner et al.
+    2020, https://arxiv.org/abs/1906.04113, eq. 4.
     """
 
     name = "fisher"

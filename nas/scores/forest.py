@@ -1,4 +1,4 @@
-"""A forest of regression trees that is kept as plain numbers."""
+"""A forest of regression trees, stored as plain numbers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,19 @@ from sklearn.ensemble import ExtraTreesRegressor
 TREES = 50
 SMALLEST_LEAF = 4
 SHARE_OF_FEATURES = 0.4
-DIGITS = 6  # of what is written
+DIGITS = 6  # precision of the numbers in a file
 
 NOTHING = -1  # the child of a leaf
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The mean of regression trees.
+    """Predicts the mean of regression trees.
 
-    names: of the features, in order.
-    trees: of each the columns `feature`, `threshold`, `left`, `right` and `value`, a row a node,
-        the root first; a leaf has no children (-1). Up to the threshold the way goes left.
+    names: the features, in order.
+    trees: for each tree, the columns `feature`, `threshold`, `left`, `right` and `value`, with one
+        row per node, the root first; a leaf has the children -1. A value up to the threshold goes
+        left.
     """
 
     names: tuple[str, ...]
@@ -33,7 +34,7 @@ class Forest:
     def fit(
         cls, rows: Sequence[Mapping[str, float]], targets: Sequence[float], seed: int = 0
     ) -> "Forest":
-        """Extremely randomised trees: Geurts et al. 2006,
+        """Return extremely randomised trees fitted to the rows: Geurts et al. 2006,
         https://doi.org/10.1007/s10994-006-6226-1."""
         names = tuple(rows[0])
         model = ExtraTreesRegressor(
@@ -45,23 +46,23 @@ class Forest:
         return cls(names, tuple(_columns(tree.tree_) for tree in model.estimators_))
 
     def predict(self, row: Mapping[str, float]) -> float:
-        """Raises `KeyError` for a feature that is missing."""
+        """Return the prediction for a row; raises `KeyError` for a missing feature."""
         values = [row[name] for name in self.names]
         return float(np.mean([_leaf(tree, values) for tree in self.trees]))
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
-        """about: where the numbers come from, for whoever opens the file."""
+        """Write the forest; `about` tells readers of the file where the numbers come from."""
         text = json.dumps({"about": about, "names": self.names, "trees": self.trees})
         path.write_text(text + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Forest":
-        """Raises `ValueError` for a file that holds no forest."""
+        """Return the forest in a file; raises `ValueError` if there is none."""
         try:
             found = json.loads(path.read_text())
             return cls(tuple(found["names"]), tuple(found["trees"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} holds no fit of a score: {error!r}") from None
+            raise ValueError(f"{path} is not a fitted score: {error!r}") from None
 
 
 def _columns(tree: Any) -> dict[str, list[float]]:

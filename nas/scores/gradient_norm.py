@@ -1,4 +1,4 @@
-"""Gradient norm: how strongly an untrained network's loss pulls at its weights."""
+"""Gradient norm: the size of the loss's gradient in an untrained network."""
 
 import torch
 from torch import nn
@@ -10,12 +10,12 @@ from nas.scores.saliency import batch_loss
 
 
 class GradientNorm:
-    """Euclidean norm of the loss's gradient with respect to all weights, at initialisation.
+    """The Euclidean norm of the loss's gradient with respect to all weights, at initialisation.
 
     Abdelfattah et al. 2021, https://arxiv.org/abs/2101.08134, section 3.1 (grad_norm).
 
-    Cells whose states fade have hardly any gradient and learn nothing in few steps; hidden
-    covariance cannot see that, because it looks at correlations, which have no size.
+    Cells whose states fade have almost no gradient and learn nothing in a few steps. Hidden
+    covariance misses this, because correlations do not depend on the size of the states.
     """
 
     name = "gradient-norm"
@@ -29,5 +29,5 @@ class GradientNorm:
             gradients = torch.autograd.grad(batch_loss(model, batch), weights, allow_unused=True)
         norm = sum(float(g.double().square().sum()) for g in gradients if g is not None) ** 0.5
         if norm == 0:
-            raise ScoreFailed("the loss has no gradient: no weight changes the answers")
+            raise ScoreFailed("the loss has no gradient: the outputs do not depend on any weight")
         return finite(self.name, norm)

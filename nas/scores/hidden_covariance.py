@@ -1,4 +1,4 @@
-"""Hidden covariance: how differently the units of an untrained RNN answer the same inputs."""
+"""Hidden covariance: how differently the units of an untrained RNN respond to the same inputs."""
 
 from typing import Literal
 
@@ -11,19 +11,19 @@ from nas.scores.recurrent import layer_outputs
 
 
 class HiddenCovariance:
-    """One value a recurrent layer, the first layer's first, as the paper's authors compute it.
+    """One value per recurrent layer, the first layer's first, as the paper's authors compute it.
 
-    The rows of M are the H units, its columns all B·T states that *enter* a step, the zero state
-    before the first step among them and the last one not. With the eigenvalues λ of the units'
-    correlation matrix the score is -Σ(log(λ + k) + 1 / (λ + k)), k = 1e-5; closer to zero is
-    better, -H is the best.
+    The rows of M are the H units. Its columns are all B·T states that *enter* a step, including the
+    zero state before the first step and without the last state. With the eigenvalues λ of the
+    units' correlation matrix, the score is -Σ(log(λ + k) + 1 / (λ + k)), k = 1e-5; closer to zero
+    is better, -H is the best.
 
-    Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2; the paper
-    correlates the batch's sequences, the authors' code the units (`RNN_metrics.ipynb`), and its
+    Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2. The paper
+    correlates the batch's sequences, the authors' code the units (`RNN_metrics.ipynb`); the
     published values are those of the code.
 
-    between: "units" as the code, or "sequences" as the paper: then M has a row a sequence, and
-        -B is the best.
+    between: "units" as in the code, or "sequences" as in the paper; then M has one row per
+        sequence, and -B is the best.
     """
 
     name = "hidden-covariance"
@@ -31,7 +31,7 @@ class HiddenCovariance:
 
     def __init__(self, between: Literal["units", "sequences"] = "units") -> None:
         if between not in ("units", "sequences"):
-            raise ValueError(f'between is "{between}", must be "units" or "sequences"')
+            raise ValueError(f'between must be "units" or "sequences", not "{between}"')
         self.between: Literal["units", "sequences"] = between
 
     def __call__(
@@ -46,16 +46,16 @@ class HiddenCovariance:
 
 
 def states_entering(outputs: Tensor) -> Tensor:
-    """`[B, T, H]` states after each step → those before it, the first of them zero."""
+    """Turn the states after each step, `[B, T, H]`, into those before it; the first is zero."""
     return torch.cat([torch.zeros_like(outputs[:, :1]), outputs[:, :-1]], dim=1)
 
 
 def covariance_score(
     states: Tensor, layer: int, between: Literal["units", "sequences"] = "units"
 ) -> float:
-    """The score of one layer's states `[B, T, H]`, in float64.
+    """Return the score of one layer's states `[B, T, H]`, computed in float64.
 
-    Raises `ScoreFailed` when a state is not finite or a unit, or sequence, never changes.
+    Raises `ScoreFailed` if a state is not finite, or if a unit (or sequence) never changes.
     """
     if between == "sequences":
         return correlation_score(states.flatten(1), f"layer {layer}", "sequences never change")

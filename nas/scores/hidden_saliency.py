@@ -1,4 +1,4 @@
-"""Saliency of states: what taking each hidden state of an untrained RNN away would change."""
+"""Saliency of states: how much the outputs of an untrained RNN depend on each hidden state."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ from nas.scores.recurrent import finite, layer_outputs, watched_cells
 class HiddenSaliency:
     """Σ |h · ∂L/∂h| over the first state of every layer after every step.
 
-    L is the sum of the last layer's outputs; decoder and targets play no part. The derivative
-    counts what a state changes at all later steps.
+    L is the sum of the last layer's outputs; the decoder and the targets are not used. The
+    derivative includes a state's effect on all later steps.
 
     Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2. Their
-    notebook differentiates Σ y² / 2 and sums over six passes; their published values are those of
-    Σ y and one pass, as here. On NAS-Bench-NLP high values go with bad models.
+    notebook differentiates Σ y² / 2 and sums over six passes; their published values use Σ y and
+    one pass, as here. On NAS-Bench-NLP, bad models have high values.
     """
 
     name = "hidden-saliency"
@@ -32,10 +32,10 @@ class HiddenSaliency:
 
 
 def state_gradients(model: nn.Module, loss: Callable[[], Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """For every layer the first state after each step, and the loss's whole derivative by it.
+    """Return every layer's first states after each step, and the loss's total derivative by them.
 
     loss: runs the model and returns a scalar.
-    Returns L pairs `[T, B, H]` in double precision.
+    Returns L pairs of `[T, B, H]` in double precision.
     """
     seen: dict[int, list[Tensor]] = {}
 

@@ -1,4 +1,4 @@
-"""How much of an untrained RNN's states is due to a single input some steps ago."""
+"""Influence: how much of an untrained RNN's states is due to a single earlier input."""
 
 import torch
 from torch import Tensor, nn
@@ -7,29 +7,29 @@ from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.recurrent import inputs_by_step, layer_outputs
 
-FARTHEST = 32  # steps; longer sequences are used up to there, shorter ones up to half of them
+FARTHEST = 32  # steps; sequences shorter than twice this are followed for half their length
 
 
 def influences(model: nn.Module, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
-    """The share of every recurrent layer's variance that one input has after each further step.
+    """Return every recurrent layer's states, and the share of their variance due to one input.
 
-    Returns, a layer each, the states `[B, T, H]`, and the shares `[lags]` at 0, 1, 2 … steps
-    after the input, in float64. The input of one step is replaced by that of another sequence,
-    and with y the states of the batch and y' those after the change the share is
-    Σ E(y - y')² / (2 Σ Var y), sums over the units: the total-effect index of the input,
+    Returns, for each layer, the states `[B, T, H]`, and the shares `[lags]` at 0, 1, 2 … steps
+    after the input, in float64. The input of one step is replaced by that of another sequence.
+    With the batch's states y, and y' those after the change, the share is
+    Σ E(y - y')² / (2 Σ Var y), summed over the units: the total-effect index of the input,
     Jansen 1999, https://doi.org/10.1016/S0010-4655(98)00154-4, eq. 20; for several outputs
-    together Gamboa et al. 2014, https://arxiv.org/abs/1311.1797, section 2. It can exceed 1,
-    for the words of a text are not independent of each other.
+    together, Gamboa et al. 2014, https://arxiv.org/abs/1311.1797, section 2. It can exceed 1,
+    because the words of a text depend on each other.
 
-    Raises `ScoreFailed` for sequences of less than five steps, for states that are not finite
-    and for a layer that answers all sequences with the same states.
+    Raises `ScoreFailed` for sequences that are too short, for states that are not finite, and for
+    a layer whose states are the same for all sequences.
     """
     batch = _of_one_length(batch)
     states = layer_outputs(model, batch)
     steps = states[0].shape[1]
     farthest = min(FARTHEST, steps // 2)
     if farthest < 2:
-        raise ScoreFailed(f"sequences of {steps} steps are too short to forget anything")
+        raise ScoreFailed(f"sequences of {steps} steps are too short: 4 are needed")
     at = steps - 1 - farthest
 
     def changed(x: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def influences(model: nn.Module, batch: Batch) -> tuple[list[Tensor], list[Tenso
 
 
 def _shares(states: Tensor, changed: Tensor, layer: int) -> Tensor:
-    """states, changed: `[B, lags, H]`."""
+    """Return the shares `[lags]`. states, changed: `[B, lags, H]`."""
     variance = states.var(dim=0, correction=0).sum(dim=1).mean()
     if not torch.isfinite(variance):
         raise ScoreFailed(f"layer {layer} has states that are not finite")
@@ -56,7 +56,7 @@ def _shares(states: Tensor, changed: Tensor, layer: int) -> Tensor:
 
 
 def _of_one_length(batch: Batch) -> Batch:
-    """The sequences that are as long as the median one or longer, cut to its length."""
+    """Return the sequences of at least the median length, cut to that length."""
     if batch.lengths is None:
         return batch
     steps = int(batch.lengths.median())

@@ -1,11 +1,11 @@
-"""Jacobians: how differently an untrained model's answers depend on different sequences.
+"""Jacobians: how differently an untrained model's outputs depend on different sequences.
 
-J is the gradient of the sum of the last recurrent layer's outputs by the embedded input, a row of
-T·C numbers for each of the B sequences. Decoder, loss and targets play no part.
+J is the gradient of the sum of the last recurrent layer's outputs with respect to the embedded
+input, a row of T·C numbers for each of the B sequences. Decoder, loss and targets are not used.
 
-Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2. Their table
-holds a damaged column of Jacobian covariance (93 different values for 8,794 models, none of which
-their code computes); no comparison with it means anything.
+Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2. The column of
+Jacobian covariance in their table is damaged (93 different values for 8,794 models, none of which
+their code computes), so comparing with it is meaningless.
 """
 
 import torch
@@ -38,9 +38,9 @@ class JacobianCovariance:
 class JacobianCosine:
     """1 - Σ|c|^(1/20) / 2 / (B² - B) over the cosines c of pairs of rows of J, from 0.5 to 1.
 
-    Celotti et al. 2020, https://hal.archives-ouvertes.fr/hal-03219842, with the exponent and the
-    half of Serianni and Kalita. Their code subtracts the unit matrix to be rid of the diagonal
-    and keeps its rounding errors, of which the twentieth root makes a half; we leave it out.
+    Celotti et al. 2020, https://hal.archives-ouvertes.fr/hal-03219842, with Serianni and Kalita's
+    exponent and factor ½. Their code removes the diagonal by subtracting the identity, which leaves
+    rounding errors that the twentieth root turns into about ½; we skip the diagonal.
     """
 
     name = "jacobian-cosine"
@@ -53,12 +53,12 @@ class JacobianCosine:
 
 
 class NoisedJacobianCosine:
-    """The Jacobian cosine with and without noise on the embedded input, four values.
+    """Four values that compare the Jacobian cosine with and without noise on the embedded input.
 
     `…-more`: the product of the cosine score without noise and with a = 0.1, 10 and 100;
-    `…-0.1`, `…-10`, `…-100`: 1 - |score - score with noise|. The noise is a · v · n with v the
-    variance over the batch and n normal: the authors multiply with the variance, not with its
-    root, and so do we, or their values of a would mean something else.
+    `…-0.1`, `…-10`, `…-100`: 1 - |score - score with noise|. The noise is a · v · n with the
+    variance v over the batch and normal n. Like the authors, we multiply by the variance, not by
+    its root, so that their values of a keep their meaning.
     """
 
     name = "noised-jacobian-cosine"
@@ -71,9 +71,9 @@ class NoisedJacobianCosine:
 
 
 class NoisedJacobianCovariance:
-    """As `NoisedJacobianCosine`, of the Jacobian covariance.
+    """Four values as in `NoisedJacobianCosine`, from the Jacobian covariance.
 
-    The product is of four negative numbers, so that a high one is bad.
+    The product has four negative factors, so a high one is bad.
     """
 
     name = "noised-jacobian-covariance"
@@ -86,16 +86,16 @@ class NoisedJacobianCovariance:
 
 
 def covariance(jacobian: Tensor) -> float:
-    """The Jacobian covariance of `[B, T, C]`."""
+    """Return the Jacobian covariance of `[B, T, C]`."""
     rows = jacobian.flatten(1)
     return correlation_score(rows, "the Jacobian", "sequences have a constant gradient")
 
 
 def cosine(jacobian: Tensor) -> float:
-    """The Jacobian cosine of `[B, T, C]`; raises `ScoreFailed` where a row has no direction."""
+    """Return the Jacobian cosine of `[B, T, C]`; raises `ScoreFailed` if a row is zero."""
     rows = jacobian.flatten(1).double()
     if len(rows) < 2:
-        raise ScoreFailed("the Jacobian of one sequence has nothing to be compared with")
+        raise ScoreFailed("the batch has one sequence: comparing Jacobians needs at least 2")
     if not torch.isfinite(rows).all():
         raise ScoreFailed("the Jacobian has values that are not finite")
     zero = int((rows == 0).all(dim=1).sum())

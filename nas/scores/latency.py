@@ -1,4 +1,4 @@
-"""Measured latency: seconds of a forward pass."""
+"""Measured latency: the time of a forward pass in seconds."""
 
 import statistics
 import time
@@ -11,11 +11,11 @@ from nas.core.task import Batch
 
 
 class Latency:
-    """The median of `repeats` forward passes of the batch, after one that does not count.
+    """The median time of `repeats` forward passes of the batch, after a warm-up pass.
 
-    It is measured and not computed: the only score of which a second call gives another value.
+    As a measurement, it is the only score that changes from call to call.
 
-    clock: seconds at the moment of the call.
+    clock: returns the current time in seconds.
     """
 
     name = "latency"
@@ -23,7 +23,7 @@ class Latency:
 
     def __init__(self, repeats: int = 5, clock: Callable[[], float] = time.perf_counter) -> None:
         if repeats < 1:
-            raise ValueError(f"repeats is {repeats}, must be at least 1")
+            raise ValueError(f"repeats must be at least 1, not {repeats}")
         self.repeats = repeats
         self.clock = clock
 

@@ -1,4 +1,4 @@
-"""Predicted loss: what networks of like structure and like forgetting reached when trained."""
+"""Predicted loss: predicts a trained loss from networks of similar structure and forgetting."""
 
 import math
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ LOST = 1e-9  # keeps the logarithm of an influence finite
 class PredictedLoss:
     """The loss in nats that a forest predicts from a cell's graph and its untrained network.
 
-    fit: the file of a forest that `nas bench scores --fit` wrote. The one that is shipped was
-        fitted to the last test losses on WikiText-2 of 201 cells of NAS-Bench-NLP, of untrained
-        networks of 3 layers, hidden size 96 and embedding 64. On another task it ranks, no more.
+    fit: a forest's file, written by `nas bench scores --fit`. The shipped forest was fitted to the
+        final test losses on WikiText-2 of 201 cells of NAS-Bench-NLP, with features of untrained
+        networks of 3 layers, hidden size 96 and embedding 64. On another task it only ranks.
 
     The features are `structure` of the cell and, for the first and the last layer, the logarithms
-    of `influences` at 0 to 32 steps, of the states' root mean square and their effective rank.
-    The score is ours; `nas bench scores` reports it with five folds by recipe, never on the
-    recipes that it was fitted to.
+    of `influences` at 0 to 32 steps, of the states' root mean square and of their effective rank.
+    The score is ours; `nas bench scores` evaluates it in five folds by recipe, never on the recipes
+    that it was fitted to.
     """
 
     name = "predicted-loss"
@@ -46,11 +46,11 @@ class PredictedLoss:
         try:
             return {self.name: math.exp(self.forest.predict(features))}
         except KeyError as error:
-            raise ScoreFailed(f"the fit asks for a feature that is not known: {error}") from None
+            raise ScoreFailed(f"the fit uses an unknown feature: {error}") from None
 
     @staticmethod
     def features(model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """What is known of a model without training it, the same names for every model."""
+        """Return the features of an untrained model; every model has the same names."""
         found = structure(cells_of(model)[0].cell)
         with torch.no_grad():
             states, shares = influences(model, batch)
@@ -60,12 +60,12 @@ class PredictedLoss:
 
 
 def fit(rows: Sequence[dict[str, float]], losses: Sequence[float]) -> Forest:
-    """A forest of the features' relation to the logarithm of the losses."""
+    """Return a forest that predicts the logarithm of the losses from the features."""
     return Forest.fit(rows, [math.log(loss) for loss in losses])
 
 
 def _of_layer(states: Tensor, shares: Tensor) -> dict[str, float]:
-    """states: `[B, T, H]`; shares: `[lags]`."""
+    """Return a layer's features. states: `[B, T, H]`; shares: `[lags]`."""
     if not torch.isfinite(shares).all():
         raise ScoreFailed("states are not finite after a change of one input")
     size = float(states.double().square().mean().sqrt())

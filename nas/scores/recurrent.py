@@ -1,4 +1,4 @@
-"""Running an untrained model for a score: its recurrent layers' inputs, outputs and insides."""
+"""Runs an untrained model for a score: collects recurrent layers' inputs, outputs and values."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +13,19 @@ from kernels.cell.reference import reference_rnn
 from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 
-Watch = Callable[[CompiledRNN, list[Tensor]], None]  # gets a layer and its cell's values of a step
+Watch = Callable[
+    [CompiledRNN, list[Tensor]], None
+]  # receives a layer and its cell's values at a step
 
 
 class _AllLayersSeen(Exception):
-    """Ends a forward pass before the decoder, whose answers no hidden state needs."""
+    """Ends a forward pass before the decoder, which no hidden state depends on."""
 
 
 def recurrent_layers(model: nn.Module) -> Sequence[nn.Module]:
-    """The recurrent layers in the order in which the model holds them; at least one.
+    """Return the recurrent layers in the model's order.
 
-    Raises `ScoreFailed` when there is none.
+    Raises `ScoreFailed` if there are none.
     """
     layers = [m for m in model.modules() if isinstance(m, CompiledRNN | nn.RNNBase)]
     if not layers:
@@ -32,11 +34,11 @@ def recurrent_layers(model: nn.Module) -> Sequence[nn.Module]:
 
 
 def cells_of(model: nn.Module) -> list[CompiledRNN]:
-    """The recurrent layers; raises `ScoreFailed` when nobody can look inside one of them."""
+    """Return the recurrent layers; raises `ScoreFailed` if one does not expose its steps."""
     cells = []
     for layer in recurrent_layers(model):
         if not isinstance(layer, CompiledRNN):
-            raise ScoreFailed(f"nothing is known of the steps within a {type(layer).__name__}")
+            raise ScoreFailed(f"a {type(layer).__name__} does not expose the values in its steps")
         cells.append(layer)
     return cells
 
@@ -44,9 +46,9 @@ def cells_of(model: nn.Module) -> list[CompiledRNN]:
 def layer_outputs(
     model: nn.Module, batch: Batch, change_input: Callable[[Tensor], Tensor] | None = None
 ) -> list[Tensor]:
-    """The first state of every recurrent layer after each step, L tensors `[B, T, H]`.
+    """Return the first state of every recurrent layer after each step, L tensors `[B, T, H]`.
 
-    change_input: what the first layer reads instead of its embedded input `[B, T, C]`.
+    change_input: replaces the first layer's embedded input `[B, T, C]`.
     """
     layers = recurrent_layers(model)
     outputs: list[Tensor] = []
@@ -72,9 +74,9 @@ def layer_outputs(
 def input_gradient(
     model: nn.Module, batch: Batch, noise: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
-    """d(sum of the last layer's outputs) / d(embedded input), `[B, T, C]`.
+    """Return d(sum of the last layer's outputs) / d(embedded input), `[B, T, C]`.
 
-    noise: what is read instead of the embedded input.
+    noise: replaces the embedded input.
     """
     leaves: list[Tensor] = []
 
@@ -90,13 +92,13 @@ def input_gradient(
 
 
 def inputs_by_step(model: nn.Module, x: Tensor) -> Tensor:
-    """What the first recurrent layer reads, in its own order of dimensions → `[B, T, C]`."""
+    """Return the first recurrent layer's input x, in the layer's axis order, as `[B, T, C]`."""
     return x.transpose(0, 1) if _time_first(recurrent_layers(model)[0]) else x
 
 
 @contextmanager
 def watched_cells(model: nn.Module, watch: Watch) -> Iterator[None]:
-    """Within, the cells run on the reference and `watch` is called after every step of a layer."""
+    """Run cells on the reference in this context, calling `watch` after every step of a layer."""
     layers = cells_of(model)
     for layer in layers:
         layer.__dict__["forward"] = partial(_watched_forward, layer, watch)
@@ -122,7 +124,7 @@ def _watched_forward(
 
 @contextmanager
 def without_parameter_gradients(model: nn.Module) -> Iterator[None]:
-    """Within, no gradient of a parameter is computed."""
+    """Compute no gradients of parameters in this context."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
@@ -134,18 +136,18 @@ def without_parameter_gradients(model: nn.Module) -> Iterator[None]:
 
 
 def weights_of(model: nn.Module) -> list[nn.Parameter]:
-    """Connections: all parameters but biases; a shared weight counts once."""
+    """Return the connections: all parameters except biases; a shared weight counts once."""
     return [p for name, p in model.named_parameters() if not name.endswith("bias")]
 
 
 def first_sequences(batch: Batch, count: int) -> Batch:
-    """The batch's first sequences only."""
+    """Return the batch's first `count` sequences."""
     lengths = None if batch.lengths is None else batch.lengths[:count]
     return Batch(batch.inputs[:count], batch.targets[:count], lengths)
 
 
 def finite(name: str, value: Tensor | float) -> dict[str, float]:
-    """The value by its name; raises `ScoreFailed` when it is not finite."""
+    """Return the value by its name; raises `ScoreFailed` if it is not finite."""
     number = float(value)
     if not math.isfinite(number):
         raise ScoreFailed(f"{name} is {number}")

@@ -1,4 +1,4 @@
-"""Saliency of connections: what taking each of them away would change."""
+"""Saliency of connections: how much the outputs or the loss depend on each weight."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from nas.scores.recurrent import finite, first_sequences, layer_outputs, weights
 
 
 class SynapticSaliency:
-    """Σ |w · ∂L/∂w| over all weights that the last layer's outputs depend on, L their sum.
+    """Σ |w · ∂L/∂w| over all weights that the last layer's outputs depend on; L is their sum.
 
     Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 3.2, after Tanaka
     et al. 2020, https://arxiv.org/abs/2006.05467, eq. 1. The authors' code leaves out the
-    first matrix of every linear node, which is in most cells the one on x; we do not. Their
-    notebook differentiates Σ y² / 2, their published values are those of Σ y, as here.
+    first matrix of every linear node, in most cells the one on x; we include it. Their notebook
+    differentiates Σ y² / 2, but their published values use Σ y, as here.
     """
 
     name = "synaptic-saliency"
@@ -35,10 +35,10 @@ class SynapticSaliency:
 
 
 class Snip:
-    """Σ |w · ∂L/∂w| over all weights, L the cross-entropy with the batch's targets.
+    """Σ |w · ∂L/∂w| over all weights, with the cross-entropy L of the batch's targets.
 
-    Lee et al. 2019, https://arxiv.org/abs/1810.02340, eq. 6 without its normalisation, as
-    Abdelfattah et al. 2021, https://arxiv.org/abs/2101.08134, section 3.2, sum it.
+    Lee et al. 2019, https://arxiv.org/abs/1810.02340, eq. 6 without its normalisation, summed as
+    in Abdelfattah et al. 2021, https://arxiv.org/abs/2101.08134, section 3.2.
     """
 
     name = "snip"
@@ -54,11 +54,11 @@ class Snip:
 
 
 class Grasp:
-    """-Σ w · (H g)_w over all weights, g the gradient of the cross-entropy and H its Hessian.
+    """-Σ w · (H g)_w over all weights, with the gradient g and Hessian H of the cross-entropy.
 
-    Positive where the weights hold the gradient's flow up (Wang et al. 2020,
-    https://arxiv.org/abs/2002.07376, eq. 8), summed as by Abdelfattah et al. 2021. Second
-    derivatives run on the reference; the first sequences of the batch have to be enough.
+    Positive if the weights reduce the gradient flow (Wang et al. 2020,
+    https://arxiv.org/abs/2002.07376, eq. 8), summed as in Abdelfattah et al. 2021. Second
+    derivatives run on the slower reference, so only the batch's first sequences are used.
     """
 
     name = "grasp"
@@ -66,7 +66,7 @@ class Grasp:
 
     def __init__(self, sequences: int = 4) -> None:
         if sequences < 1:
-            raise ValueError(f"sequences is {sequences}, must be at least 1")
+            raise ValueError(f"sequences must be at least 1, not {sequences}")
         self.sequences = sequences
 
     def __call__(
@@ -80,7 +80,7 @@ class Grasp:
             moved = [g for g in gradients if g is not None]
             product = sum((g * g.detach()).sum() for g in moved)  # its gradient is H g
             if not isinstance(product, Tensor) or not product.requires_grad:
-                raise ScoreFailed("the loss has no second derivative by the weights")
+                raise ScoreFailed("the loss has no second derivative with respect to the weights")
             curved = torch.autograd.grad(product, weights, allow_unused=True)
         with torch.no_grad():
             terms = [
@@ -92,12 +92,12 @@ class Grasp:
 
 
 def batch_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """The mean cross-entropy of the batch's answers."""
+    """Return the mean cross-entropy of the batch's answers."""
     return cross_entropy(model(batch.inputs, None, batch.lengths)[0], batch.targets)
 
 
 def saliency(weights: Sequence[Tensor], gradients: tuple[Tensor | None, ...]) -> float:
-    """Σ |w · g|, the sum of sums in double precision."""
+    """Return Σ |w · g|; the tensors' sums are added in double precision."""
     return sum(
         float((weight.detach() * gradient).abs().sum().double())
         for weight, gradient in zip(weights, gradients, strict=True)

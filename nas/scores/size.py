@@ -1,4 +1,4 @@
-"""Parameters and floating-point operations: the baselines that every score is held against."""
+"""Parameters and floating-point operations: the baselines for every score."""
 
 import torch
 from torch import nn
@@ -9,15 +9,15 @@ from nas.core.task import Batch
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Numbers that training changes; a shared weight counts once."""
+    """Return the number of trainable parameters; a shared weight counts once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def count_flops(model: nn.Module, batch: Batch) -> int:
-    """Operations of one sequence of the batch, divided by its steps where it has steps.
+    """Return the operations of one sequence of the batch, divided by its steps if it has any.
 
-    Multiplications and additions of matrix products only, two for each pair, as
-    `torch.utils.flop_counter` counts them.
+    Counts only multiplications and additions of matrix products, as `torch.utils.flop_counter`
+    does.
     """
     one = batch.inputs[:1]
     lengths = None if batch.lengths is None else batch.lengths[:1]
@@ -40,7 +40,7 @@ class ParameterCount:
 
 
 class FlopCount:
-    """Floating-point operations, as `count_flops`."""
+    """The number of floating-point operations, see `count_flops`."""
 
     name = "flops"
     higher_is_better = True

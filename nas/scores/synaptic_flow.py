@@ -1,4 +1,4 @@
-"""SynFlow: how much flows through the weights of an untrained RNN, whatever the data."""
+"""SynFlow: how much signal flows through an untrained RNN's weights, independently of the data."""
 
 import copy
 import math
@@ -14,14 +14,13 @@ from nas.scores.recurrent import cells_of, first_sequences, layer_outputs
 
 
 class SynapticFlow:
-    """log Σ |w · ∂R/∂w| over the weights of the recurrent layers, R the sum of the outputs.
+    """log Σ |w · ∂R/∂w| over the weights of the recurrent layers; R is the sum of the outputs.
 
-    R is computed with |w| for w, input and states of ones and activations that pass everything:
-    the network of Tanaka et al. 2020, https://arxiv.org/abs/2006.05467, eq. 2. One step is taken:
-    over many, cells that multiply states grow doubly exponentially. The logarithm, because
-    sums of products over layers span orders of magnitude; it changes no rank. Tanaka's proof
-    needs activations that are their own multiples; code that leaves tanh in place and feeds it
-    ones sees saturated units without any gradient.
+    R is computed with |w| for w, input and states of ones, and identity activations: the network of
+    Tanaka et al. 2020, https://arxiv.org/abs/2006.05467, eq. 2. It takes one step: over many, cells
+    that multiply states grow doubly exponentially. The logarithm keeps ranks and tames sums of
+    products over layers, which span orders of magnitude. Tanaka's proof needs homogeneous
+    activations; code that keeps tanh and feeds it ones gets saturated units without a gradient.
     """
 
     name = "synflow"
@@ -30,7 +29,7 @@ class SynapticFlow:
     def __call__(
         self, model: nn.Module, batch: Batch, generator: torch.Generator
     ) -> dict[str, float]:
-        cells_of(model)  # or nothing need be copied
+        cells_of(model)  # fail before copying
         linear = copy.deepcopy(model).double()
         layers = cells_of(linear)
         for layer in layers:

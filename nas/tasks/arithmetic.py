@@ -1,4 +1,4 @@
-"""Arithmetic in several steps: each operation needs the value that all before it gave."""
+"""Arithmetic in several steps: each operation uses the result of the operations before it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,22 +13,22 @@ from nas.tasks.options import at_least
 from search_spaces.space import DataShape
 
 SIGNS = "+-*"
-IGNORED = -100  # a target that does not count; what PyTorch's cross-entropy leaves out
-HELD_OUT = 8  # one of so many expressions is kept from training
+IGNORED = -100  # a target that does not count; PyTorch's cross-entropy skips it
+HELD_OUT = 8  # one in this many expressions is held out of training
 VALIDATION, TEST, SCORES = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Values of expressions such as `3+5*2-4`, modulo a number, from left to right.
+    """Evaluates expressions such as `3+5*2-4` from left to right, modulo a number.
 
-    A token is a first number or a sign with its number, so that a network without memory of its
-    own needs depth: a value can be known one layer after the value before it. Every position is
-    asked for the value so far. Expressions are split by a number computed from their tokens: the
-    held-out ones are read in training, as beginnings of longer ones, but their values are no
-    targets there, and are all that validation and test ask for.
+    A token is the first number or a sign with its number, so a network without memory needs depth:
+    it can compute a value one layer after the previous value. The target at every position is the
+    value so far. A hash of the tokens splits the expressions: held-out ones occur in training as
+    the beginning of longer ones, but their values are not targets there. They are the only targets
+    of validation and test.
 
-    operations: of the longest expressions. batch: expressions of a training step.
+    operations: in the longest expressions. batch: expressions per training step.
     """
 
     modulus: int
@@ -62,7 +62,7 @@ class Arithmetic:
         return self._held_out(TEST)
 
     def score_batch(self, seed: int) -> Batch:
-        """64 expressions, the same for every seed."""
+        """Return 64 expressions, the same for every seed."""
         tokens, values, held_out = self._draw(64, np.random.default_rng([0, 0, SCORES]))
         return Batch(tensor(tokens), tensor(np.where(held_out, IGNORED, values)))
 
@@ -74,7 +74,7 @@ class Arithmetic:
         return Measured(*mean_cross_entropy(counted))
 
     def held_out(self, operations: int, count: int, split: int) -> list[tuple[str, str]]:
-        """Held-out expressions of so many operations as text, with their values."""
+        """Return held-out expressions with `operations` operations and their values, as text."""
         rng = np.random.default_rng([split, operations, self.modulus])
         found: dict[str, str] = {}
         for _ in range(100):
@@ -84,10 +84,11 @@ class Arithmetic:
                 found[self.text(tokens[i, : operations + 1])] = str(values[i, operations])
             if len(found) >= count or len(found) == before:
                 break
-        return list(found.items())[:count]  # of few operations there may be fewer
+        return list(found.items())[:count]  # few operations may give fewer expressions
 
     def text(self, tokens: Iterable[int]) -> str:
-        """
+        """Return the expression that the tokens stand for.
+
         >>> load_arithmetic().text([3, 12, 23])
         '3+5*2'
         """
@@ -95,13 +96,16 @@ class Arithmetic:
         return "".join(f"{signs[t // self.modulus]}{t % self.modulus}" for t in map(int, tokens))
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of an expression; raises `ValueError` for another text.
+        """Return the tokens of an expression; raises `ValueError` for any other text.
 
         >>> load_arithmetic().encode("3+5*2")
         [3, 12, 23]
         """
         if not re.fullmatch(rf"{self._digit}([+*-]{self._digit})*", text):
-            raise ValueError(f'"{text}" is no expression of {SIGNS} and 0 to {self.modulus - 1}')
+            raise ValueError(
+                f'cannot read "{text}": write digits from 0 to {self.modulus - 1}, '
+                f"joined by {' '.join(SIGNS)}, without spaces"
+            )
         signs = ("", *SIGNS)
         found = re.findall(r"([+*-]?)(\d)", text)
         return [int(digit) + self.modulus * signs.index(sign) for sign, digit in found]
@@ -111,7 +115,7 @@ class Arithmetic:
         return f"[0-{self.modulus - 1}]"
 
     def _held_out(self, split: int) -> Iterator[Batch]:
-        """256 expressions at a time; one batch for every number of operations."""
+        """Yield a batch of about 256 held-out expressions for every number of operations."""
         for operations in range(1, self.operations + 1):
             rng = np.random.default_rng([0, operations, split])
             tokens, values, held_out = self._draw(256 * HELD_OUT, rng)
@@ -121,7 +125,7 @@ class Arithmetic:
             yield Batch(tensor(tokens[chosen]), tensor(asked[chosen]))
 
     def _draw(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Tokens, values so far, and whether what was read so far is held out; all `[B, T]`."""
+        """Return tokens, values so far, and whether each beginning is held out, all `[B, T]`."""
         m, shape = self.modulus, (count, self.operations + 1)
         numbers, signs = rng.integers(m, size=shape), rng.integers(len(SIGNS), size=shape)
         values = numbers.copy()
@@ -138,9 +142,9 @@ class Arithmetic:
 
 
 def load_arithmetic(*, modulus: int = 7, operations: int = 8, batch: int = 256) -> Arithmetic:
-    """Expressions of 1 to `operations` operations on 0 … `modulus` - 1, which is 2 to 10."""
+    """Return the task: 1 to `operations` operations on 0 … `modulus` - 1; modulus is 2 to 10."""
     at_least(2, modulus=modulus)
     at_least(1, operations=operations, batch=batch)
     if modulus > 10:
-        raise BadData(f"modulus is {modulus}: numbers are single digits, so at most 10")
+        raise BadData(f"modulus is {modulus}: give at most 10, because numbers are single digits")
     return Arithmetic(modulus, operations, batch)

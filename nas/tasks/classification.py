@@ -11,8 +11,8 @@ from nas.core.answers import cross_entropy, mean_cross_entropy, tensor
 from nas.core.task import Batch, Measured
 from search_spaces.space import DataShape
 
-EVALUATED = 256  # examples a batch of validation and test
-SCORED = 64  # examples that training-free scores look at
+EVALUATED = 256  # examples per batch in validation and test
+SCORED = 64  # examples for training-free scores
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class Classification:
-    """Say which class an example is of.
+    """Predicts the class of an example.
 
-    mean, deviation: of image pixels by channel; images are stored as bytes and normalised when
-        a batch is made.
+    mean, deviation: of image pixels, by channel. Images are stored as bytes and normalised batch
+        by batch.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Classification:
     carries_state = False
 
     def training_batches(self, seed: int) -> Iterator[Batch]:
-        """Shuffled epochs without end; the last, smaller batch of an epoch is left out."""
+        """Yield batches of shuffled epochs endlessly, without an epoch's smaller last batch."""
         epoch = 0
         batch = min(self.batch, len(self.train))
         while True:
@@ -69,7 +69,7 @@ class Classification:
         return self._in_order(self.test)
 
     def score_batch(self, seed: int) -> Batch:
-        """The first training examples, the same for every seed."""
+        """Return the first training examples, the same for every seed."""
         return self._batch(self.train.take(slice(0, SCORED)))
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:

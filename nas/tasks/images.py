@@ -1,4 +1,4 @@
-"""Images: scikit-learn's digits, which need no download, and files of one's own."""
+"""Images: scikit-learn's digits, which need no download, and your own files."""
 
 import lzma
 import re
@@ -16,14 +16,14 @@ from nas.tasks.classification import Classification, Examples
 from nas.tasks.options import at_least
 from search_spaces.space import DataShape
 
-IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of pixels from 0 to 255: red, green, blue
+IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of pixels from 0 to 255, for red, green, blue
 IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
 TEST = re.compile(r"(^|[._-])test")
 UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 def load_digits(*, batch: int = 64) -> Classification:
-    """1,797 handwritten digits of 8×8 pixels; a fifth is validation and a fifth test."""
+    """Return 1,797 handwritten digits of 8×8 pixels, a fifth for validation, a fifth for test."""
     from sklearn.datasets import load_digits as load
 
     at_least(1, batch=batch)
@@ -48,15 +48,16 @@ def load_images(
     validation: float = 0.1,
     normalisation: Literal["images", "imagenet"] = "images",
 ) -> Classification:
-    """An `.npz` file, a folder of them, or the beginning of their names, as in `vision/cifar10`.
+    """Return the task of image files.
 
-    Files with a part "test" in their names (`mnist_test.npz`) are the test part.
-    A file holds bytes `[n, height, width]` or `[n, height, width, channels]` as `x` or `images` and
-    class numbers as `y` or `labels`; or CIFAR-10 as compressed planes (`xz`, `labels`).
-    validation: share of the training images that is validation, drawn once. Without a test part
-    as many are test images.
-    normalisation: whose mean and deviation are taken out of the pixels: those of these training
-    images, or of ImageNet, as many trained networks expect.
+    data: an `.npz` file, a folder of them, or the beginning of their names, as in `vision/cifar10`.
+    Files with the word "test" in their names (`mnist_test.npz`) are the test part. A file holds
+    bytes `[n, height, width]` or `[n, height, width, channels]` as `x` or `images`, and class
+    numbers as `y` or `labels`; or CIFAR-10 as compressed planes (`xz`, `labels`).
+    validation: share of the training images used for validation, drawn once. Without a test part,
+    the same number becomes the test part.
+    normalisation: scale pixels by the mean and deviation of the training images ("images"), or by
+    those of ImageNet ("imagenet"), which many trained networks expect.
     Raises `BadData` naming the file.
     """
     at_least(1, batch=batch)
@@ -67,12 +68,15 @@ def load_images(
     test = [part for name, part in parts.items() if TEST.search(name)]
     train = [part for name, part in parts.items() if not TEST.search(name)]
     if not train:
-        raise BadData(f"{data} has only test images: add a file without test in its name")
+        raise BadData(f'{data} has only test images: add a file without "test" in its name')
     examples = _together(train)
     examples = examples.take(np.random.default_rng(0).permutation(len(examples)))
     held = int(len(examples) * validation)
     if held == 0:
-        raise BadData(f"{data} has {len(examples)} images: too few to hold {validation:.0%} out")
+        raise BadData(
+            f"{data} has {len(examples)} images, too few for a validation share of "
+            f"{validation:.0%}: add images"
+        )
     used = held if test else 2 * held
     task = _classification(
         "images",
@@ -86,7 +90,7 @@ def load_images(
     if normalisation != "imagenet" or task.shape.inputs != 3:
         raise BadData(
             f"normalisation is {normalisation!r} for {task.shape.inputs} channels: "
-            'write "images", or "imagenet" for 3 channels'
+            'use "images", or "imagenet" with 3 channels'
         )
     return replace(task, mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
 
@@ -117,26 +121,26 @@ def _find(data: Path) -> list[Path]:
     folder, start = (data, "") if data.is_dir() else (data.parent, data.name)
     files = sorted(path for path in folder.glob("*.npz") if path.name.startswith(start))
     if not files:
-        raise BadData(f"{data}: no .npz file of images is there: name a file or a folder")
+        raise BadData(f"{data}: no .npz files found: name a file, or a folder with .npz files")
     return files
 
 
 def _same_size(data: Path, parts: Mapping[str, Examples]) -> None:
-    """Raises `BadData` when two files cannot be of one set of images."""
+    """Raise `BadData` if two files hold images of different sizes."""
     (first, examples), *others = parts.items()
     for name, other in others:
         a, b = ("×".join(map(str, images.shape[1:])) for images in (examples.inputs, other.inputs))
         if a != b:
             raise BadData(
-                f"{data}: images are {a} in {first} but {b} in {name}: name the files of one "
-                "set by the beginning of their names"
+                f"{data}: images are {a} in {first} but {b} in {name}: "
+                "choose one set by the beginning of its file names"
             )
 
 
 def _read(path: Path) -> Examples:
-    """One file's images, channels first."""
+    """Return one file's images, channels first."""
     if not zipfile.is_zipfile(path):
-        raise BadData(f"{path} is no .npz file: write one with numpy.savez")
+        raise BadData(f"{path} is not an .npz file: write one with numpy.savez")
     try:
         with np.load(path) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -145,7 +149,9 @@ def _read(path: Path) -> Examples:
         raise BadData(f"{path} cannot be read: {error}; write it again") from None
     labels = arrays.get("y", arrays.get("labels"))
     if images is None or labels is None:
-        raise BadData(f"{path} holds {', '.join(arrays)}: x or images, and y or labels are needed")
+        raise BadData(
+            f"{path} has the arrays {', '.join(arrays)}: add x or images, and y or labels"
+        )
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.dtype != np.uint8:
@@ -162,7 +168,7 @@ def _read(path: Path) -> Examples:
 
 
 def _cifar(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """CIFAR-10 from planes G, R - G, B - G after a gradient predictor, modulo 256."""
+    """Decode CIFAR-10 from planes G, R - G, B - G after a gradient predictor, modulo 256."""
     raw = np.frombuffer(lzma.decompress(arrays["xz"].tobytes()), np.uint8)
     planes = raw.reshape(3, -1, 32, 32)
     planes = np.cumsum(np.cumsum(planes, axis=2, dtype=np.uint8), axis=3, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Masked language modelling: fill in tokens of a text that were hidden."""
+"""Masked language modelling: predict hidden tokens of a text."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -15,15 +15,15 @@ from nas.tasks.python_text import load_python_text
 from nas.tasks.text import LanguageModelling, Level, load_language_model
 from search_spaces.space import DataShape
 
-CHOSEN, MASKED, REPLACED = 0.15, 0.8, 0.1  # shares; the rest of the chosen stay as they are
+CHOSEN, MASKED, REPLACED = 0.15, 0.8, 0.1  # shares; the other chosen tokens stay unchanged
 IGNORED = -100  # target of a token that was not chosen
 
 
 @dataclass(frozen=True)
 class MaskedLanguageModelling:
-    """Predict 15 % of a text's tokens, of which 80 % are masked and 10 % replaced at random.
+    """Predicts 15 % of a text's tokens, of which 80 % are masked and 10 % replaced at random.
 
-    Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 3.1. The mask is one token more.
+    Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 3.1. The mask is an extra token.
     """
 
     text: LanguageModelling
@@ -54,7 +54,7 @@ class MaskedLanguageModelling:
         return cross_entropy(answers, targets)
 
     def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
-        """Mean cross-entropy of a chosen token in nats, and its exponential."""
+        """Return the mean cross-entropy per chosen token in nats, and its exponential."""
         chosen = ((a[t != IGNORED], t[t != IGNORED]) for a, t in answered)
         loss, _ = mean_cross_entropy(chosen)
         return Measured(loss, math.exp(min(loss, 700.0)))
@@ -65,9 +65,9 @@ class MaskedLanguageModelling:
 
 
 def masked(tokens: Tensor, vocabulary: int, rng: np.random.Generator) -> Batch:
-    """Tokens `[B, T]` with some hidden, and the chosen ones as targets; at least one is chosen.
+    """Return tokens `[B, T]`, some of them hidden, with the chosen tokens (at least 1) as targets.
 
-    vocabulary: how many tokens there are; the mask is that number.
+    vocabulary: number of different tokens; the mask has this number.
     """
     shape = tuple(tokens.shape)
     draw = rng.random(shape)
@@ -88,7 +88,7 @@ def load_masked_language_model(
     score_batch: int = 32,
     score_window: int = 128,
 ) -> MaskedLanguageModelling:
-    """The text of Python's standard library, or that of `data` as in `load_language_model`."""
+    """Return the task of Python's standard library, or of `data` as in `load_language_model`."""
     sizes = {
         "batch": batch,
         "window": window,

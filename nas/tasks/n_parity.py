@@ -1,4 +1,4 @@
-"""N-parity with growing N: the parity of the last N bits asks for an ever longer memory."""
+"""N-parity with growing N: the parity of the last N bits needs a longer and longer memory."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ VOCABULARY = 5
 
 @dataclass(frozen=True)
 class NParity:
-    """The sum modulo 2 of a sequence's last N bits, N from 2 up to `largest`.
+    """Predicts the sum modulo 2 of a sequence's last N bits, for N from 2 to `largest`.
 
-    A sequence has M ~ U(N + 2, 4N + 2) bits, each 1 with a probability u ~ U(0, 1) of its own
-    (Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, section 3). There the network
-    has a head for every N; here one head serves all N, and the bits that count are other tokens, so
-    that the network knows where the count begins but must carry it to the end.
+    A sequence has M ~ U(N + 2, 4N + 2) bits, each 1 with the sequence's probability u ~ U(0, 1)
+    (Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, section 3). There, the network
+    has a head for every N. Here, one head serves all N, and the bits that count have tokens of
+    their own: the network sees where the count begins but must carry it to the end.
 
     steps_per_n: training batches before N grows by one.
     """
@@ -42,7 +42,7 @@ class NParity:
         return DataShape("tokens", VOCABULARY, 2, every_step=False)
 
     def training_batches(self, seed: int) -> Iterator[Batch]:
-        """N grows with the steps; a batch mixes all N so far, the newest in half of it."""
+        """Yield batches whose N grows with the step: half the newest N, half any N so far."""
         step = 0
         while True:
             rng = np.random.default_rng([seed, step])
@@ -59,7 +59,7 @@ class NParity:
         return self._all_lengths(split=2)
 
     def score_batch(self, seed: int) -> Batch:
-        """64 sequences of all N, the same for every seed."""
+        """Return 64 sequences that cover all N, the same for every seed."""
         rng = np.random.default_rng([3, self.largest])
         return draw(rng.integers(FIRST, self.largest + 1, 64), rng)
 
@@ -70,16 +70,16 @@ class NParity:
         return Measured(*mean_cross_entropy(answered))
 
     def _all_lengths(self, split: int) -> Iterator[Batch]:
-        """A batch of 256 sequences for every N."""
+        """Yield a batch of 256 sequences for every N."""
         for n in range(FIRST, self.largest + 1):
-            # Seeds of training have two numbers, these have three: no batch is in both.
+            # Training seeds have two numbers, these have three: training never draws these batches.
             yield draw(np.full(256, n), np.random.default_rng([split, n, 2**20]))
 
 
 def load_n_parity(*, largest: int = 10, steps_per_n: int = 50, batch: int = 64) -> NParity:
-    """The task up to N = largest; `batch` sequences a step, N grows every `steps_per_n` steps.
+    """Return the task up to N = largest: `batch` sequences per step; N grows after `steps_per_n`.
 
-    Labels are balanced for odd N; for even N a share of N / (2N + 2) is 1, as u is uniform.
+    Labels are balanced for odd N; for even N the share of ones is N / (2N + 2), as u is uniform.
     """
     at_least(FIRST, largest=largest)
     at_least(1, steps_per_n=steps_per_n, batch=batch)
@@ -87,7 +87,7 @@ def load_n_parity(*, largest: int = 10, steps_per_n: int = 50, batch: int = 64) 
 
 
 def draw(counts: np.ndarray, rng: np.random.Generator) -> Batch:
-    """Sequences `[B, T]` whose last N bits count, N for each from `counts` `[B]`."""
+    """Draw sequences `[B, T]` whose last N bits count; `counts` `[B]` holds each N."""
     lengths = rng.integers(counts + 2, 4 * counts + 3)
     longest = int(lengths.max())
     bits = rng.random((len(counts), longest)) < rng.random((len(counts), 1))

@@ -1,10 +1,10 @@
-"""What the options of a task must be, before anything is made of them."""
+"""Checks the options of a task before anything uses them."""
 
 from nas.core.task import BadData
 
 
 def at_least(least: int, **options: int) -> None:
-    """Raises `BadData` for the first option that is no whole number from `least` up.
+    """Raise `BadData` for the first option that is not a whole number of at least `least`.
 
     >>> at_least(1, batch=0)
     Traceback (most recent call last):

@@ -16,12 +16,12 @@ def load_python_text(
     score_batch: int = 50,
     score_window: int = 70,
 ) -> LanguageModelling:
-    """Byte-level language modelling on the library's top-level modules in alphabetical order.
+    """Return byte-level language modelling on the library's top-level modules, alphabetically.
 
-    Of every twenty files one is validation and one test text; `score_batch` and `score_window`
-    are as in `load_language_model`, `batch` and `window` too.
-    limit_bytes: modules are taken until they are that long together.
-    Raises `BadData` when this Python has no source files, or the limit leaves a part empty.
+    One file in twenty is validation text and one is test text. `batch`, `window`, `score_batch`
+    and `score_window` are as in `load_language_model`.
+    limit_bytes: stop adding modules once their total size reaches this limit.
+    Raises `BadData` if this Python has no source files, or if the limit leaves a part empty.
     """
     at_least(1, limit_bytes=limit_bytes)
     folder = Path(sysconfig.get_path("stdlib"))
@@ -35,7 +35,7 @@ def load_python_text(
             break
     if not all(parts.values()):
         raise BadData(
-            f"{folder}: {taken} bytes of .py files are too few: raise limit_bytes, "
+            f"{folder}: {taken} bytes of .py files are not enough text: raise limit_bytes, "
             "or use --task language-model --data PATH"
         )
     return language_modelling(
@@ -51,6 +51,6 @@ def load_python_text(
 
 
 def _modules(folder: Path) -> list[Path]:
-    """Without the two that every machine has its own of."""
+    """Return the modules, without two that differ between machines."""
     own = ("_sysconfigdata", "sitecustomize")
     return sorted(path for path in folder.glob("*.py") if not path.name.startswith(own))

@@ -1,4 +1,4 @@
-"""Membership in the Reber grammar: is this string what the automaton could have written?"""
+"""Membership in the Reber grammar: can the automaton generate this string?"""
 
 from functools import cache
 
@@ -22,15 +22,16 @@ FOLLOWING = {state: dict(branches) for state, branches in AUTOMATON.items()}
 END = 7
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SHORTEST, MODE, LONGEST = 11, 22, 53
-VOCABULARY = 128  # ASCII; 0 pads
+VOCABULARY = 128  # ASCII; 0 is padding
 
 
 def load_reber(*, strings: int = 25_000, batch: int = 64, data_seed: int = 0) -> Classification:
-    """Half valid strings, half strings with altered letters, of 11 to 53 letters.
+    """Return half valid strings, half strings with altered letters, of 11 to 53 letters.
 
-    The sizes are those of the literature on sparse recurrent networks: 25,000 strings, a quarter
-    of them the test part; a fifth of the rest is validation here.
-    strings: in all, at least 10. data_seed: of the strings, apart from the seed of a search.
+    The sizes follow the literature on sparse recurrent networks: 25,000 strings, a quarter of them
+    for test. A fifth of the rest is validation here.
+    strings: total number, at least 10. data_seed: draws the strings; independent of a search's
+    seed.
     """
     at_least(10, strings=strings)
     at_least(1, batch=batch)
@@ -61,7 +62,7 @@ def load_reber(*, strings: int = 25_000, batch: int = 64, data_seed: int = 0) ->
 
 
 def is_reber(text: str) -> bool:
-    """Whether the automaton can write the text from its first to its last state.
+    """Return whether the automaton can generate the text from its first to its last state.
 
     >>> is_reber("BTSSXXTVVE"), is_reber("BTXSE"), is_reber("BTXPE")
     (True, True, False)
@@ -73,9 +74,9 @@ def is_reber(text: str) -> bool:
 
 
 def draw(rng: np.random.Generator) -> str:
-    """A valid string: a length, then any of the strings of that length with equal chance.
+    """Draw a length, then a valid string uniformly from all strings of that length.
 
-    Lengths are triangular from 11 to 53 with their mode at 22, as the literature's strings have.
+    Lengths have a triangular distribution from 11 to 53 with mode 22, as in the literature.
     """
     left = int(rng.triangular(SHORTEST, MODE, LONGEST + 1))
     state, letters = 0, []
@@ -96,14 +97,14 @@ def _ways(state: int, letters: int) -> tuple[int, int]:
 
 @cache
 def _endings(state: int, letters: int) -> int:
-    """In how many ways the automaton can end from a state with exactly so many letters."""
+    """Return in how many ways the automaton can end from `state` with exactly `letters` letters."""
     if state == END or letters == 0:
         return int(state == END and letters == 0)
     return sum(_endings(following, letters - 1) for _, following in AUTOMATON[state])
 
 
 def altered(text: str, rng: np.random.Generator) -> str:
-    """The text with one to three of its inner letters drawn anew from A to Z."""
+    """Return the text with one to three of its inner letters redrawn from A to Z."""
     letters = list(text)
     for place in rng.choice(np.arange(1, len(letters) - 1), int(rng.integers(1, 4)), replace=False):
         letters[place] = LETTERS[int(rng.integers(len(LETTERS)))]

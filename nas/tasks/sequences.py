@@ -1,4 +1,4 @@
-"""Classification of sequences of features, from a file of one's own."""
+"""Classification of sequences of features from your own file."""
 
 import zipfile
 from collections.abc import Mapping
@@ -15,12 +15,13 @@ LEAST_DEVIATION = 1e-3
 
 
 def load_sequences(data: Path, *, batch: int = 64, validation: float = 0.1) -> Classification:
-    """An `.npz` file with `x` `[n, T, C]`, class numbers as `y` or `label`, and where sequences
-    end early `length`, their steps.
+    """Return the task of an `.npz` file.
 
-    Rows that `is_test` marks are the test part; without it a share like the validation is.
+    The file holds `x` `[n, T, C]`, class numbers as `y` or `label`, and optionally `length`, the
+    number of steps of each sequence, and `is_test`, which marks the rows of the test part. Without
+    `is_test`, a random share equal to `validation` is the test part.
     Features are scaled to mean 0 and deviation 1 over the training steps.
-    validation: share of the training sequences that is validation, drawn once.
+    validation: share of the training sequences used for validation, drawn once.
     Raises `BadData` naming the file.
     """
     at_least(1, batch=batch)
@@ -33,7 +34,10 @@ def load_sequences(data: Path, *, batch: int = 64, validation: float = 0.1) -> C
     order = rng.permutation(np.flatnonzero(~is_test))
     held = int(len(order) * validation)
     if held == 0 or not is_test.any():
-        raise BadData(f"{data} has {len(order)} sequences to train on: too few to hold some out")
+        raise BadData(
+            f"{data} has {len(order)} training sequences and {int(is_test.sum())} for test: "
+            "add sequences, or raise validation"
+        )
     train = examples.take(order[held:])
     counted = np.concatenate([x[:n] for x, n in zip(train.inputs, _steps(train), strict=True)])
     mean, deviation = counted.mean(axis=0), counted.std(axis=0).clip(LEAST_DEVIATION)
@@ -61,7 +65,7 @@ def _steps(examples: Examples) -> np.ndarray:
 
 def _read(path: Path) -> Mapping[str, np.ndarray]:
     if not zipfile.is_zipfile(path):
-        raise BadData(f"{path} is no .npz file: write one with numpy.savez")
+        raise BadData(f"{path} is not an .npz file: write one with numpy.savez")
     try:
         with np.load(path) as stored:
             return {name: stored[name] for name in stored.files}
@@ -73,7 +77,7 @@ def _examples(path: Path, arrays: Mapping[str, np.ndarray]) -> Examples:
     inputs = arrays.get("x")
     labels = arrays.get("y", arrays.get("label"))
     if inputs is None or labels is None:
-        raise BadData(f"{path} holds {', '.join(arrays)}: x, and y or label are needed")
+        raise BadData(f"{path} has the arrays {', '.join(arrays)}: add x, and y or label")
     if inputs.ndim != 3 or inputs.dtype.kind not in "iuf":
         raise BadData(f"{path}: x is {inputs.dtype} {inputs.shape}, expected numbers [n, T, C]")
     if labels.dtype.kind not in "iu" or len(labels) != len(inputs) or labels.min(initial=0) < 0:
@@ -83,6 +87,6 @@ def _examples(path: Path, arrays: Mapping[str, np.ndarray]) -> Examples:
         )
     lengths = arrays.get("length")
     if lengths is not None and not ((lengths >= 1) & (lengths <= inputs.shape[1])).all():
-        raise BadData(f"{path}: length goes beyond 1 to {inputs.shape[1]} steps")
+        raise BadData(f"{path}: length must be from 1 to {inputs.shape[1]} steps")
     steps = None if lengths is None else lengths.astype(np.int64)
     return Examples(inputs.astype(np.float32), labels.reshape(-1).astype(np.int64), steps)

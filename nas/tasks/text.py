@@ -1,4 +1,4 @@
-"""Language modelling on any text: a file, or a folder with training, validation and test parts."""
+"""Language modelling on a text file, or a folder with training, validation and test parts."""
 
 import math
 import re
@@ -21,21 +21,21 @@ PARTS = {
     "valid": re.compile(r"(^|[._-])(valid(ation)?|dev|val)([._-]|$)"),
     "test": re.compile(r"(^|[._-])test(ing)?([._-]|$)"),
 }
-HELD_OUT = 0.05  # share of the text that becomes a part which no file gives
+HELD_OUT = 0.05  # share of the text that becomes each part without a file
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
-SHORTEST = 16  # tokens: two steps of the eight columns that scores and validation look at
+SHORTEST = 16  # tokens: two steps of the eight columns that scores and validation read
 SUFFIXES = (".txt", ".text", ".md", ".tokens", ".raw")
 EVALUATED = 50  # sequences side by side in validation and test
 
 
 @dataclass(frozen=True)
 class LanguageModelling:
-    """Predict the next token of a text.
+    """Predicts the next token of a text.
 
     train, valid, test: token numbers.
-    vocabulary: how many different tokens there are.
-    batch, window: sequences side by side and steps a training batch, on average.
-    score_batch_size, score_window: of the batch that scores look at (50 and 70 are published).
+    vocabulary: number of different tokens.
+    batch, window: parallel sequences, and average steps, of a training batch.
+    score_batch_size, score_window: sequences and steps for scores (50 and 70 in the literature).
     """
 
     name: str
@@ -57,11 +57,11 @@ class LanguageModelling:
         return DataShape("tokens", self.vocabulary, self.vocabulary, every_step=True)
 
     def training_batches(self, seed: int) -> Iterator[Batch]:
-        """Windows of the text as NAS-Bench-NLP trains on them, epoch after epoch.
+        """Yield windows of the text as NAS-Bench-NLP trains on them, epoch after epoch.
 
         A window's length is drawn from N(window, 5), one time in twenty from N(window / 2, 5),
-        and is at least 5 (Merity et al. 2018, section 4.1); windows under 20 are not varied.
-        Each epoch begins the text anew; nothing tells the model, whose state goes on.
+        and is at least 5 (Merity et al. 2018, section 4.1); windows under 20 do not vary.
+        Each epoch starts again at the beginning of the text; the model's state is not reset.
         """
         columns = _columns(self.train, self.batch)
         epoch = 0
@@ -81,7 +81,7 @@ class LanguageModelling:
         return _windows(self.test, self.window)
 
     def score_batch(self, seed: int) -> Batch:
-        """The first steps of the training text side by side, the same for every seed."""
+        """Return the first steps of the training text's columns, the same for every seed."""
         columns = _columns(self.train, min(self.score_batch_size, len(self.train) // 8))
         return _window(columns, 0, self.score_window)
 
@@ -89,7 +89,7 @@ class LanguageModelling:
         return cross_entropy(answers, targets)
 
     def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
-        """Mean cross-entropy a token in nats, and its exponential."""
+        """Return the mean cross-entropy per token in nats, and its exponential."""
         loss, _ = mean_cross_entropy(answered)
         return Measured(loss, math.exp(min(loss, 700.0)))
 
@@ -109,18 +109,19 @@ def load_language_model(
     score_batch: int = 50,
     score_window: int = 70,
 ) -> LanguageModelling:
-    """A text file, or a folder of text files.
+    """Return the task of a text file or a folder of text files.
 
-    In a folder, files are parts by their names (`train.txt`, `wiki.valid.tokens`, `dev.txt`,
-    `ptb.test.txt`); without such names all text files but READMEs are the text, in the order of
-    their names. A part that no file gives is a twentieth of the training text, cut from its end
-    (test last); without a training part the validation text is the training text.
+    In a folder, file names decide the parts (`train.txt`, `wiki.valid.tokens`, `dev.txt`,
+    `ptb.test.txt`). Without such names, all text files except READMEs form the text, in order of
+    their names. A part without a file is a twentieth of the training text, cut from its end (test
+    last). Without a training part, the validation text becomes the training text.
 
-    level: "word" splits at white space and ends lines with <eos>, "byte" has 256 tokens and takes
-        any bytes, "auto" takes words where the text is tokenised already.
-    batch, window: sequences side by side and steps a training batch, on average.
-    score_batch, score_window: the same of the batch that scores look at.
-    Raises `BadData` for a text that is missing, empty, too short or (but as bytes) not UTF-8.
+    level: "word" splits at white space and ends lines with <eos>; "byte" has 256 tokens and reads
+        any bytes; "auto" chooses words if the text is already tokenised, otherwise bytes.
+    batch, window: parallel sequences, and average steps, of a training batch.
+    score_batch, score_window: the same for the batch of training-free scores.
+    Raises `BadData` for a text that is missing, empty, too short or (unless read as bytes) not
+    UTF-8.
     """
     parts = {name: _read(paths, level) for name, paths in _find_parts(data).items()}
     if "train" not in parts:
@@ -148,13 +149,13 @@ def language_modelling(
     score_batch: int,
     score_window: int,
 ) -> LanguageModelling:
-    """The task of a text in parts; "train" must be there.
+    """Return the task of a text in parts; the part "train" is required.
 
-    Raises `BadData` for options that are no counts, an unknown level, and a text too short.
+    Raises `BadData` for invalid counts, an unknown level, and a text that is too short.
     """
     at_least(1, batch=batch, window=window, score_batch=score_batch, score_window=score_window)
     if level not in get_args(Level):
-        raise BadData(f'level is "{level}", must be one of {", ".join(get_args(Level))}')
+        raise BadData(f'unknown level "{level}"; choose {", ".join(get_args(Level))}')
     if level == "auto":
         level = "word" if _is_tokenised(parts["train"]) else "byte"
     tokens, vocabulary = _numbered(parts, level)
@@ -162,7 +163,7 @@ def language_modelling(
         needed = max(2 * batch, SHORTEST) if part == "train" else SHORTEST
         if len(tokens[part]) < needed:
             raise BadData(
-                f"{where}: the {part} part has {len(tokens[part])} tokens, {needed} are needed: "
+                f"{where}: the {part} part has {len(tokens[part])} tokens but needs {needed}: "
                 "give a longer text or a smaller batch"
             )
     return LanguageModelling(
@@ -193,7 +194,7 @@ def _find_parts(data: Path) -> dict[str, list[Path]]:
         return named
     texts = [path for path in files if path.suffix and path.stem.lower() != "readme"]
     if not texts:
-        raise BadData(f"{data} holds no text: expected train, valid and test files, or .txt files")
+        raise BadData(f"{data} has no text files: add train, valid and test files, or .txt files")
     return {"train": texts}
 
 
@@ -221,13 +222,13 @@ def _read(paths: list[Path], level: Level) -> bytes:
 
 
 def _is_tokenised(text: bytes) -> bool:
-    """Whether punctuation stands apart from words, as in prepared corpora."""
+    """Return whether spaces separate punctuation from words, as in prepared corpora."""
     sample = text[:100_000].decode(errors="ignore")
     return UNKNOWN in sample or " @-@ " in sample or sample.count(" , ") > sample.count(", ") * 0.9
 
 
 def _split_off(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """All three parts, as bytes or words; missing ones come from the end of the training part."""
+    """Return all three parts, cutting missing ones from the end of the training part."""
     parts = dict(parts)
     held = int(len(parts["train"]) * HELD_OUT)
     for part in ("test", "valid"):
@@ -238,7 +239,7 @@ def _split_off(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbered(parts: dict[str, bytes], level: Level) -> tuple[dict[str, np.ndarray], int]:
-    """Token numbers of all parts; words are numbered as they come in the training text."""
+    """Return all parts as token numbers; words are numbered in the order of the training text."""
     if level == "byte":
         return {
             part: np.frombuffer(text, np.uint8).astype(np.int64)
@@ -257,7 +258,7 @@ def _words(text: str) -> list[str]:
 
 
 def _columns(tokens: np.ndarray, batch: int) -> np.ndarray:
-    """Tokens as `batch` stretches of the text side by side, `[batch, steps]`."""
+    """Return the tokens as `batch` parallel stretches of the text, `[batch, steps]`."""
     steps = len(tokens) // batch
     return tokens[: batch * steps].reshape(batch, steps)
 

@@ -7,13 +7,13 @@ from compress.learning.distillation import distillation_loss
 from compress.reward import Constraint, constrained_reward, reward
 
 
-def test_the_reward_is_that_of_n2n() -> None:
+def test_the_reward_agrees_with_n2n() -> None:
     assert reward(cost=0.1, accuracy=1.0) == pytest.approx(0.99)
     assert reward(cost=1 - 0.9513, accuracy=1.0) == pytest.approx(0.9976, abs=1e-4)
     assert reward(cost=0.5, accuracy=0.9) == pytest.approx(0.75 * 0.9)
 
 
-def test_a_violated_constraint_is_forgiven_at_first_and_never_after_fifteen_updates() -> None:
+def test_a_violated_constraint_costs_little_at_first_and_fully_after_fifteen_updates() -> None:
     half = Constraint(cost=0.25, accuracy=0.95)
     values = [constrained_reward(0.5, 1.0, half, update) for update in range(17)]
     assert values[0] == reward(0.5, 1.0)
@@ -23,7 +23,7 @@ def test_a_violated_constraint_is_forgiven_at_first_and_never_after_fifteen_upda
     assert constrained_reward(0.2, 0.96, half, 20) == reward(0.2, 0.96)
 
 
-def test_equal_answers_cost_nothing_and_others_what_the_formula_says() -> None:
+def test_distillation_is_zero_for_equal_answers_and_follows_the_formula_for_others() -> None:
     teacher = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
     assert distillation_loss(teacher, teacher, "mse", 4.0) == 0
     assert distillation_loss(teacher, teacher, "kl", 4.0).abs() < 1e-6

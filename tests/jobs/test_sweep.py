@@ -179,7 +179,7 @@ def test_a_checkpoint_is_swept_and_what_it_lacks_is_said(swept, tmp_path: Path) 
         ({"ap": "0.02,-1"}, "ap: -1 is no share"),
         ({"levels": (0.1,), "ap": (0.2,)}, "ap 0.2 is more than the level 0.1"),
         ({"methods": "magnitude,luck"}, 'no method "luck": there are magnitude'),
-        ({"scope": "half"}, 'no scope "half": there are global'),
+        ({"scope": "half"}, 'unknown scope "half"; choose global'),
         (
             {"scope": "4", "levels": (0.3,)},
             "of 4 neighbours 0.3 is no number: levels are 0.25, 0.5",

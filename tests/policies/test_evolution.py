@@ -1,4 +1,4 @@
-"""Regularised evolution as a sampler: it learns, and its state comes back from the record."""
+"""Regularised evolution as a sampler: it learns, and a record restores its state."""
 
 from itertools import pairwise
 
@@ -56,7 +56,7 @@ def test_a_child_differs_from_its_parent_in_one_decision() -> None:
         assert sum(parent.params[name] != child.params[name] for name in parent.params) == 1
 
 
-def test_a_first_decision_with_one_option_does_not_make_it_random() -> None:
+def test_a_first_decision_with_one_option_does_not_make_proposals_random() -> None:
     policy = RegularisedEvolution(np.random.default_rng(0), 1, 1)
     study = optuna.create_study(sampler=PathSampler(policy))
 
@@ -86,5 +86,7 @@ def test_failures_do_not_become_parents() -> None:
 
 
 def test_a_tournament_larger_than_the_population_is_refused() -> None:
-    with pytest.raises(ValueError, match="tournament is 9, must be 1 to 5"):
+    with pytest.raises(
+        ValueError, match=r"tournament must be between 1 and population \(5\), not 9"
+    ):
         evolution(np.random.default_rng(0), population=5, tournament=9)

@@ -1,4 +1,4 @@
-"""N2N's policies: they look at layers, learn, come back from the record, and move to a teacher."""
+"""N2N's policies: they read layers, learn, resume from a record and transfer between teachers."""
 
 from collections.abc import Callable
 from functools import cache
@@ -26,7 +26,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 @cache
 def space(teacher: str = "resnet8", narrowest: int = 1) -> LayerRemovalSpace:
     def refuse(*_: object):
-        raise AssertionError("no student is built")
+        raise AssertionError("a student was built")
 
     outline = outline_of(create("models", teacher), torch.zeros(2, 3, 32, 32))
     return LayerRemovalSpace(outline, refuse, narrowest)
@@ -39,7 +39,7 @@ def controller(seed: int = 0, teacher: str = "resnet8", **options) -> Controller
 
 
 def kept(architecture: Architecture) -> float:
-    """A reward: blocks that stay, and channels that go, both at most a half."""
+    """Return a reward for blocks that stay and channels that go, each at most a half."""
     removed, widths = student_of(architecture)
     outline = space("resnet20").outline
     total = sum(channels.width for channels in outline.channels)
@@ -74,7 +74,7 @@ def test_every_parameter_of_both_policies_has_a_gradient() -> None:
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-def test_two_rollouts_of_different_rewards_have_different_advantages() -> None:
+def test_two_rollouts_with_different_rewards_have_different_advantages() -> None:
     policy = policy_of(controller(batch=3).sampler, "n2n")
     for reward in (0.1, 0.9):
         policy.learn((Decision("remove/layer1.0", 0, 2),), reward)
@@ -99,7 +99,7 @@ def test_stepping_agrees_with_the_network_on_whole_paths() -> None:
         assert not log_p[b, len(path) :].any() and not entropies[b, len(path) :].any()
 
 
-def test_what_was_forced_has_no_part_in_the_loss() -> None:
+def test_decisions_with_one_option_do_not_enter_the_loss() -> None:
     free, forced = Decision("remove/layer1.0", 1, 2), Decision("width/conv1", 0, 1)
     log_p, entropies = network(controller())([(free, forced)])
     assert log_p[0, 0] < 0 and entropies[0, 0] > 0
@@ -112,7 +112,7 @@ def test_what_was_forced_has_no_part_in_the_loss() -> None:
 SETTLED = [f"width/{c.makers[0]}" for c in space().outline.channels]
 
 
-def test_a_layer_is_removed_whatever_was_answered_before_and_narrowed_by_it() -> None:
+def test_removals_are_independent_and_a_width_depends_on_the_widths_before() -> None:
     log_p = network(controller())
     stay, go = (Decision("remove/layer1.0", i, 2) for i in (0, 1))
     narrow, wide = (Decision("width/conv1", i, 10) for i in (0, 9))
@@ -123,7 +123,7 @@ def test_a_layer_is_removed_whatever_was_answered_before_and_narrowed_by_it() ->
     assert answered[1, 1:].tolist() == answered[2, 1:].tolist()
 
 
-def test_it_goes_on_from_the_record_with_the_same_proposals() -> None:
+def test_it_resumes_from_a_record_with_the_same_proposals() -> None:
     before, after = controller(), controller()
     rewards(before, space(), 13)
     for trial in before._study.trials:
@@ -149,7 +149,7 @@ def test_its_students_become_better_than_random_ones() -> None:
     assert last(lambda seed: controller(seed, "resnet20")) > last(at_random) + 0.15
 
 
-def test_what_one_teacher_taught_is_a_start_with_a_larger_one(tmp_path) -> None:
+def test_a_policy_trained_on_one_teacher_helps_with_a_larger_one(tmp_path) -> None:
     taught, file = controller(teacher="resnet20"), tmp_path / "policy.safetensors"
     rewards(taught, space("resnet20"), 100)
     save_policy(policy_of(taught.sampler, "n2n"), file)
@@ -172,6 +172,6 @@ def test_the_policy_of_another_controller_is_refused(tmp_path) -> None:
         load_policy(policy_of(controller().sampler, "n2n"), tmp_path / "other")
 
 
-def test_without_a_teacher_it_is_refused_in_a_line() -> None:
+def test_without_a_teacher_it_is_refused_with_one_line() -> None:
     with pytest.raises(BadInput, match="it is for nas compress"):
         create_controller("n2n", np.random.default_rng(0), {})

@@ -1,4 +1,4 @@
-"""Local search as a sampler: neighbours of the best, restarts, and its state from the record."""
+"""Local search as a sampler: neighbours of the best, restarts, and state from a record."""
 
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ def test_it_climbs_a_hill() -> None:
     assert study.best_value == 0
 
 
-def test_it_tries_every_neighbour_once_and_then_begins_elsewhere() -> None:
+def test_it_tries_every_neighbour_once_and_then_restarts() -> None:
     study = optuna.create_study(sampler=PathSampler(policy()), direction="maximize")
 
     def flat(trial: optuna.Trial) -> float:
@@ -69,7 +69,7 @@ def test_neighbours_in_flight_differ() -> None:
         hill(study.ask())
     waiting = [tuple(trial.params.items()) for trial in study.trials[1:]]
     assert len(set(waiting)) == 36  # all neighbours
-    hill(study.ask())  # random meanwhile
+    hill(study.ask())  # random while all neighbours are in flight
 
 
 def test_a_failed_neighbour_is_not_tried_again() -> None:

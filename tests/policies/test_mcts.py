@@ -1,4 +1,4 @@
-"""Monte Carlo tree search as a sampler: its tree, its statistics, its state from the record."""
+"""Monte Carlo tree search as a sampler: its tree, its statistics, its state from a record."""
 
 import numpy as np
 import optuna
@@ -52,7 +52,7 @@ def test_its_tree_is_rebuilt_from_the_record() -> None:
         assert getattr(again, part) == getattr(first.sampler.policy, part)
 
 
-def test_candidates_in_flight_are_counted_apart_and_spread() -> None:
+def test_candidates_in_flight_are_counted_separately_and_differ() -> None:
     asked = policy(chance=0)
     started = study(asked)
     waiting = [started.ask() for _ in range(8)]
@@ -65,7 +65,7 @@ def test_candidates_in_flight_are_counted_apart_and_spread() -> None:
     assert sum(child.visits for child in asked.root.children.values()) == 8
 
 
-def test_nothing_known_is_proposed_again_until_all_is_known() -> None:
+def test_no_candidate_is_repeated_until_all_are_known() -> None:
     started = study(policy())
 
     def small(trial: optuna.Trial) -> float:
@@ -78,7 +78,7 @@ def test_nothing_known_is_proposed_again_until_all_is_known() -> None:
     started.optimize(small, n_trials=5)
 
 
-def test_widening_holds_back_answers_of_a_little_visited_node() -> None:
+def test_widening_limits_the_open_answers_of_a_node_with_few_visits() -> None:
     asked = policy(widening=1.0, chance=0)
     started = study(asked)
 
@@ -106,5 +106,5 @@ def test_an_answer_that_was_good_elsewhere_is_tried_first() -> None:
 
 
 def test_options_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match="best_share is 2, must be 0 to 1"):
+    with pytest.raises(ValueError, match="best_share must be between 0 and 1, not 2"):
         mcts(np.random.default_rng(0), best_share=2)

@@ -1,4 +1,4 @@
-"""What a policy sees of an Optuna study."""
+"""The path sampler: what it passes from an Optuna study to a policy."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from search_spaces.decisions import Decision, Path
 
 
 class Recorder:
-    """Takes the last option and remembers what it hears."""
+    """Takes the last option and records every result."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[tuple[str, ...], str, int]] = []
@@ -41,7 +41,7 @@ def objective(trial: optuna.Trial) -> float:
     return 2.0
 
 
-def test_a_policy_answers_choices_and_whole_numbers_and_floats_are_drawn() -> None:
+def test_a_policy_answers_categories_and_integers_and_floats_are_drawn() -> None:
     policy = Recorder()
     study(policy).optimize(objective, n_trials=1)
     assert policy.asked == [
@@ -66,7 +66,7 @@ def test_a_higher_reward_is_better_in_either_direction(direction: str, reward: f
 
 
 @pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.PRUNED])
-def test_what_did_not_complete_is_heard_of_without_a_reward(state: TrialState) -> None:
+def test_a_trial_that_did_not_complete_has_no_reward(state: TrialState) -> None:
     policy = Recorder()
     asked = study(policy)
     trial = asked.ask()
@@ -76,7 +76,7 @@ def test_what_did_not_complete_is_heard_of_without_a_reward(state: TrialState) -
     assert policy.heard == [((Decision("n", 1, 2),), None)]
 
 
-def test_a_result_is_heard_of_once() -> None:
+def test_a_result_is_learnt_once() -> None:
     policy = Recorder()
     study(policy).optimize(objective, n_trials=5)
     assert len(policy.heard) == 5
@@ -92,7 +92,7 @@ def finished(n: int, minute: int) -> optuna.trial.FrozenTrial:
     return trial
 
 
-def test_what_finished_before_is_heard_of_in_the_order_in_which_it_finished() -> None:
+def test_earlier_trials_are_learnt_in_the_order_in_which_they_finished() -> None:
     policy = Recorder()
     resumed = study(policy)
     resumed.add_trials([finished(1, minute=3), finished(2, minute=1), finished(3, minute=2)])
@@ -102,7 +102,7 @@ def test_what_finished_before_is_heard_of_in_the_order_in_which_it_finished() ->
     assert policy.heard[0][0] == (Decision("n", 2, 10), Decision("op", 1, 2))
 
 
-def test_a_journal_gives_a_new_sampler_what_the_first_one_heard(tmp_path) -> None:
+def test_a_new_sampler_learns_the_same_results_from_a_journal(tmp_path) -> None:
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal"))
     first, second = Recorder(), Recorder()
     kept = {"storage": optuna.storages.JournalStorage(backend), "study_name": "s"}

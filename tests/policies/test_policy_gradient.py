@@ -1,4 +1,4 @@
-"""Policy gradients as a sampler: they learn, the same from the record, and take it elsewhere."""
+"""Policy gradients as a sampler: they learn, resume from a record and transfer to other spaces."""
 
 import numpy as np
 import optuna
@@ -31,7 +31,7 @@ def objective(trial: optuna.Trial) -> float:
 
 
 def mean_reward(asked: PolicyGradient, trials: int) -> float:
-    """Of the last third of the trials."""
+    """Return the mean reward of the last third of the trials."""
     started = study(asked)
     started.optimize(objective, n_trials=trials)
     return float(np.mean([trial.value for trial in started.trials[-trials // 3 :]]))
@@ -46,8 +46,8 @@ def test_its_proposals_become_better(method, baseline) -> None:
     assert ours > 0.29 + 0.15  # 3.5 layers of 1.5 on average
 
 
-def test_reward_for_what_the_first_decision_implies_is_learnt() -> None:
-    """The second answer must equal the first, of which there are two equally good ones."""
+def test_an_answer_that_depends_on_the_first_decision_is_learnt() -> None:
+    """The second answer must equal the first; both values are equally good."""
     asked = study(policy(entropy=0.02))
 
     def equal(trial: optuna.Trial) -> float:
@@ -92,7 +92,7 @@ def test_stepping_agrees_with_the_network_on_whole_paths() -> None:
         assert not log_p[b, len(path) :].any() and not entropies[b, len(path) :].any()
 
 
-def test_a_forced_decision_has_no_part_in_the_loss() -> None:
+def test_a_decision_with_one_option_does_not_enter_the_loss() -> None:
     network = DecisionLstm(torch.Generator().manual_seed(0))
     chosen, entropies = network([(Decision("one", 0, 1), Decision("two", 1, 2))])
     assert chosen[0, 0] == 0 and entropies[0, 0] == 0
@@ -117,7 +117,7 @@ def test_a_saved_policy_knows_another_space_with_the_same_names(tmp_path) -> Non
     load_policy(fresh, tmp_path / "policy.safetensors")
 
     def other(trial: optuna.Trial) -> float:
-        """More layers, and something of its own."""
+        """A space with more layers and one decision that the first lacks."""
         trial.suggest_categorical("width", (16, 32))
         layers = trial.suggest_int("layers", 1, 6)
         return sum(trial.suggest_categorical(f"{i}", (0, 1, 2, 3)) for i in range(layers)) / 18
@@ -142,8 +142,8 @@ def test_a_file_without_a_policy_is_refused(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"method": "dqn"}, "no dqn with leave-one-out"), ({"batch": 1}, "at least 2 results")],
+    [({"method": "dqn"}, "unknown method dqn"), ({"batch": 1}, "batch must be at least 2")],
 )
-def test_options_that_make_no_sense_are_refused(options, message: str) -> None:
+def test_invalid_options_are_refused(options, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         policy(**options)

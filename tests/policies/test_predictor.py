@@ -1,4 +1,4 @@
-"""The predictor: what it learns, what it leaves out, and how sure it is."""
+"""The predictor: what it learns, what it leaves out, and how certain it is."""
 
 from itertools import product
 
@@ -30,7 +30,7 @@ def known(asked: Predictor) -> set[Answers]:
 
 
 def predictor(results: int = 0, seed: int = 0, **options: int) -> Predictor:
-    """One that has heard of so many random candidates of four decisions."""
+    """Return a predictor that has learnt `results` random candidates of four decisions."""
     made = Predictor(np.random.default_rng(seed), **options)
     rng = np.random.default_rng(seed)
     for _ in range(results):
@@ -46,7 +46,7 @@ def proposed(asked: Predictor) -> Path:
     return decided
 
 
-def test_a_process_is_sure_of_what_it_knows_and_unsure_elsewhere() -> None:
+def test_a_process_is_certain_at_known_points_and_uncertain_elsewhere() -> None:
     process = GaussianProcess()
     process.noise = 1e-6
     x, y = np.eye(3) * 5, np.array([1.0, -2.0, 0.5])
@@ -58,7 +58,7 @@ def test_a_process_is_sure_of_what_it_knows_and_unsure_elsewhere() -> None:
     assert process.mean(asked, NONE[:2])[1] == pytest.approx(0, abs=1e-4)
 
 
-def test_a_kernel_trusts_scores_that_tell_the_values_and_no_others() -> None:
+def test_a_kernel_trusts_only_scores_that_predict_the_values() -> None:
     rng = np.random.default_rng(0)
     x, s = rng.integers(2, size=(30, 6)).astype(float), rng.standard_normal((30, 1))
     process = GaussianProcess()
@@ -68,7 +68,7 @@ def test_a_kernel_trusts_scores_that_tell_the_values_and_no_others() -> None:
     assert process.trust == 0
 
 
-def test_new_answers_are_new_columns() -> None:
+def test_new_answers_add_columns() -> None:
     encode = Encoding()
     one, two, three = (answers_of(path(*answers)) for answers in ((1, 2), (1, 3), (0,)))
     assert encode([one, two]).tolist() == [[1, 1, 0], [1, 0, 1]]
@@ -87,7 +87,7 @@ def test_candidates_in_flight_are_not_proposed_again() -> None:
     assert not {answers_of(one) for one in flying} & known(asked)
 
 
-def test_what_it_learns_is_proposed_and_what_fails_is_not() -> None:
+def test_good_answers_are_proposed_and_failing_ones_are_not() -> None:
     asked = predictor(results=40)
     before = np.mean([reward for _, reward in asked.history if reward is not None])
     assert np.mean([worth(proposed(asked)) for _ in range(10)]) > before + 2
@@ -97,8 +97,8 @@ def test_what_it_learns_is_proposed_and_what_fails_is_not() -> None:
     assert np.mean([proposed(failing)[0].index for _ in range(10)]) < 2
 
 
-def test_scores_that_are_offered_lead_to_the_best() -> None:
-    """Of 256 candidates 10 are known; their scores say what those of the others are worth."""
+def test_offered_scores_lead_to_the_best_candidate() -> None:
+    """10 of 256 candidates are known; offered scores predict the rewards of the others."""
     everyone = [path(*answers) for answers in product(range(4), repeat=4)]
     rank = {c: i for i, c in enumerate(np.random.default_rng(1).permutation(256).tolist())}
     value = {candidate: float(rank[i]) for i, candidate in enumerate(everyone)}
@@ -111,7 +111,7 @@ def test_scores_that_are_offered_lead_to_the_best() -> None:
     assert np.mean([value[proposed(asked)] for _ in range(10)]) > 200
 
 
-def test_of_many_results_the_best_and_the_latest_are_fitted() -> None:
+def test_the_best_and_the_latest_of_many_results_are_fitted() -> None:
     asked = predictor(results=200, memory=20)
     rewards = asked._remembered(asked.history)
     assert len(rewards) <= 20
@@ -120,7 +120,7 @@ def test_of_many_results_the_best_and_the_latest_are_fitted() -> None:
     assert worth(proposed(asked)) > 6
 
 
-def test_a_decision_that_is_asked_for_sometimes_only_is_learnt() -> None:
+def test_a_decision_that_is_only_sometimes_made_is_learnt() -> None:
     def objective(trial: optuna.Trial) -> float:
         if trial.suggest_categorical("deep", (False, True)):
             return 5.0 + trial.suggest_int("depth", 0, 9)
@@ -133,6 +133,6 @@ def test_a_decision_that_is_asked_for_sometimes_only_is_learnt() -> None:
 
 
 @pytest.mark.parametrize("options", [{"startup": 1}, {"pool": 0}, {"memory": 3}])
-def test_options_that_make_no_sense_are_refused(options: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="startup is at least 2"):
+def test_invalid_options_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="startup must be at least 2"):
         predictor(**options)

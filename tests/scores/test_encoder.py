@@ -38,7 +38,7 @@ def scored(score, model: nn.Module) -> float:
 
 
 def read(model: Encoder) -> torch.Tensor:
-    """What the first layer reads, `[B, T, H]`."""
+    """Return the first layer's input, `[B, T, H]`."""
     embedded = model.embedding(BATCH.inputs) + model.positions.weight[:6]
     return model.projection(model.norm(embedded))
 
@@ -96,7 +96,7 @@ def test_synaptic_diversity_is_the_product_of_nuclear_norms() -> None:
     )
 
 
-def test_activation_distance_counts_what_fires_alike_in_the_shared_steps() -> None:
+def test_activation_distance_counts_equal_activations_in_the_shared_steps() -> None:
     model = encoder(*ATTENTION)
     fired: list[torch.Tensor] = []
     gelu = model.layers[0].feed_forward[1]  # type: ignore[index]
@@ -107,7 +107,7 @@ def test_activation_distance_counts_what_fires_alike_in_the_shared_steps() -> No
     assert expected == pytest.approx(float(torch.linalg.slogdet(alike).logabsdet))
 
 
-def test_layers_are_counted() -> None:
+def test_the_layer_count_is_the_number_of_layers() -> None:
     assert scored(LayerCount(), encoder(*ATTENTION)) == 1
 
 

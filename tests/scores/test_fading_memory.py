@@ -1,4 +1,4 @@
-"""Fading memory, against cells whose forgetting is known."""
+"""Fading memory, on cells that forget at a known rate."""
 
 import math
 
@@ -13,7 +13,7 @@ from nas.scores.influence import influences
 
 
 class Leaky(nn.RNN):
-    """h[t] = decay · h[t-1] + x[t], as an `nn.RNN` of one unit whose ReLU never acts."""
+    """h[t] = decay · h[t-1] + x[t], as an `nn.RNN` of one unit whose ReLU never clips."""
 
     def __init__(self, decay: float) -> None:
         super().__init__(1, 1, nonlinearity="relu", bias=False, batch_first=True)
@@ -51,7 +51,7 @@ def test_the_score_is_the_ratio_of_the_last_step_to_the_farthest() -> None:
     assert value == pytest.approx(math.log((near + 1e-6) / (far + 1e-6)), abs=0.1)
 
 
-def test_what_neither_forgets_nor_hands_on_scores_worse() -> None:
+def test_cells_that_do_not_forget_or_do_not_pass_on_inputs_score_worse() -> None:
     values = [
         FadingMemory()(Model(Leaky(decay)), batch(), torch.Generator())["fading-memory"]
         for decay in (0.0, 0.5, 0.999)
@@ -59,7 +59,7 @@ def test_what_neither_forgets_nor_hands_on_scores_worse() -> None:
     assert values[1] > max(values[0], values[2])
 
 
-def test_dimensions_in_the_order_of_time_first_layers_give_the_same() -> None:
+def test_time_first_layers_have_the_same_score() -> None:
     model, data = Model(Leaky(0.5)), batch(20)
     _, (expected,) = influences(model, data)
     model.layers[0].batch_first = False  # type: ignore[assignment]
@@ -84,7 +84,7 @@ def test_sequences_shorter_than_the_median_are_left_out() -> None:
         (Model(Leaky(0.5), nn.RNN(1, 2, batch_first=True)), 20, "layer 2 has the same states"),
     ],
 )
-def test_failures_say_why(model: Model, steps: int, reason: str) -> None:
+def test_failures_have_a_reason(model: Model, steps: int, reason: str) -> None:
     if len(model.layers) == 2:
         for weight in model.layers[1].parameters():
             nn.init.zeros_(weight)

@@ -1,4 +1,4 @@
-"""A forest kept as plain numbers, against the library that grew it."""
+"""A forest stored as plain numbers, compared with the library that fitted it."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ ROWS = [dict(zip("abc", map(float, row), strict=True)) for row in TABLE]
 TARGETS = [float(3 * row[0] + row[1] ** 2) for row in TABLE]
 
 
-def test_it_predicts_what_the_library_does() -> None:
+def test_it_predicts_the_same_as_the_library() -> None:
     library = ExtraTreesRegressor(
         TREES, min_samples_leaf=SMALLEST_LEAF, max_features=SHARE_OF_FEATURES, random_state=0
     ).fit(TABLE, TARGETS)
@@ -29,7 +29,7 @@ def test_the_order_of_the_features_does_not_matter() -> None:
     assert forest.predict(turned) == forest.predict(ROWS[0])
 
 
-def test_it_is_the_same_when_read_again(tmp_path: Path) -> None:
+def test_a_written_forest_is_read_back_unchanged(tmp_path: Path) -> None:
     forest = Forest.fit(ROWS, TARGETS)
     forest.write(tmp_path / "fit.json", {"from": "a test"})
     again = Forest.read(tmp_path / "fit.json")
@@ -37,9 +37,9 @@ def test_it_is_the_same_when_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[1]"])
-def test_what_holds_no_forest_is_named(tmp_path: Path, text: str | None) -> None:
+def test_a_file_without_a_forest_is_named(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "fit.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ValueError, match="holds no fit"):
+    with pytest.raises(ValueError, match="is not a fitted score"):
         Forest.read(path)

@@ -1,4 +1,4 @@
-"""The scores are their formulas, each against a few lines that compute it in another way."""
+"""Every score agrees with its formula, computed in another way in a few lines."""
 
 import math
 
@@ -35,7 +35,7 @@ def value(name: str, model: nn.Module, batch: Batch, **options) -> float:
 
 
 def outputs(model, embedded: Tensor) -> Tensor:
-    """The last layer's outputs, through the reference."""
+    """Return the last layer's outputs, computed by the reference."""
     x = embedded
     for layer in model.layers:
         x, _ = reference_rnn(layer.cell, x, layer.initial_state(len(x), x), layer.weights())
@@ -51,7 +51,7 @@ def weights(model) -> dict[str, nn.Parameter]:
     return {n: p for n, p in model.named_parameters() if not n.endswith("bias")}
 
 
-def test_jacobian_scores_are_those_of_the_gradient_by_the_embedded_input() -> None:
+def test_jacobian_scores_use_the_gradient_by_the_embedded_input() -> None:
     model, batch = made()
     embedded = model.embedding(batch.inputs).detach().requires_grad_()
     outputs(model, embedded).sum().backward()
@@ -69,7 +69,7 @@ def test_the_cosine_is_a_half_for_parallel_rows_and_one_for_orthogonal_ones() ->
     assert cosine(torch.eye(4).view(4, 2, 2)) == 1
 
 
-def test_jacobians_that_say_nothing_are_refused() -> None:
+def test_zero_and_constant_jacobians_are_refused() -> None:
     with pytest.raises(ScoreFailed, match="zero for 2 of 3 sequences"):
         cosine(torch.stack([torch.ones(2, 2), torch.zeros(2, 2), torch.zeros(2, 2)]))
     with pytest.raises(ScoreFailed, match="1 of 2 sequences have a constant gradient"):
@@ -78,7 +78,7 @@ def test_jacobians_that_say_nothing_are_refused() -> None:
         cosine(torch.full((2, 2, 2), math.nan))
 
 
-def test_noise_enters_by_the_generator_only_and_changes_four_values() -> None:
+def test_noise_comes_only_from_the_generator_and_changes_four_values() -> None:
     model, batch = made()
     score = create("scores", "noised-jacobian-cosine")
     first, again, other = (score(model, batch, torch.Generator().manual_seed(s)) for s in (0, 0, 1))
@@ -99,7 +99,7 @@ def test_synaptic_saliency_and_snip_sum_weights_times_gradients() -> None:
         assert value(name, model, batch) == pytest.approx(float(expected.detach()))
 
 
-def test_grasp_is_the_change_of_the_gradients_square_along_the_weights() -> None:
+def test_grasp_is_the_change_of_the_squared_gradient_along_the_weights() -> None:
     # d/dε of -|g(w + ε w)|² / 2 at ε = 0 is -Σ w · H g.
     model, batch = made("gru")
     named = list(weights(model).values())
@@ -119,7 +119,7 @@ def test_grasp_is_the_change_of_the_gradients_square_along_the_weights() -> None
     assert value("grasp", model, batch, sequences=4) == pytest.approx(expected, rel=1e-5)
 
 
-def test_state_scores_are_derivatives_by_factors_on_the_states() -> None:
+def test_state_scores_are_derivatives_with_respect_to_factors_on_the_states() -> None:
     """A factor m on a state has the derivative h · ∂L/∂h at m = 1."""
     model, batch = made()
     factors = [torch.ones(7, 4, n, dtype=torch.float64, requires_grad=True) for n in (6, 5)]

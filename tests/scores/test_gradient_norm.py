@@ -1,4 +1,4 @@
-"""The norm of the gradient, against a model whose gradient is known."""
+"""The norm of the gradient, on a model whose gradient is known."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from search_spaces.output import Output
 
 
 class Linear(nn.Module):
-    """Two classes, one weight matrix, zero at first: both classes are equally likely."""
+    """One weight matrix, initially zero, for two classes: both are equally likely."""
 
     def __init__(self, frozen: bool = False) -> None:
         super().__init__()
@@ -27,18 +27,18 @@ class Linear(nn.Module):
 BATCH = Batch(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))
 
 
-def test_it_is_the_norm_of_the_gradient_by_hand() -> None:
+def test_it_agrees_with_a_calculation_by_hand() -> None:
     """dL/dW = (p - y) xᵀ with p = (½, ½), y = (1, 0): norm √½ · |x| = 5·√½."""
     score = GradientNorm()(Linear(), BATCH, torch.Generator())
     assert score == {"gradient-norm": pytest.approx(5 * 0.5**0.5)}
 
 
-def test_a_model_that_no_weight_changes_fails() -> None:
+def test_a_model_without_trainable_weights_fails() -> None:
     with pytest.raises(ScoreFailed, match="no gradient"):
         GradientNorm()(Linear(frozen=True), BATCH, torch.Generator())
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_model_is_unchanged() -> None:
     model = Linear()
     GradientNorm()(model, BATCH, torch.Generator())
     assert model.weight.grad is None

@@ -1,4 +1,4 @@
-"""Hidden covariance is the authors': formula, states, published values."""
+"""Hidden covariance agrees with the authors' formula, states and published values."""
 
 import json
 from pathlib import Path
@@ -23,24 +23,24 @@ from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
-# Of the recipes with published values, eight that span their range.
+# This many recipes with published values, which span their range.
 EIGHT = 8
 
 
 def authors_score(states: np.ndarray) -> float:
-    """The notebook's own words: states `[B, H, T]` as it stacks them."""
+    """Return the score as the notebook computes it; states `[B, H, T]`, as it stacks them."""
     rows = np.transpose(states, (1, 0, 2)).reshape(states.shape[1], -1)
     eigenvalues = np.linalg.eigvalsh(np.corrcoef(rows))
     return -np.sum(np.log(eigenvalues + 1e-5) + 1 / (eigenvalues + 1e-5))
 
 
-def test_the_formula_is_the_authors() -> None:
+def test_the_formula_agrees_with_the_authors_code() -> None:
     states = torch.randn(6, 40, 9, generator=torch.Generator().manual_seed(0))
     expected = authors_score(states.permute(0, 2, 1).double().numpy())
     assert covariance_score(states, layer=1) == pytest.approx(expected, rel=1e-9)
 
 
-def test_units_that_are_independent_score_nearly_minus_their_number() -> None:
+def test_independent_units_score_nearly_minus_their_number() -> None:
     states = torch.randn(200, 500, 10, generator=torch.Generator().manual_seed(0))
     assert covariance_score(states, layer=1) == pytest.approx(-10, abs=0.01)
 
@@ -52,7 +52,7 @@ def test_the_papers_form_compares_sequences() -> None:
     assert found == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_states_that_count_enter_a_step() -> None:
+def test_the_states_before_each_step_count() -> None:
     outputs = torch.arange(1.0, 4.0).view(1, 3, 1)
     assert states_entering(outputs).flatten().tolist() == [0, 1, 2]
 
@@ -64,13 +64,13 @@ def test_a_unit_that_never_changes_is_named() -> None:
         covariance_score(states, layer=3)
 
 
-def test_states_that_are_not_finite_are_named() -> None:
+def test_a_layer_whose_states_are_not_finite_is_named() -> None:
     states = torch.full((2, 3, 4), float("inf"))
     with pytest.raises(ScoreFailed, match="layer 1 has values that are not finite"):
         covariance_score(states, layer=1)
 
 
-def test_every_layer_is_seen_once_and_the_decoder_is_not_run() -> None:
+def test_every_layer_is_scored_once_and_the_decoder_does_not_run() -> None:
     shape = ModelShape(DataShape("tokens", 50, 50, True), ModelSize(6, 8, 3))
     generator = torch.Generator().manual_seed(0)
     model = RnnCellSpace().build(read_recipe(ZOO["lstm"]), shape, generator).eval()
@@ -83,7 +83,7 @@ def test_every_layer_is_seen_once_and_the_decoder_is_not_run() -> None:
     assert not model._forward_hooks
 
 
-def test_eight_published_values_are_ranked_alike_at_full_size(
+def test_eight_published_values_have_the_same_ranks_at_full_size(
     data_folder: Path, tmp_path: Path
 ) -> None:
     lines = (data_folder / "nas" / "nas_bench_nlp_wt2.jsonl").read_text().splitlines()

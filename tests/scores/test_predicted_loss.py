@@ -1,4 +1,4 @@
-"""A predicted loss: its fit, and what it says of cells that are known to differ."""
+"""The predicted loss: its fit, and its predictions for cells that are known to differ."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def model(cell: str | dict) -> torch.nn.Module:
     return RnnCellSpace().build(read_recipe(recipe), shape, torch.Generator().manual_seed(0)).eval()
 
 
-def test_the_shipped_fit_prefers_an_lstm_to_a_cell_that_squashes_thrice() -> None:
+def test_the_shipped_fit_prefers_an_lstm_to_a_cell_that_squashes_three_times() -> None:
     squashed = {
         "a": {"op": "linear", "input": ["x", "h_prev_0"]},
         "b": {"op": "activation_sigm", "input": ["a"]},
@@ -42,14 +42,14 @@ def test_the_shipped_fit_prefers_an_lstm_to_a_cell_that_squashes_thrice() -> Non
     assert 4 < lstm < other < 7
 
 
-def test_a_fit_of_ones_own_is_read(tmp_path: Path) -> None:
+def test_your_own_fit_is_read(tmp_path: Path) -> None:
     features = [PredictedLoss.features(model(cell), BATCH, torch.Generator()) for cell in ZOO]
     fit(features, [2.0] * len(features)).write(tmp_path / "mine.json", {})
     score = create("scores", "predicted-loss", {"fit": str(tmp_path / "mine.json")})
     assert score(model("gru"), BATCH, torch.Generator()) == {"predicted-loss": pytest.approx(2)}
 
 
-def test_a_fit_of_other_features_fails_in_words(tmp_path: Path) -> None:
+def test_a_fit_of_other_features_fails_with_a_reason(tmp_path: Path) -> None:
     fit([{"moon": 1.0}, {"moon": 2.0}], [2.0, 3.0]).write(tmp_path / "other.json", {})
     with pytest.raises(ScoreFailed, match="moon"):
         PredictedLoss(str(tmp_path / "other.json"))(model("gru"), BATCH, torch.Generator())

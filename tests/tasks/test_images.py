@@ -1,4 +1,4 @@
-"""Images in files as users have them, and the messages for those that cannot be used."""
+"""Image files as users have them, and the messages for unusable ones."""
 
 import io
 import re
@@ -37,7 +37,7 @@ def test_mean_and_deviation_are_those_of_the_training_pixels(tmp_path: Path) -> 
     assert task.deviation == pytest.approx(train.std(axis=(0, 2, 3)))
 
 
-def test_test_files_are_held_out_and_latest_is_no_test_file(tmp_path: Path) -> None:
+def test_test_files_are_held_out_and_latest_is_not_a_test_file(tmp_path: Path) -> None:
     save(tmp_path / "latest.npz", x=pixels(), y=LABELS)
     held_out = pixels(7, seed=1)
     save(tmp_path / "set_test1k.npz", images=held_out, labels=LABELS[:7, None])
@@ -47,7 +47,7 @@ def test_test_files_are_held_out_and_latest_is_no_test_file(tmp_path: Path) -> N
     assert task.test.targets.shape == (7,)
 
 
-def test_one_set_of_a_folder_is_named_by_the_beginning_of_its_files(tmp_path: Path) -> None:
+def test_the_beginning_of_file_names_chooses_one_set_of_a_folder(tmp_path: Path) -> None:
     save(tmp_path / "a_train.npz", x=pixels(), y=LABELS)
     save(tmp_path / "b_train.npz", x=pixels(size=5), y=LABELS)
     assert load_images(tmp_path / "a").shape.height == 4
@@ -56,7 +56,7 @@ def test_one_set_of_a_folder_is_named_by_the_beginning_of_its_files(tmp_path: Pa
         load_images(tmp_path)
 
 
-def test_batches_can_be_made_of_arrays_that_cannot_be_written(tmp_path: Path) -> None:
+def test_batches_can_be_made_from_read_only_arrays(tmp_path: Path) -> None:
     task = load_images(save(tmp_path / "a.npz", x=pixels(), y=LABELS), batch=8)
     for array in (task.train.inputs, task.train.targets, task.valid.inputs, task.valid.targets):
         array.setflags(write=False)
@@ -71,9 +71,9 @@ def numpy_file() -> bytes:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + b"\0" * 99, numpy_file()])
-def test_a_file_that_is_no_npz_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_npz_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(BadData, match=r"a\.npz is no \.npz file"):
+    with pytest.raises(BadData, match=r"a\.npz is not an \.npz file"):
         load_images(tmp_path / "a.npz")
 
 
@@ -91,17 +91,17 @@ def test_a_broken_file_is_named(tmp_path: Path, keep: float) -> None:
     ("arrays", "message"),
     [
         ({"xz": np.zeros(40, np.uint8), "labels": LABELS}, "cannot be read"),
-        ({"x": pixels()}, "holds x: x or images, and y or labels are needed"),
+        ({"x": pixels()}, "has the arrays x: add x or images, and y or labels"),
         ({"x": pixels() / 255, "y": LABELS}, "images are float64 (50, 4, 4, 3)"),
         ({"x": pixels().reshape(50, -1), "y": LABELS}, "images are uint8 (50, 48)"),
         ({"x": pixels(), "y": LABELS + 0.5}, "labels are float64 (50,)"),
         ({"x": pixels(), "y": np.eye(3, dtype=np.uint8)[LABELS]}, "labels are uint8 (50, 3)"),
         ({"x": pixels(), "y": LABELS - 1}, "labels are int64 (50,)"),
         ({"x": pixels(), "y": np.int64(3)}, "labels are int64 ()"),
-        ({"x": pixels(4), "y": LABELS[:4]}, "has 4 images: too few"),
+        ({"x": pixels(4), "y": LABELS[:4]}, "has 4 images, too few"),
     ],
 )
-def test_arrays_that_cannot_be_used_are_named(
+def test_unusable_arrays_are_named(
     tmp_path: Path, arrays: dict[str, np.ndarray], message: str
 ) -> None:
     path = save(tmp_path / "a.npz", **arrays)
@@ -110,16 +110,16 @@ def test_arrays_that_cannot_be_used_are_named(
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_places_without_training_images_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"no \.npz file of images"):
+def test_a_path_without_training_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"no \.npz files found"):
         load_images(tmp_path)
-    with pytest.raises(BadData, match=r"no \.npz file of images"):
+    with pytest.raises(BadData, match=r"no \.npz files found"):
         load_images(tmp_path / "missing" / "a.npz")
     with pytest.raises(BadData, match="only test images"):
         load_images(save(tmp_path / "test.npz", x=pixels(), y=LABELS))
 
 
-def test_options_that_leave_no_part_are_named(tmp_path: Path) -> None:
+def test_options_that_leave_a_part_empty_are_named(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npz", x=pixels(), y=LABELS)
     for share in (0, 0.5, 2):
         with pytest.raises(BadData, match=f"validation is {share}: give a share"):
@@ -130,7 +130,7 @@ def test_options_that_leave_no_part_are_named(tmp_path: Path) -> None:
         load_digits(batch=0)
 
 
-def test_real_sets_are_read_from_a_folder_that_holds_both(data_folder: Path) -> None:
+def test_real_sets_are_read_from_a_folder_with_both(data_folder: Path) -> None:
     mnist = load_images(data_folder / "vision" / "mnist")
     assert [len(part) for part in (mnist.train, mnist.valid, mnist.test)] == [54000, 6000, 10000]
     assert mnist.mean == pytest.approx([33.32], abs=0.2)

@@ -1,4 +1,4 @@
-"""Masking: how much is hidden, and what is asked for."""
+"""Masking: how many tokens are hidden, and which ones are targets."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from nas.tasks.masked_text import IGNORED, load_masked_language_model, masked
 
 
-def test_fifteen_in_a_hundred_are_chosen_and_eighty_of_those_masked() -> None:
+def test_fifteen_percent_are_chosen_and_eighty_percent_of_those_masked() -> None:
     tokens = torch.randint(1000, (200, 500), generator=torch.Generator().manual_seed(0))
     inputs, targets, _ = masked(tokens, 1000, np.random.default_rng(0))
     chosen = targets != IGNORED

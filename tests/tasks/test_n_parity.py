@@ -8,7 +8,7 @@ from nas.tasks.n_parity import draw, load_n_parity
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
-def test_lengths_and_labels_are_distributed_as_the_docstrings_say(n: int) -> None:
+def test_lengths_and_labels_follow_the_documented_distributions(n: int) -> None:
     batch = draw(np.full(8000, n), np.random.default_rng(0))
     assert batch.lengths is not None
     assert (int(batch.lengths.min()), int(batch.lengths.max())) == (n + 2, 4 * n + 2)
@@ -16,7 +16,7 @@ def test_lengths_and_labels_are_distributed_as_the_docstrings_say(n: int) -> Non
     assert float(batch.targets.float().mean()) == pytest.approx(expected, abs=0.025)
 
 
-def test_validation_and_test_ask_for_every_n_with_other_sequences() -> None:
+def test_validation_and_test_cover_every_n_with_different_sequences() -> None:
     task = load_n_parity(largest=5)
     valid, test = list(task.validation_batches()), list(task.test_batches())
     for batches in (valid, test):
@@ -26,6 +26,6 @@ def test_validation_and_test_ask_for_every_n_with_other_sequences() -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("largest", 1), ("steps_per_n", 0), ("batch", 0)])
-def test_options_that_make_no_task_are_named(option: str, value: int) -> None:
+def test_invalid_options_are_named(option: str, value: int) -> None:
     with pytest.raises(BadData, match=f"^{option} is {value}: give a whole number"):
         load_n_parity(**{option: value})

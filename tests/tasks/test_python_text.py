@@ -1,4 +1,4 @@
-"""The text every Python brings along."""
+"""The text of Python's standard library."""
 
 import sysconfig
 from pathlib import Path
@@ -36,7 +36,9 @@ def test_modules_that_differ_between_machines_are_left_out(
 
 
 def test_a_limit_that_leaves_a_part_empty_is_named() -> None:
-    with pytest.raises(BadData, match=r"bytes of \.py files are too few: raise limit_bytes"):
+    with pytest.raises(
+        BadData, match=r"bytes of \.py files are not enough text: raise limit_bytes"
+    ):
         load_python_text(limit_bytes=1000)
     with pytest.raises(BadData, match="limit_bytes is 0"):
         load_python_text(limit_bytes=0)

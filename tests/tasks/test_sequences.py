@@ -9,7 +9,7 @@ from nas.core.task import BadData
 from nas.tasks.sequences import load_sequences
 
 
-def written(path: Path, **changed) -> Path:
+def write(path: Path, **changed) -> Path:
     rng = np.random.default_rng(0)
     arrays = {
         "x": rng.integers(50, 200, (40, 6, 3), dtype=np.uint8),
@@ -25,7 +25,7 @@ def written(path: Path, **changed) -> Path:
 def test_the_parts_are_disjoint_and_the_steps_that_count_are_scaled(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(7, 3, (40, 6, 3))
     x[:, 0, 0] = np.arange(40) * 100  # tells the sequences apart
-    task = load_sequences(written(tmp_path / "a.npz", x=x), validation=0.2)
+    task = load_sequences(write(tmp_path / "a.npz", x=x), validation=0.2)
     parts = (task.train, task.valid, task.test)
     assert [len(part) for part in parts] == [24, 6, 10]
     firsts = np.concatenate([part.inputs[:, 0, 0] for part in parts])
@@ -39,27 +39,27 @@ def test_the_parts_are_disjoint_and_the_steps_that_count_are_scaled(tmp_path: Pa
     assert (task.shape.inputs, task.shape.outputs) == (3, 4)
 
 
-def test_a_file_without_lengths_or_test_part_will_do(tmp_path: Path) -> None:
-    task = load_sequences(written(tmp_path / "a.npz", length=None, is_test=None), validation=0.3)
+def test_lengths_and_the_test_part_are_optional(tmp_path: Path) -> None:
+    task = load_sequences(write(tmp_path / "a.npz", length=None, is_test=None), validation=0.3)
     assert task.train.lengths is None and len(task.test) > 0
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
-        ({"x": None}, "x, and y or label are needed"),
+        ({"x": None}, "add x, and y or label"),
         ({"x": np.zeros((40, 6))}, r"expected numbers \[n, T, C\]"),
         ({"label": np.zeros(40)}, "expected a class number"),
-        ({"length": np.full(40, 7)}, "length goes beyond 1 to 6 steps"),
-        ({"is_test": np.ones(40, bool)}, "has 0 sequences to train on"),
+        ({"length": np.full(40, 7)}, "length must be from 1 to 6 steps"),
+        ({"is_test": np.ones(40, bool)}, "has 0 training sequences and 40 for test"),
     ],
 )
-def test_a_file_of_anything_else_is_named(tmp_path: Path, changed, said: str) -> None:
-    with pytest.raises(BadData, match=rf"a\.npz.*{said}"):
-        load_sequences(written(tmp_path / "a.npz", **changed))
+def test_unusable_arrays_are_named(tmp_path: Path, changed, message: str) -> None:
+    with pytest.raises(BadData, match=rf"a\.npz.*{message}"):
+        load_sequences(write(tmp_path / "a.npz", **changed))
 
 
-def test_what_is_no_such_file_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_npz_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_text("text")
-    with pytest.raises(BadData, match=r"a\.npz is no \.npz file"):
+    with pytest.raises(BadData, match=r"a\.npz is not an \.npz file"):
         load_sequences(tmp_path / "a.npz")

@@ -1,4 +1,4 @@
-"""Every task gives what its shape says, the same for the same seed."""
+"""Every task's batches match its shape and are the same for the same seed."""
 
 import pickle
 from itertools import islice
@@ -53,7 +53,7 @@ def test_equal_seeds_give_equal_batches_and_others_do_not(task: Task) -> None:
     )
 
 
-def test_batches_are_what_the_shape_says(task: Task) -> None:
+def test_batches_match_the_shape(task: Task) -> None:
     shape = task.shape
     for batch in [*first(task, 0), next(task.validation_batches()), task.score_batch(0)]:
         batch_size, *rest = batch.inputs.shape
@@ -67,7 +67,7 @@ def test_batches_are_what_the_shape_says(task: Task) -> None:
             assert int(batch.lengths.max()) == batch.inputs.shape[1]
 
 
-def test_a_task_is_shared_as_it_is(task: Task) -> None:
+def test_a_pickled_task_gives_equal_batches(task: Task) -> None:
     copy = pickle.loads(pickle.dumps(task))
     assert equal(first(copy, 3, 1)[0], first(task, 3, 1)[0])
 
@@ -124,9 +124,7 @@ def test_a_corpus_without_training_text_trains_on_its_validation_text(data_folde
         (b"\xff\xfe\x00", "not UTF-8 at byte 0"),
     ],
 )
-def test_a_text_that_cannot_be_used_is_named(
-    tmp_path: Path, content: bytes | None, words: str
-) -> None:
+def test_an_unusable_text_is_named(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "some.txt"
     if content is not None:
         path.write_bytes(content)
@@ -140,10 +138,10 @@ def test_a_text_that_cannot_be_used_is_named(
     [
         ({"window": 0}, "window is 0"),
         ({"batch": 0}, "batch is 0"),
-        ({"level": "letter"}, 'level is "letter", must be one of auto, word, byte'),
+        ({"level": "letter"}, 'unknown level "letter"; choose auto, word, byte'),
     ],
 )
-def test_options_that_make_no_batches_are_named(tmp_path: Path, options: dict, words: str) -> None:
+def test_invalid_options_are_named(tmp_path: Path, options: dict, words: str) -> None:
     path = tmp_path / "text.txt"
     path.write_text(TEXT)
     with pytest.raises(BadInput) as error:
@@ -152,13 +150,13 @@ def test_options_that_make_no_batches_are_named(tmp_path: Path, options: dict, w
 
 
 @pytest.mark.parametrize("text", ["BTXSE", "BPVVE", "BTSSXXTVVE", "BPTVPXVVE", "BTXXTTVPSE"])
-def test_the_automaton_knows_its_strings(text: str) -> None:
+def test_the_automaton_accepts_its_strings(text: str) -> None:
     assert is_reber(text)
     assert not is_reber(text[:-1])
     assert not is_reber(text + "E")
 
 
-def test_reber_strings_are_long_as_in_the_literature() -> None:
+def test_the_lengths_of_reber_strings_agree_with_the_literature() -> None:
     rng = np.random.default_rng(0)
     texts = [draw(rng) for _ in range(4000)]
     assert all(map(is_reber, texts))
@@ -169,7 +167,7 @@ def test_reber_strings_are_long_as_in_the_literature() -> None:
     assert np.mean([is_reber(altered(text, rng)) for text in texts]) < 0.1
 
 
-def test_reber_labels_are_balanced_and_right() -> None:
+def test_reber_labels_are_balanced_and_correct() -> None:
     task = load_task("reber", {"strings": 400})
     assert len(task.train) + len(task.valid) + len(task.test) == 400
     for part in (task.train, task.valid, task.test):
@@ -179,7 +177,7 @@ def test_reber_labels_are_balanced_and_right() -> None:
     assert np.mean(task.train.targets) == pytest.approx(0.5, abs=0.1)
 
 
-def test_parity_is_of_the_marked_bits_and_n_grows() -> None:
+def test_the_target_is_the_parity_of_the_marked_bits_and_n_grows() -> None:
     batch = draw_parity(np.array([2, 5, 9] * 40), np.random.default_rng(0))
     counted = batch.inputs >= 3
     assert counted.sum(dim=1).tolist() == [2, 5, 9] * 40
@@ -191,7 +189,7 @@ def test_parity_is_of_the_marked_bits_and_n_grows() -> None:
     assert newest == [2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 6, 6]
 
 
-def test_images_come_from_files_channels_first_and_normalised(
+def test_images_are_read_from_files_channels_first_and_normalised(
     data_folder: Path, tmp_path: Path
 ) -> None:
     copied = tmp_path / "mnist.npz"  # a name without "test": its images are training images
@@ -207,10 +205,10 @@ def test_images_come_from_files_channels_first_and_normalised(
     assert np.array(cifar.mean) / 255 == pytest.approx([0.4914, 0.4822, 0.4465], abs=0.02)
 
 
-def test_images_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+def test_unusable_images_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros((4, 3, 3), np.float32), y=np.zeros(4))
     with pytest.raises(BadInput, match=r"a\.npz: images are float32"):
         load_task("images", {"data": tmp_path})
     np.savez(tmp_path / "a.npz", z=np.zeros(3))
-    with pytest.raises(BadInput, match=r"a\.npz holds z: x or images"):
+    with pytest.raises(BadInput, match=r"a\.npz has the arrays z: add x or images"):
         load_task("images", {"data": tmp_path})

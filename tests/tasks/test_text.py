@@ -1,4 +1,4 @@
-"""Texts as users have them: other encodings, long lines, files beside the text, wrong options."""
+"""Texts as users have them: other encodings, long lines, other files nearby, wrong options."""
 
 import re
 from itertools import islice, pairwise
@@ -26,13 +26,13 @@ def test_a_single_text_is_split_in_order_into_90_5_and_5_percent(tmp_path: Path)
     assert np.concatenate([task.train, task.valid, task.test]).tolist() == list(text)
 
 
-def test_a_text_of_one_long_line_under_a_title_is_split_as_any_other(tmp_path: Path) -> None:
+def test_a_text_of_a_title_and_one_long_line_is_split_like_any_other(tmp_path: Path) -> None:
     path = write(tmp_path / "novel.txt", "Title\n" + "word " * 2000)
     task = load_language_model(path, level="byte")
     assert len(task.train) == pytest.approx(0.9 * path.stat().st_size, abs=2)
 
 
-def test_the_byte_level_takes_any_encoding_as_it_is(tmp_path: Path) -> None:
+def test_the_byte_level_accepts_any_encoding(tmp_path: Path) -> None:
     text = "é\r\n".encode("latin-1") * 500
     path = write(tmp_path / "latin.txt", text)
     task = load_language_model(path, level="byte")
@@ -48,7 +48,7 @@ def test_tokenised_text_is_read_as_words_and_other_text_as_bytes(tmp_path: Path)
     assert plain.vocabulary == 256
 
 
-def test_words_that_training_lacks_are_unknown(tmp_path: Path) -> None:
+def test_words_that_are_not_in_the_training_text_are_unknown(tmp_path: Path) -> None:
     write(tmp_path / "train.txt", "a b " * 200)
     write(tmp_path / "valid.txt", "a z " * 100)
     task = load_language_model(tmp_path, level="word")
@@ -56,7 +56,7 @@ def test_words_that_training_lacks_are_unknown(tmp_path: Path) -> None:
     assert task.vocabulary == 3
 
 
-def test_files_that_are_no_text_are_not_read(tmp_path: Path) -> None:
+def test_files_that_are_not_text_are_not_read(tmp_path: Path) -> None:
     write(tmp_path / "train.bin", b"\xff" * 999)
     write(tmp_path / ".cache" / "train.txt", "hidden " * 99)
     write(tmp_path / "README.md", "read me " * 99)
@@ -70,17 +70,17 @@ def test_files_that_are_no_text_are_not_read(tmp_path: Path) -> None:
 
 def test_a_folder_without_text_is_named(tmp_path: Path) -> None:
     write(tmp_path / "image.png", b"\x89PNG")
-    with pytest.raises(BadData, match=re.escape(f"{tmp_path} holds no text")):
+    with pytest.raises(BadData, match=re.escape(f"{tmp_path} has no text files")):
         load_language_model(tmp_path)
 
 
-def test_what_is_too_short_says_how_much_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="the train part has 90 tokens, 200 are needed"):
+def test_a_text_that_is_too_short_is_refused_with_the_length_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="the train part has 90 tokens but needs 200"):
         load_language_model(write(tmp_path / "short.txt", "x" * 100), batch=100)
     for part in ("train", "valid", "test"):
         write(tmp_path / "parts" / f"{part}.txt", "x" * 20)
     write(tmp_path / "parts" / "train.txt", "x" * 15)
-    with pytest.raises(BadData, match="the train part has 15 tokens, 16 are needed"):
+    with pytest.raises(BadData, match="the train part has 15 tokens but needs 16"):
         load_language_model(tmp_path / "parts", batch=1)
     write(tmp_path / "parts" / "train.txt", "x" * 16)
     shortest = load_language_model(tmp_path / "parts", batch=1)
@@ -89,13 +89,13 @@ def test_what_is_too_short_says_how_much_is_needed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["batch", "window", "score_batch", "score_window"])
 @pytest.mark.parametrize("value", [0, -3, 2.5, "many", True])
-def test_options_that_are_no_counts_are_named(tmp_path: Path, option: str, value: object) -> None:
+def test_options_that_are_not_counts_are_named(tmp_path: Path, option: str, value: object) -> None:
     with pytest.raises(BadData, match=f"^{option} is {value!r}: give a whole number"):
         load_language_model(write(tmp_path / "text.txt"), **{option: value})
 
 
 def test_an_unknown_level_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match='level is "letter", must be one of auto, word, byte'):
+    with pytest.raises(BadData, match='unknown level "letter"; choose auto, word, byte'):
         load_language_model(write(tmp_path / "text.txt"), level="letter")  # type: ignore[arg-type]
 
 
@@ -111,7 +111,7 @@ def test_window_lengths_vary_as_published_and_small_windows_do_not(tmp_path: Pat
     assert {b.inputs.shape[1] for b in islice(small.training_batches(0), 50)} == {19}
 
 
-def test_epochs_differ_and_each_begins_the_text_anew(tmp_path: Path) -> None:
+def test_epochs_differ_and_each_starts_at_the_beginning_of_the_text(tmp_path: Path) -> None:
     path = write(tmp_path / "text.txt", bytes(range(250)) * 20)
     task = load_language_model(path, batch=2, window=70, level="byte")
     batches = list(islice(task.training_batches(0), 100))
@@ -122,7 +122,7 @@ def test_epochs_differ_and_each_begins_the_text_anew(tmp_path: Path) -> None:
     assert one != two
 
 
-def test_validation_covers_the_text_once_and_test_is_another(tmp_path: Path) -> None:
+def test_validation_covers_its_text_once_and_test_has_a_different_text(tmp_path: Path) -> None:
     task = load_language_model(write(tmp_path / "text.txt", WORDS * 20), batch=4)
     batches = list(task.validation_batches())
     B = batches[0].inputs.shape[0]

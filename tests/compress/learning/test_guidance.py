@@ -1,4 +1,4 @@
-"""Alignment of representations, and students that are guided by it."""
+"""Alignment of representations, and students guided by it."""
 
 from itertools import pairwise
 
@@ -16,19 +16,19 @@ def random(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=GENERATOR, dtype=torch.double)
 
 
-def test_a_turned_and_scaled_representation_is_the_same() -> None:
+def test_rotation_and_scale_do_not_change_the_alignment() -> None:
     x = random(12, 5)
     turn = torch.linalg.qr(random(5, 5)).Q
     assert float(linear_cka(x, 3 * x @ turn)) == pytest.approx(1)
     assert float(linear_cka(x, x.reshape(12, 5, 1))) == pytest.approx(1)
 
 
-def test_strangers_are_not_aligned_on_average() -> None:
+def test_independent_representations_are_not_aligned_on_average() -> None:
     found = [float(linear_cka(random(8, 50), random(8, 50))) for _ in range(200)]
     assert abs(sum(found) / len(found)) < 0.05
 
 
-def test_it_is_the_estimate_written_out() -> None:
+def test_it_agrees_with_the_estimate_written_out() -> None:
     """Song et al. 2012, eq. 5, term by term."""
     x, y = random(6, 3), random(6, 4)
 
@@ -44,7 +44,7 @@ def test_it_is_the_estimate_written_out() -> None:
     assert float(linear_cka(x, y)) == pytest.approx(expected)
 
 
-def test_layers_are_compared_at_the_same_share_of_the_depth() -> None:
+def test_layers_are_compared_at_the_same_relative_depth() -> None:
     layers = [random(6, 3) for _ in range(5)]
     assert float(guidance(layers, [layers[0], layers[2], layers[4]])) == pytest.approx(0)
     apart = sum(1 - float(linear_cka(layers[a], layers[b])) for a, b in ((0, 1), (4, 3)))
@@ -58,7 +58,7 @@ def network(seed: int, *widths: int) -> Answering:
     return Answering(nn.Sequential(*layers))
 
 
-def test_a_guided_student_comes_to_resemble_its_guide() -> None:
+def test_a_guided_student_becomes_similar_to_its_guide() -> None:
     student, guide, inputs = network(0, 8), network(1, 16, 16), torch.randn(32, 4)
     optimizer = torch.optim.Adam(student.parameters(), 0.02)
     penalties = []
@@ -76,5 +76,5 @@ def test_a_guided_student_comes_to_resemble_its_guide() -> None:
 
 
 def test_a_batch_of_three_is_refused() -> None:
-    with pytest.raises(ValueError, match="4 inputs or more, not 3"):
+    with pytest.raises(ValueError, match="at least 4 inputs, not 3"):
         linear_cka(random(3, 2), random(3, 2))

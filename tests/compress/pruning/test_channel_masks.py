@@ -1,4 +1,4 @@
-"""Masks of whole channels leave the answers of the network without them."""
+"""Masks of whole channels give the answers of the network without these channels."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("level", [0.3, 0.8, 1.0])
-def test_the_masked_network_answers_as_the_smaller_one(case: str, level: float) -> None:
+def test_the_masked_network_answers_like_the_smaller_one(case: str, level: float) -> None:
     make, inputs = CASES[case]
     torch.manual_seed(0)
     model = make().eval()
@@ -48,7 +48,7 @@ def test_the_masked_network_answers_as_the_smaller_one(case: str, level: float) 
     assert counted_sparsity(model, "channels") > 0.3 * level
 
 
-def test_what_was_taken_stays_taken() -> None:
+def test_removed_channels_stay_removed() -> None:
     model = create("models", "resnet8").eval()
     graph, before = channels_left(model, IMAGES, 0.25)
     apply_masks(model, channel_masks(model, graph, before))
@@ -56,6 +56,6 @@ def test_what_was_taken_stays_taken() -> None:
     assert not (after & ~before).any() and after.sum() < before.sum()
 
 
-def test_a_network_without_channels_to_spare_is_refused() -> None:
+def test_a_network_without_removable_channels_is_refused() -> None:
     with pytest.raises(ValueError, match="no channels"):
         channels_left(nn.Sequential(nn.Linear(3, 2)), torch.zeros(1, 3), 0.5)

@@ -1,4 +1,4 @@
-"""A cycle reaches its level exactly, by every method, with activating-while-pruning and without."""
+"""A cycle reaches its level exactly, by every method, with and without activating-while-pruning."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def started(model: nn.Module) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3])
-def test_what_is_activated_was_negative_and_moved_least(seed: int, share: float) -> None:
+def test_activating_removes_the_negative_weights_that_moved_least(seed: int, share: float) -> None:
     model = network(seed)
     targets, start = targets_of(model, "weights"), started(model)
     weights = parameters_of(model, targets)
@@ -39,7 +39,7 @@ def test_what_is_activated_was_negative_and_moved_least(seed: int, share: float)
     assert all((moved[name][k] >= furthest).all() for name, k in kept.items())
 
 
-def test_no_more_is_activated_than_there_is() -> None:
+def test_activating_removes_at_most_all_negative_weights() -> None:
     model = network(0)
     weights = parameters_of(model, targets_of(model, "weights"))
     masks = all_left(model, targets_of(model, "weights"))
@@ -47,15 +47,15 @@ def test_no_more_is_activated_than_there_is() -> None:
     assert all(torch.equal(new[name], weights[name] >= 0) for name in new)
 
 
-def test_relative_movement_does_not_see_a_layers_scale() -> None:
+def test_relative_movement_ignores_the_scale_of_a_layer() -> None:
     model = network(0)
     targets, start = targets_of(model, "weights"), started(model)
     weights = {n: w.detach().clone() for n, w in parameters_of(model, targets).items()}
 
     def counts(scale: float, relative: bool) -> list[int]:
         scaled = {**weights, "0.weight": weights["0.weight"] * scale}
-        begun = {**start, "0.weight": start["0.weight"] * scale}
-        new = remove_unmoved_negatives(all_left(model, targets), scaled, begun, 20, relative)
+        initial = {**start, "0.weight": start["0.weight"] * scale}
+        new = remove_unmoved_negatives(all_left(model, targets), scaled, initial, 20, relative)
         return [int((~mask).sum()) for mask in new.values()]
 
     assert counts(1.0, True) == counts(100.0, True)
@@ -94,12 +94,12 @@ def test_missing_evidence_is_named() -> None:
     targets = targets_of(model, "weights")
     for name, method in METHODS.items():
         if method.needs:
-            with pytest.raises(ValueError, match=r"needs .*(losses|start|example)"):
+            with pytest.raises(ValueError, match=r"missing evidence .*: (losses|start|example)"):
                 prune(model, targets, method, 0.5, Evidence())
         elif name == "magnitude":
-            with pytest.raises(ValueError, match="needs start"):
+            with pytest.raises(ValueError, match="missing evidence for the method: start"):
                 prune(model, targets, method, 0.5, Evidence(), activating=0.1)
-    with pytest.raises(ValueError, match="are to be activated"):
+    with pytest.raises(ValueError, match="but the cycle removes only"):
         prune(
             model,
             targets,

@@ -12,18 +12,18 @@ from nas.models.cifar_resnet import resnet8
 from search_spaces.rnn_cell.zoo import ZOO
 
 
-def test_rates_by_hand() -> None:
-    off = torch.tensor([[1, 1, 0], [1, 0, 0]]).bool()  # examples by units
+def test_rates_agree_with_a_calculation_by_hand() -> None:
+    off = torch.tensor([[1, 1, 0], [1, 0, 0]]).bool()  # [examples, units]
     rates = dead_rates(off)
     assert (rates.total, rates.static) == (0.5, pytest.approx(1 / 3))
     assert rates.dynamic == pytest.approx(1 / 6)
 
 
-def test_a_relu_is_off_at_zero_whether_module_or_function() -> None:
+def test_a_relu_is_off_at_zero_as_a_module_and_as_a_function() -> None:
     linear = nn.Linear(2, 3, bias=False)
     with torch.no_grad():
         linear.weight.copy_(torch.tensor([[1.0, 0], [0, 1], [-1, -1]]))
-    x = torch.tensor([[1.0, 2], [1, -0.5]])  # the third is never on, the second once
+    x = torch.tensor([[1.0, 2], [1, -0.5]])  # the third unit is never on, the second once
 
     class Function(nn.Module):
         def __init__(self) -> None:
@@ -45,7 +45,7 @@ def test_a_relu_is_off_at_zero_whether_module_or_function() -> None:
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Conv2d(4, 4, 3), nn.SiLU(), nn.Sigmoid()),
     ],
 )
-def test_static_and_dynamic_make_up_the_total(model: nn.Module) -> None:
+def test_static_and_dynamic_rates_add_up_to_the_total(model: nn.Module) -> None:
     torch.manual_seed(0)
     rates = activation_rates(model, torch.randn(5, 3, 12, 12))
     assert rates is not None
@@ -54,7 +54,7 @@ def test_static_and_dynamic_make_up_the_total(model: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-relu", "gru", "lstm"])
-def test_a_cells_steps_are_its_examples(cell: str) -> None:
+def test_each_step_of_a_cell_counts_as_an_example(cell: str) -> None:
     torch.manual_seed(0)
     rnn = CompiledRNN(CellSpec.from_recipe(ZOO[cell]), 3, 4, generator=torch.Generator())
     model = nn.Sequential(rnn)

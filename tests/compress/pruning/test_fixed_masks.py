@@ -1,4 +1,4 @@
-"""Training with fixed masks leaves removed weights at zero, whatever moves the others."""
+"""Training with fixed masks keeps removed weights at zero, whatever moves the others."""
 
 import math
 
@@ -37,7 +37,7 @@ def test_removed_weights_stay_zero_and_the_others_learn(options: dict) -> None:
     assert (after.weight != before.weight)[masks["weight"]].all()
 
 
-def test_the_density_knob_pulls_small_weights_to_zero_and_leaves_large_ones() -> None:
+def test_the_density_penalty_pulls_small_weights_to_zero_and_leaves_large_ones() -> None:
     model = nn.Linear(4, 1, bias=False)
     wanted = torch.tensor([[0.05, 0.05, 2.0, 2.0]])
     nn.init.ones_(model.weight)
@@ -51,7 +51,7 @@ def test_the_density_knob_pulls_small_weights_to_zero_and_leaves_large_ones() ->
     assert (reached[:2] < 0.5).all() and (reached[2:] > 0.95).all()
 
 
-def test_noise_has_the_papers_variance_and_none_on_removed_weights() -> None:
+def test_noise_has_the_papers_variance_and_skips_removed_weights() -> None:
     model = nn.Linear(300, 100, bias=False)
     mask = torch.rand(100, 300) < 0.5
     for step, variance in ((0, 0.3), (9, 0.3 / 10**0.55)):
@@ -62,7 +62,7 @@ def test_noise_has_the_papers_variance_and_none_on_removed_weights() -> None:
         assert noise_deviation(step, 0.3) == pytest.approx(variance**0.5)
 
 
-def test_noise_depends_on_seed_and_step_alone() -> None:
+def test_noise_depends_only_on_the_seed_and_the_step() -> None:
     model = nn.Linear(3, 3)
     drawn = []
     for seed, step in ((0, 0), (0, 0), (0, 1), (1, 0)):
@@ -73,7 +73,7 @@ def test_noise_depends_on_seed_and_step_alone() -> None:
     assert not any(torch.equal(drawn[0], other) for other in drawn[2:])
 
 
-def test_the_penalty_is_nothing_at_zero_and_one_for_large_weights() -> None:
+def test_the_penalty_is_zero_at_zero_and_one_for_large_weights() -> None:
     def penalty(value: float, density: float = 0.5, progress: float = 1.0) -> float:
         weight = torch.full((5,), value, requires_grad=True)
         found = density_penalty([weight], density, progress, strength=1.0)
@@ -87,5 +87,5 @@ def test_the_penalty_is_nothing_at_zero_and_one_for_large_weights() -> None:
     assert penalty(1e6, density=0.1) == pytest.approx(9)
     assert penalty(1e6, progress=0.25) == pytest.approx(0.25)
     assert penalty(1.0, density=1.0) == 0
-    with pytest.raises(ValueError, match="density is 0"):
+    with pytest.raises(ValueError, match="density must be above 0 and at most 1, not 0"):
         penalty(1.0, density=0)

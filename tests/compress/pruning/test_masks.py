@@ -1,4 +1,4 @@
-"""Masks remove exactly as much as asked for, where it is asked for."""
+"""Masks remove exactly the requested share of the requested tensors."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_every_group_loses_its_share(model: nn.Module, level: float, scope) -> N
             assert counts == {round(level * gates[0].numel())}
 
 
-def test_what_is_counted_in_the_weights_is_what_was_removed(model: nn.Module) -> None:
+def test_the_counted_sparsity_is_the_share_that_was_removed(model: nn.Module) -> None:
     targets = targets_of(model, "h2h")
     weights = parameters_of(model, targets)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -55,7 +55,9 @@ def test_what_is_counted_in_the_weights_is_what_was_removed(model: nn.Module) ->
         assert torch.equal(parameter, before[name] * kept)
 
 
-def test_removed_weights_stay_removed_and_equal_scores_go_in_order(model: nn.Module) -> None:
+def test_removed_weights_stay_removed_and_equal_scores_are_removed_in_order(
+    model: nn.Module,
+) -> None:
     targets = targets_of(model, "i2h")
     equal = {name: torch.zeros_like(w) for name, w in parameters_of(model, targets).items()}
     first = remove_lowest(all_left(model, targets), equal, targets, 0.3)
@@ -76,7 +78,7 @@ def test_a_tiled_mask_is_the_same_for_every_gate_of_torchs_layers(gates: int) ->
     mask = torch.tensor([[True, False], [False, False], [True, True]])
     whole = tiled(mask, gates)
     assert all(torch.equal(block, mask) for block in whole.chunk(gates))  # as torch's cells do
-    interleaved = mask.repeat_interleave(gates, 0)  # the published fault
+    interleaved = mask.repeat_interleave(gates, 0)  # the published mistake
     assert not all(torch.equal(block, mask) for block in interleaved.chunk(gates))
 
 
@@ -90,9 +92,9 @@ def test_a_masked_gru_has_the_topology_of_its_mask() -> None:
     assert torch.equal(torch.stack(reached), mask)
 
 
-def test_a_layer_without_weights_is_named_unless_it_is_recurrent() -> None:
+def test_a_layer_that_loses_all_weights_is_named_unless_it_is_recurrent() -> None:
     targets = (Target("rnn.weight_hh", "h2h", 3), Target("conv", "weight"))
     masks = {"rnn.weight_hh": torch.zeros(2), "conv": torch.ones(2)}
     refuse_empty_layers(targets, masks)
-    with pytest.raises(PrunedAway, match="layer conv is pruned away whole"):
+    with pytest.raises(PrunedAway, match="every weight of layer conv would be pruned"):
         refuse_empty_layers(targets, {**masks, "conv": torch.zeros(2)})

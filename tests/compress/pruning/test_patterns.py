@@ -1,4 +1,4 @@
-"""Patterns of neighbours and blocks, alone and as what is ranked together."""
+"""Patterns of neighbours and blocks, alone and as scopes."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_two_of_four_keeps_the_two_highest_of_every_four() -> None:
         n_of_m(scores, 5, 4)
 
 
-def test_whole_blocks_go() -> None:
+def test_whole_blocks_are_removed() -> None:
     scores = torch.arange(24.0).view(4, 6)
     mask = blocks(scores, 0.5, 2, 2)
     assert torch.equal(mask, torch.tensor([[False] * 6] * 2 + [[True] * 6] * 2))
@@ -31,13 +31,13 @@ def test_whole_blocks_go() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "2:4", "4x", "0x4", "gates", "-4"])
-def test_what_is_no_pattern_is_told(text: str) -> None:
-    with pytest.raises(ValueError, match="no scope"):
+def test_an_invalid_pattern_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="unknown scope"):
         read_pattern(text)
 
 
 def test_a_scope_of_neighbours_leaves_equally_many_of_each_four() -> None:
-    """Of a convolution the neighbours are those that one output channel reads."""
+    """The neighbours in a convolution are the weights of one output channel."""
     model = nn.Sequential(nn.Conv2d(4, 6, 3), nn.Linear(8, 5))
     targets = targets_of(model, "weights")
     scores = {name: w.detach().abs() for name, w in parameters_of(model, targets).items()}
@@ -48,7 +48,7 @@ def test_a_scope_of_neighbours_leaves_equally_many_of_each_four() -> None:
     assert all((half[name] | ~more[name]).all() for name in half)
 
 
-def test_a_scope_of_blocks_takes_them_whole_from_every_gate() -> None:
+def test_a_scope_of_blocks_removes_whole_blocks_from_every_gate() -> None:
     rnn = CompiledRNN(CellSpec.from_recipe(ZOO["gru"]), 5, 32)
     targets = targets_of(rnn, "h2h")
     scores = {name: w.detach().abs() for name, w in parameters_of(rnn, targets).items()}

@@ -1,4 +1,4 @@
-"""Every score is what its formula says, on networks small enough to check by hand."""
+"""Every score agrees with its formula, on networks small enough to check by hand."""
 
 import copy
 import math
@@ -21,7 +21,7 @@ X = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
 
 
 class Tuple(nn.Sequential):
-    """Answers in a tuple, as models here do."""
+    """Returns a tuple, as models here do."""
 
     def forward(self, x):
         return (super().forward(x),)
@@ -42,7 +42,9 @@ def score(name: str, model: nn.Module, **evidence):
     return METHODS[name].score(model, targets_of(model, "weights"), Evidence(**evidence))
 
 
-def test_lamp_divides_by_what_is_no_smaller_in_the_tensor(model: nn.Module) -> None:
+def test_lamp_divides_by_the_weights_of_the_tensor_that_are_at_least_as_large(
+    model: nn.Module,
+) -> None:
     scores = score("lamp", model)
     for name, weight in parameters_of(model, targets_of(model, "weights")).items():
         squares = weight.detach().double().square().flatten().tolist()
@@ -50,7 +52,7 @@ def test_lamp_divides_by_what_is_no_smaller_in_the_tensor(model: nn.Module) -> N
         assert scores[name].flatten().tolist() == pytest.approx(expected)
 
 
-def test_lamp_leaves_every_layer_one_weight_to_the_end(model: nn.Module) -> None:
+def test_lamp_keeps_one_weight_in_every_layer_to_the_end(model: nn.Module) -> None:
     with torch.no_grad():
         model[0].weight *= 1e-3
     targets = targets_of(model, "weights")
@@ -59,7 +61,7 @@ def test_lamp_leaves_every_layer_one_weight_to_the_end(model: nn.Module) -> None
     assert all(mask.any() for mask in masks.values())
 
 
-def test_gradient_takes_all_batches_and_snip_the_first_at_the_start(model: nn.Module) -> None:
+def test_gradient_uses_all_batches_and_snip_the_first_one_at_the_start(model: nn.Module) -> None:
     start = {name: torch.full_like(p, 0.5) for name, p in model.named_parameters()}
     weight = model[2].weight
     slope = torch.autograd.grad(sum(losses(model)), weight)[0]
@@ -72,7 +74,7 @@ def test_gradient_takes_all_batches_and_snip_the_first_at_the_start(model: nn.Mo
     torch.testing.assert_close(found, slope.abs() / 2)
 
 
-def test_grasp_is_what_a_weight_does_to_the_gradients_norm(model: nn.Module) -> None:
+def test_grasp_is_the_effect_of_a_weight_on_the_norm_of_the_gradient(model: nn.Module) -> None:
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
     found = score("grasp", model, losses=losses, start=start)
     weights = parameters_of(model, targets_of(model, "weights"))
@@ -90,12 +92,12 @@ def test_grasp_is_what_a_weight_does_to_the_gradients_norm(model: nn.Module) -> 
     )
 
 
-def test_movement_is_low_for_what_went_to_zero(model: nn.Module) -> None:
+def test_movement_is_low_for_weights_that_moved_towards_zero(model: nn.Module) -> None:
     start = {name: p.detach() * 2 for name, p in model.named_parameters()}
     assert all((s <= 0).all() for s in score("movement", model, start=start).values())
 
 
-def test_synaptic_flow_is_kept_from_layer_to_layer() -> None:
+def test_synaptic_flow_is_conserved_from_layer_to_layer() -> None:
     torch.manual_seed(0)
     model = Tuple(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False))
     scores = synaptic_flow(model, targets_of(model, "weights"), X[:1])
@@ -114,7 +116,7 @@ def test_synaptic_flow_reaches_every_weight_of_a_cell(cell: str) -> None:
     assert all((s > 0).all() and s.isfinite().all() for s in scores.values())
 
 
-def test_lookahead_multiplies_by_what_leads_to_a_weight_and_away() -> None:
+def test_lookahead_multiplies_by_the_weights_before_and_after() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
     found = score("lookahead", model)
@@ -136,7 +138,7 @@ def test_lookahead_of_a_recurrent_layer_reads_both_its_matrices() -> None:
     torch.testing.assert_close(found["weight_ih_l0"], w["weight_ih_l0"].abs() * away[:, None])
 
 
-def test_lookahead_of_heads_is_that_of_the_matrix_they_are_blocks_of() -> None:
+def test_lookahead_of_heads_equals_that_of_their_block_diagonal_matrix() -> None:
     cell = CellSpec.from_recipe(ZOO["gru"])
     heads = CompiledRNN(cell, 3, 6, num_heads=2, backend="reference")
     whole = CompiledRNN(cell, 3, 6, backend="reference")
@@ -150,7 +152,7 @@ def test_lookahead_of_heads_is_that_of_the_matrix_they_are_blocks_of() -> None:
         torch.testing.assert_close(torch.block_diag(*a), b[0])
 
 
-def test_chance_is_the_generators(model: nn.Module) -> None:
+def test_random_scores_come_from_the_generator(model: nn.Module) -> None:
     draws = [score("random", model, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
     assert torch.equal(draws[0]["0.weight"], draws[1]["0.weight"])
     assert not torch.equal(draws[0]["0.weight"], draws[2]["0.weight"])

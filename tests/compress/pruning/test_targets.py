@@ -1,4 +1,4 @@
-"""What can be pruned in each kind of module, and where its gates lie."""
+"""The prunable tensors of each kind of module, and how gates divide them."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from search_spaces.rnn_cell.model import build_model
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
-GATES = {  # of input-to-hidden and of hidden-to-hidden
+GATES = {  # input-to-hidden, hidden-to-hidden
     "rnn-tanh": (1, 1),
     "lstm": (4, 4),
     "gru": (3, 3),
@@ -22,7 +22,7 @@ GATES = {  # of input-to-hidden and of hidden-to-hidden
 
 
 @pytest.mark.parametrize("cell", GATES)
-def test_a_cell_has_a_block_for_every_gate(cell: str) -> None:
+def test_a_cell_has_one_block_per_gate(cell: str) -> None:
     rnn = nn.Sequential(CompiledRNN(CellSpec.from_recipe(ZOO[cell]), 3, 4, backend="reference"))
     i2h, h2h = GATES[cell]
     assert targets_of(rnn, "both") == (
@@ -41,7 +41,7 @@ def test_a_cell_has_a_block_for_every_gate(cell: str) -> None:
         (nn.GRUCell(3, 4), 3),
     ],
 )
-def test_torchs_layers_have_their_gates_in_rows(module: nn.Module, gates: int) -> None:
+def test_the_gates_of_torchs_layers_are_blocks_of_rows(module: nn.Module, gates: int) -> None:
     found = {target.parameter: target for target in targets_of(module, "both")}
     matrices = {n: p for n, p in module.named_parameters() if n.startswith("weight")}
     assert found.keys() == matrices.keys()
@@ -50,7 +50,7 @@ def test_torchs_layers_have_their_gates_in_rows(module: nn.Module, gates: int) -
         assert found[name].gates == gates and len(matrix) == 4 * gates
 
 
-def test_weights_are_all_matrices_but_no_embedding_bias_or_normalisation() -> None:
+def test_weights_are_all_matrices_except_embeddings_biases_and_normalisation() -> None:
     shape = ModelShape(
         DataShape("tokens", 9, 2, every_step=False), ModelSize(embedding=3, hidden=4, layers=2)
     )
@@ -66,9 +66,9 @@ def test_a_shared_matrix_is_one_target() -> None:
     assert len(targets_of(nn.Sequential(linear, nn.ReLU(), linear), "weights")) == 1
 
 
-def test_a_model_without_what_is_asked_for_says_what_it_has() -> None:
+def test_a_missing_target_is_refused_with_the_ones_that_exist() -> None:
     assert not is_recurrent(resnet8())
-    with pytest.raises(ValueError, match="no h2h weights: choose weights"):
+    with pytest.raises(ValueError, match="no h2h tensors: choose weights"):
         targets_of(resnet8(), "h2h")
-    with pytest.raises(ValueError, match='nothing is called "gates"'):
+    with pytest.raises(ValueError, match='unknown target "gates"'):
         targets_of(resnet8(), "gates")
