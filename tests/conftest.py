@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is imported
@@ -24,6 +25,12 @@ def no_command_outlives_the_tests() -> Iterator[None]:
     yield
     for process in multiprocessing.active_children():
         process.kill()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let every test draw the same random numbers, alone or among others."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
