@@ -1,4 +1,4 @@
-"""What can be named in a pruning or a distillation; imports nothing that takes long."""
+"""Names that settings choose from; a module without heavy imports."""
 
 import re
 from typing import Literal
@@ -23,22 +23,22 @@ WHAT: dict[str, frozenset[Kind]] = {
     "h2h": frozenset({"h2h"}),
     "both": frozenset({"i2h", "h2h"}),
     "weights": frozenset({"i2h", "h2h", "weight"}),
-    "channels": frozenset({"i2h", "h2h", "weight"}),  # the same weights, but whole channels of them
+    "channels": frozenset({"i2h", "h2h", "weight"}),  # the same weights, in whole channels
 }
 CHANNELS = "channels"
 
 
 def read_pattern(text: str) -> tuple[int, ...]:
-    """The pattern that a scope names.
+    """Return the pattern that a scope names.
 
-    "4" → (4,): of every 4 neighbours of a row equally many go. "16x1" → (16, 1): whole blocks of
-    16 rows and 1 column go.
-    Raises `ValueError` for what is neither.
+    "4" → (4,): remove equally many of every 4 neighbours in a row. "16x1" → (16, 1): remove whole
+    blocks of 16 rows and 1 column.
+    Raises `ValueError` for any other text.
     """
     found = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
     if not found:
         raise ValueError(
-            f'no scope "{text}": there are global, layer, gate, neighbours such as 4 (half of '
-            "them are 2:4), and blocks such as 16x1"
+            f'unknown scope "{text}"; choose global, layer, gate, a number of neighbours such as 4 '
+            "(level 0.5 gives 2:4), or a block such as 16x1"
         )
     return tuple(int(number) for number in found.groups() if number)

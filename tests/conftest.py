@@ -1,18 +1,36 @@
 """What all tests share."""
 
+import multiprocessing
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is imported
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest file first, so that two workers end at about the same time."""
     items.sort(key=lambda item: item.path.name != "test_search_faults.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_command_outlives_the_tests() -> Iterator[None]:
+    """Kill the commands that a failed test left running."""
+    yield
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let every test draw the same random numbers, alone or among others."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.jobs.forked import ForkedCommand
+
 TESTS = Path(__file__).parents[1]
+PATHS = [str(TESTS), str(TESTS.parent)]
+PATIENCE = 300  # seconds until a wait counts as in vain, however busy the machine is
 
 TOY = [
     "--space",
@@ -24,33 +28,47 @@ TOY = [
     "training.rungs=2",
 ]
 
+Command = ForkedCommand | subprocess.Popen
 
-def start(*arguments: object, **environment: str) -> subprocess.Popen:
-    """`nas` with the arguments, running."""
-    paths = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
+
+def start(*arguments: object, fresh: bool = False, **environment: str) -> Command:
+    """Start `nas` with the arguments and these variables besides the environment's own.
+
+    fresh: through `python -m nas`, which imports everything again and takes seconds. Else the
+    process is forked from one that has imported it; only variables that are read later than at an
+    import, ours, hold there.
+    """
+    words = [str(argument) for argument in arguments]
+    paths = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
+    variables = {**os.environ, **environment, "PYTHONPATH": paths}
+    if not fresh and all(name.startswith("NAS_") for name in environment):
+        return ForkedCommand(words, variables, PATHS)
     return subprocess.Popen(
-        [sys.executable, "-m", "nas", *map(str, arguments)],
+        [sys.executable, "-m", "nas", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(paths)},
+        env=variables,
     )
 
 
-def wait_for(process: subprocess.Popen, condition: Callable[[], object]) -> None:
+def wait_for(process: Command, condition: Callable[[], object]) -> None:
     """Return once the condition holds; the process must still run by then."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < until, "waited in vain"
+        if process.poll() is not None:
+            raise AssertionError(f"it ended before: {process.communicate()[1]}")
+        if time.monotonic() > until:
+            process.kill()
+            raise AssertionError(f"waited in vain: {process.communicate()[1]}")
         time.sleep(0.02)
 
 
-def nas(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
-    """`nas` with the arguments, ended."""
-    process = start(*arguments, **environment)
-    out, err = process.communicate(timeout=300)
+def nas(*arguments: object, fresh: bool = False, **environment: str) -> subprocess.CompletedProcess:
+    """Run `nas` with the arguments to its end; see `start`."""
+    process = start(*arguments, fresh=fresh, **environment)
+    out, err = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -64,7 +64,8 @@ def test_a_wrong_configuration_file_is_named(
     config = tmp_path / "search.toml"
     if text is not None:
         config.write_text(text)
-    assert_refused(nas("search", config), tmp_path, "search.toml", *words)
+    refused = nas("search", config, fresh=text is None)
+    assert_refused(refused, tmp_path, "search.toml", *words)
 
 
 @pytest.mark.parametrize(

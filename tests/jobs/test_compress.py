@@ -1,9 +1,7 @@
 """`nas compress` through the real command line, and what it must never do."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -45,7 +43,7 @@ def compressed(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("compress")
     settings = [f"--set={key}={value}" for key, value in {**SETTINGS, "cache": folder}.items()]
     files = ("--run", folder / "run", "--policy", folder / "policy.safetensors")
-    ended = nas("compress", *settings, *files, "--json")
+    ended = nas("compress", *settings, *files, "--json", fresh=True)
     assert ended.returncode == 0, ended.stderr
     return folder, json.loads(ended.stdout)
 
@@ -104,7 +102,7 @@ def test_a_driver_that_is_killed_goes_on_and_forgets_nobody(tmp_path: Path) -> N
     run = tmp_path / "run"
     driver = start("compress", *settings, "--updates", 4, "--run", run)
     wait_for(driver, lambda: any(r["rungs"] for r in results(run)))
-    os.kill(driver.pid, signal.SIGKILL)
+    driver.kill()
     driver.communicate()
     before = [r for r in results(run) if r["rungs"]]
     ended = nas("compress", *settings, "--updates", 4, "--run", run, "--json")

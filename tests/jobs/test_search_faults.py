@@ -1,15 +1,23 @@
 """A search loses nothing and counts nothing twice, whatever dies."""
 
 import json
-import os
 import signal
-import subprocess
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.jobs.command import TOY, nas, results, start, wait_for, without_times
+from tests.jobs.command import (
+    PATIENCE,
+    TOY,
+    Command,
+    nas,
+    results,
+    start,
+    wait_for,
+    without_times,
+)
+from tests.jobs.forked import ForkedCommand
 
 CANDIDATES = 24
 SEARCH = ["search", *TOY, "--candidates", CANDIDATES, "--survivors", 3, "--json"]
@@ -28,23 +36,27 @@ def assert_complete(run: Path) -> None:
     assert len(digests) == len(set(digests))
 
 
-def wait_for_a_proposal(process: subprocess.Popen, run: Path) -> None:
-    journal = run / "study.journal"
-    wait_for(process, lambda: journal.exists() and "digest" in journal.read_text())
-    time.sleep(0.5)
-
-
-@pytest.mark.parametrize("done", [1, 9, 17])
-def test_a_killed_serial_driver_goes_on_to_exactly_its_budget(tmp_path: Path, done: int) -> None:
-    run = tmp_path / "run"
-    process = start(*command(run, "serial"), NAS_TOY_SECONDS="0.05")
-    wait_for(process, lambda: len(results(run)) >= done)
-    os.kill(process.pid, signal.SIGKILL)
+def killed(process: Command, condition: Callable[[], object]) -> None:
+    """Kill the process as soon as the condition holds."""
+    wait_for(process, condition)
+    process.kill()
     process.communicate()
-    assert len(results(run)) < CANDIDATES
-    ended = nas(*command(run, "serial"))
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_killed_serial_driver_goes_on_to_exactly_its_budget(tmp_path: Path) -> None:
+    """Killed with its first results, and once more in the middle of a line of its journal."""
+    run = tmp_path / "run"
+    for done in (1, 13):
+        process = start(*command(run, "serial"), NAS_TOY_SECONDS="0.05")
+        killed(process, lambda done=done: len(results(run)) >= done)
+        assert len(results(run)) < CANDIDATES
+    with (run / "study.journal").open("a") as journal:
+        journal.write('{"op_code": 4, "worker_id": "torn')
+    ended = nas(*command(run, "serial"), fresh=True)
     assert ended.returncode == 0, ended.stderr
     assert_complete(run)
+    assert nas("report", run, fresh=True).returncode == 0
 
 
 def test_a_killed_warm_start_keeps_its_pool_and_goes_on_to_exactly_its_budget(
@@ -57,9 +69,7 @@ def test_a_killed_warm_start_keeps_its_pool_and_goes_on_to_exactly_its_budget(
     before = []
     for done in (5, 14):
         process = start(*search, NAS_TOY_SECONDS="0.1")
-        wait_for(process, lambda done=done: len(results(run)) >= done)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        killed(process, lambda done=done: len(results(run)) >= done)
         before += results(run)
     ended = nas(*search)
     assert ended.returncode == 0, ended.stderr
@@ -78,9 +88,7 @@ def test_a_killed_warm_start_keeps_its_pool_and_goes_on_to_exactly_its_budget(
 def test_a_driver_killed_in_training_goes_on_from_the_checkpoints(tmp_path: Path) -> None:
     run, long = tmp_path / "run", ["--set", "training.steps=4000"]
     process = start(*command(run, "serial", *long))
-    wait_for(process, lambda: any(record["rungs"] for record in results(run)))
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    killed(process, lambda: any(record["rungs"] for record in results(run)))
     rungs = [record["rungs"] for record in results(run)]
     assert 1 <= sum(map(len, rungs)) < 4
     ended = nas(*command(run, "serial", *long))
@@ -93,49 +101,29 @@ def test_a_driver_killed_in_training_goes_on_from_the_checkpoints(tmp_path: Path
 @pytest.mark.ray
 def test_a_killed_ray_driver_goes_on_to_exactly_its_budget(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    for done in (3, 12):
-        process = start(*command(run, "ray"), NAS_TOY_SECONDS="0.2")
-        wait_for(process, lambda done=done: len(results(run)) >= done)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-    ended = nas(*command(run, "ray"))
+    process = start(*command(run, "ray"), NAS_TOY_SECONDS="0.2")
+    killed(process, lambda: len(results(run)) >= 3)
+    assert len(results(run)) < CANDIDATES
+    ended = nas(*command(run, "ray"), fresh=True)
     assert ended.returncode == 0, ended.stderr
     assert_complete(run)
 
 
 @pytest.mark.ray
-def test_a_worker_that_dies_twice_is_replaced_and_stdout_stays_json(tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    more = ["--score", "toys:KillsItsWorker"]
-    search = [part for part in command(tmp_path / "run", "ray") if part != "toys:FirstWeight"]
-    search.remove("--score")
-    ended = nas(*search, *more, NAS_TOY_FOLDER=str(marks), NAS_TOY_KILLS="2")
-    assert ended.returncode == 0, ended.stderr
-    facts = json.loads(ended.stdout)
-    assert facts["candidates"] == CANDIDATES
-    assert facts["failed"] == 0
-    assert len(list(marks.iterdir())) >= 2
-    assert_complete(tmp_path / "run")
-
-
-@pytest.mark.ray
-def test_a_candidate_that_kills_every_worker_is_poison_and_the_search_goes_on(
+def test_workers_that_die_are_replaced_and_what_kills_every_worker_is_poison(
     tmp_path: Path,
 ) -> None:
-    marks = tmp_path / "marks"
+    """And stdout stays JSON, whatever dies."""
+    run, marks = tmp_path / "run", tmp_path / "marks"
     marks.mkdir()
-    search = [part for part in command(tmp_path / "run", "ray") if part != "toys:FirstWeight"]
-    search.remove("--score")
-    ended = nas(
-        *search, "--score", "toys:KillsItsWorker", NAS_TOY_FOLDER=str(marks), NAS_TOY_KILLS="99"
-    )
+    search = ["toys:KillsItsWorker" if p == "toys:FirstWeight" else p for p in command(run, "ray")]
+    ended = nas(*search, "--controller", "random", NAS_TOY_FOLDER=str(marks))
     assert ended.returncode == 0, ended.stderr
-    records = results(tmp_path / "run")
-    poison = [r for r in records if r["failed"]]
+    records, kills = results(run), {mark.name for mark in marks.iterdir()}
     assert len(records) == CANDIDATES
-    assert poison
-    assert all("poison: 4 workers died" in record["failed"] for record in poison)
+    assert kills > {"4-0", "4-1", "4-2", "4-3"}  # and those that die once
+    failed = {tuple(r["architecture"]["spec"]): r["failed"] for r in records if r["failed"]}
+    assert failed.keys() == {(4,)} and "poison: 4 workers died" in failed[4,]
     assert json.loads(ended.stdout)["trained"] == 3
 
 
@@ -151,60 +139,60 @@ def test_a_second_driver_is_refused_with_75(tmp_path: Path) -> None:
     assert "in use by another" in second.stderr
 
 
-def test_a_torn_journal_is_repaired_and_the_run_goes_on(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    process = start(*command(run, "serial"), NAS_TOY_SECONDS="0.1")
-    wait_for(process, lambda: len(results(run)) >= 4)
-    process.kill()
-    process.communicate()
-    with (run / "study.journal").open("a") as journal:
-        journal.write('{"op_code": 4, "worker_id": "torn')
-    ended = nas(*command(run, "serial"))
-    assert ended.returncode == 0, ended.stderr
-    assert_complete(run)
+SERIAL_AND_RAY = ["serial", pytest.param("ray", marks=pytest.mark.ray)]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize(
+    ("executor", "number", "code"),
+    [
+        ("serial", signal.SIGINT, 130),
+        ("serial", signal.SIGTERM, 143),
+        pytest.param("ray", signal.SIGTERM, 143, marks=pytest.mark.ray),  # which Ray handles, too
+    ],
+)
 def test_the_first_signal_finishes_what_runs_and_the_run_can_be_resumed(
     tmp_path: Path, executor: str, number: signal.Signals, code: int
 ) -> None:
+    """Resumed by either executor: what the one began, the other can end."""
     run, alone = tmp_path / "run", ["--set", "execution.batch=1"]
     process = start(*command(run, executor, *alone), NAS_TOY_SECONDS="0.5")
     wait_for(process, lambda: results(run))
     process.send_signal(number)
-    _, err = process.communicate(timeout=180)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     assert "the same command goes on" in err
     interrupted = len(results(run))
     assert 1 <= interrupted < CANDIDATES
-    assert nas(*command(run, executor)).returncode == 0
+    assert nas(*command(run, "serial")).returncode == 0
     assert_complete(run)
 
 
-@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+def begun(run: Path, executor: str, grace: int) -> ForkedCommand:
+    """A search whose first evaluation has begun and takes an hour."""
+    started = run.parent / "started"
+    variables = {"NAS_TOY_SECONDS": "3600", "NAS_TOY_STARTED": str(started)}
+    process = start(*command(run, executor, "--grace", grace), **variables)
+    wait_for(process, started.exists)
+    return process
+
+
+@pytest.mark.parametrize("executor", SERIAL_AND_RAY)
 def test_the_second_signal_ends_at_once(tmp_path: Path, executor: str) -> None:
     run = tmp_path / "run"
-    process = start(*command(run, executor), NAS_TOY_SECONDS="60")
-    wait_for_a_proposal(process, run)
+    process = begun(run, executor, grace=3600)
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    assert process.poll() is None
+    wait_for(process, lambda: "stopping" in process.complaints())
     process.send_signal(signal.SIGTERM)
-    started = time.monotonic()
-    process.communicate(timeout=180)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
-    assert time.monotonic() - started < 10
-    assert nas(*command(run, executor)).returncode == 0
+    assert nas(*command(run, "serial")).returncode == 0
     assert_complete(run)
 
 
 def test_grace_ends_what_does_not_finish(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    process = start(*command(run, "serial", "--grace", 1), NAS_TOY_SECONDS="60")
-    wait_for_a_proposal(process, run)
+    process = begun(tmp_path / "run", "serial", grace=1)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
 
 
@@ -218,15 +206,21 @@ def test_a_run_with_another_objective_is_not_resumed(tmp_path: Path) -> None:
     assert sorted(path.stat().st_mtime for path in run.rglob("*.json")) == before
 
 
-@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize("executor", SERIAL_AND_RAY)
 def test_equal_seeds_give_equal_records(tmp_path: Path, executor: str) -> None:
     runs = [tmp_path / "a", tmp_path / "b"]
     for run in runs:
         assert nas(*command(run, executor, "--seed", 3, "--deterministic")).returncode == 0
     first, second = (without_times(results(run)) for run in runs)
     assert first == second
-    assert nas(*command(tmp_path / "c", executor, "--seed", 4)).returncode == 0
-    assert without_times(results(tmp_path / "c")) != first
+
+
+def test_another_seed_gives_other_records(tmp_path: Path) -> None:
+    runs = [tmp_path / "a", tmp_path / "b"]
+    for seed, run in enumerate(runs):
+        assert nas(*command(run, "serial", "--seed", seed)).returncode == 0
+    first, second = (without_times(results(run)) for run in runs)
+    assert first != second
 
 
 def test_candidates_that_cannot_be_built_or_give_nan_are_failures_with_reasons(

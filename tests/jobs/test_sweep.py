@@ -38,7 +38,7 @@ FLAGS = [
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory) -> tuple[Path, dict]:
     run = tmp_path_factory.mktemp("sweeps") / "run"
-    ended = nas("sweep", *FLAGS, "--run", run)
+    ended = nas("sweep", *FLAGS, "--run", run, fresh=True)
     assert ended.returncode == 0, ended.stderr
     return run, json.loads(ended.stdout)
 

@@ -86,9 +86,9 @@ def test_stepping_agrees_with_the_network_on_whole_paths() -> None:
         for t, decision in enumerate(path):
             before = path[t - 1] if t else None
             p, state = network.step(state, before, decision.name, decision.options)
-            assert np.log(p[decision.index]) == pytest.approx(log_p[b, t].item(), abs=1e-5)
+            assert np.log(p[decision.index]) == pytest.approx(log_p[b, t].item(), abs=1e-4)
             entropy = -(p * np.log(p)).sum() / np.log(decision.options)
-            assert entropy == pytest.approx(entropies[b, t].item(), abs=1e-5)
+            assert entropy == pytest.approx(entropies[b, t].item(), abs=1e-4)
         assert not log_p[b, len(path) :].any() and not entropies[b, len(path) :].any()
 
 

@@ -1,9 +1,15 @@
-"""Compiles C into a shared library, once for each source, compiler and processor."""
+"""Compiles C into a shared library, once for each source, compiler, its flags and processor.
+
+Two variables change how: `CC` names the compiler, and `NAS_CFLAGS` holds flags that follow ours,
+so they win. `NAS_CFLAGS=-mno-avx512f ATEN_CPU_CAPABILITY=avx2 make test` runs the tests as on a
+processor without AVX-512.
+"""
 
 import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +34,11 @@ def find_compiler() -> str | None:
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
+def flags() -> tuple[str, ...]:
+    """The compiler's flags: ours, then those of `$NAS_CFLAGS`."""
+    return (*FLAGS, *shlex.split(os.environ.get("NAS_CFLAGS", "")))
+
+
 def cache_folder() -> Path:
     """`$NAS_CACHE`, else `nas` in the user's cache folder."""
     named = os.environ.get("NAS_CACHE")
@@ -46,7 +57,7 @@ def build(source: str) -> ctypes.CDLL:
     compiler = find_compiler()
     if compiler is None:
         raise CannotCompile("no C compiler: neither $CC nor cc, gcc or clang is on the path")
-    key = "\0".join([source, *FLAGS, _version(compiler), _processor()])
+    key = "\0".join([source, *flags(), _version(compiler), _processor()])
     name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.so"
     try:
         return _loaded(compiler, source, cache_folder() / name)
@@ -69,7 +80,7 @@ def _compile(compiler: str, source: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         text, library = Path(folder) / "cell.c", Path(folder) / "cell.so"
         text.write_text(source)
-        command = [compiler, *FLAGS, str(text), "-o", str(library), "-lm"]
+        command = [compiler, *flags(), str(text), "-o", str(library), "-lm"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise CannotCompile(f"{compiler} failed: {done.stderr.strip()[-500:]}")

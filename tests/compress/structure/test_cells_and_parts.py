@@ -19,6 +19,7 @@ from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.space import TransformerSpace
 
 TOKENS = torch.arange(14).view(2, 7)
+EXACT = {"atol": 1e-12, "rtol": 1e-12}  # in float64; what float32 rounds differs by processor
 
 
 def classifier(cell: str, layers: int = 2, **size) -> nn.Module:
@@ -29,8 +30,8 @@ def classifier(cell: str, layers: int = 2, **size) -> nn.Module:
 
 @pytest.mark.parametrize("cell", ZOO)
 def test_units_of_any_cell_that_nothing_reads_can_go(cell: str) -> None:
-    spec, x = CellSpec.from_recipe(ZOO[cell]), torch.randn(3, 8, 5)
-    layer = CompiledRNN(spec, 5, 9, generator=torch.Generator().manual_seed(1))
+    spec, x = CellSpec.from_recipe(ZOO[cell]), torch.randn(3, 8, 5, dtype=torch.float64)
+    layer = CompiledRNN(spec, 5, 9, generator=torch.Generator().manual_seed(1)).double()
     kept, dead = np.array([0, 2, 3, 7]), [1, 4, 5, 6, 8]
     with torch.no_grad():
         layer.on_h[..., dead] = 0
@@ -39,8 +40,8 @@ def test_units_of_any_cell_that_nothing_reads_can_go(cell: str) -> None:
         layer.on_x[..., [2, 3]] = 0
     got, last = smaller(x[:, :, [0, 1, 4]])
     full, all_last = layer(x)
-    torch.testing.assert_close(got, full[:, :, kept], atol=1e-6, rtol=0)
-    torch.testing.assert_close(last[0], all_last[0][:, kept], atol=1e-6, rtol=0)
+    torch.testing.assert_close(got, full[:, :, kept], **EXACT)
+    torch.testing.assert_close(last[0], all_last[0][:, kept], **EXACT)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn-tanh"])
@@ -86,7 +87,8 @@ def test_feed_forward_layers_of_an_encoder_that_cannot_be_traced_are_narrowed_ex
     )
     shape = ModelShape(DataShape("tokens", 20, 20, True, masked=True), ModelSize())
     architecture = Architecture("transformer", (32, layers))
-    model = TransformerSpace().build(architecture, shape, torch.Generator().manual_seed(0)).eval()
+    model = TransformerSpace().build(architecture, shape, torch.Generator().manual_seed(0))
+    model = model.double().eval()
     outline = outline_of(model, TOKENS)
     assert outline.removable == (("layers.0",), ("layers.1",))
     narrow = {c.makers[0]: c.width for c in outline.channels}
@@ -101,7 +103,7 @@ def test_feed_forward_layers_of_an_encoder_that_cannot_be_traced_are_narrowed_ex
     silenced(model, "layers.0.output", list(range(10, 24)))
     smaller = student(model, TOKENS, [], {"layers.0.feed_forward.0": 10})
     assert smaller.get_submodule("layers.0.feed_forward.0").out_features == 10
-    torch.testing.assert_close(smaller(TOKENS).answers, model(TOKENS).answers, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(smaller(TOKENS).answers, model(TOKENS).answers, **EXACT)
     assert student(model, TOKENS, ["layers.0"], {})(TOKENS).answers.shape == (2, 7, 20)
 
 

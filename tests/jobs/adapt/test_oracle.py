@@ -48,7 +48,7 @@ def test_an_exam_answers_as_each_question_does_alone() -> None:
         ]
         alone = asked[number].judged(logits)
         assert (found.answer, found.correct) == (alone.answer, alone.correct)
-        assert found.likelihood == pytest.approx(alone.likelihood, abs=1e-5)
+        assert found.likelihood == pytest.approx(alone.likelihood, abs=1e-4)
 
 
 def test_every_sample_has_its_simulations_and_the_same_seed_finds_the_same() -> None:

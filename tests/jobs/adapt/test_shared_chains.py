@@ -35,10 +35,10 @@ def test_influence_is_what_a_single_prompt_shows() -> None:
         states.append(model.call(layer, states[-1], around))
     for layer in range(model.layers):
         cosine = functional.cosine_similarity(states[layer], states[layer + 1], dim=-1).mean()
-        torch.testing.assert_close(float(found.blocks[layer]), float(1 - cosine), atol=1e-6, rtol=0)
+        torch.testing.assert_close(float(found.blocks[layer]), float(1 - cosine), atol=1e-5, rtol=0)
     last = functional.cosine_similarity(states[1][0, -1], states[4][0, -1], dim=0)
     torch.testing.assert_close(
-        float(found.angles[1, 4]), float(last.arccos() / torch.pi), atol=1e-5, rtol=0
+        float(found.angles[1, 4]), float(last.arccos() / torch.pi), atol=1e-4, rtol=0
     )
 
 

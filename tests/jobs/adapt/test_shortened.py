@@ -30,11 +30,11 @@ def test_a_shortened_transformers_model_is_the_chain_and_so_is_its_checkpoint(
     for chain in CHAINS:
         short = shortened(decoder.model, chain)
         expected = run_chain(decoder, tokens, chain)
-        torch.testing.assert_close(logits_of(short, tokens), expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(logits_of(short, tokens), expected, atol=1e-4, rtol=1e-4)
         write_checkpoint(short, tmp_path)
         again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
         with torch.no_grad():
-            torch.testing.assert_close(again(tokens).logits, expected, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(again(tokens).logits, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_our_checkpoints_are_read_by_transformers(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_our_checkpoints_are_read_by_transformers(tmp_path: Path) -> None:
         again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
         with torch.no_grad():
             torch.testing.assert_close(
-                again(tokens).logits, run_chain(model, tokens, chain), atol=1e-5, rtol=1e-5
+                again(tokens).logits, run_chain(model, tokens, chain), atol=1e-4, rtol=1e-4
             )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -14,6 +15,9 @@ from search_spaces.layer_chain.llama2c import read_llama
 SIZE = LlamaSize(tokens=50, width=32, layers=6, heads=4, key_heads=2, inner=48)
 
 
+EXACT = {"atol": 1e-12, "rtol": 1e-12}  # in float64; what float32 rounds differs by processor
+
+
 def small_llama() -> Llama:
     model = Llama(SIZE, torch.Generator().manual_seed(0))
     return model.requires_grad_(False).eval()
@@ -21,6 +25,11 @@ def small_llama() -> Llama:
 
 def stories(data_folder: Path) -> Llama:
     return read_llama(data_folder / "weights" / "stories260k" / "stories260K.bin")
+
+
+def llama(trained: bool, request: pytest.FixtureRequest) -> Llama:
+    """The trained one, which needs the data, or the small one, which does not."""
+    return stories(request.getfixturevalue("data_folder")) if trained else small_llama()
 
 
 def random_chains(layers: int, count: int) -> list[Chain]:

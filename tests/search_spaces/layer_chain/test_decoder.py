@@ -1,23 +1,23 @@
 """Chains run on decoders, with and without a cache."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from search_spaces.layer_chain.decoder import Slot, generate, run_chain
 from tests.search_spaces.layer_chain.models import (
+    EXACT,
+    llama,
     random_chains,
     random_tokens,
     small_llama,
-    stories,
 )
 
 
 @pytest.mark.parametrize("trained", [False, True])
-def test_cached_generation_is_cache_free_generation(trained: bool, data_folder: Path) -> None:
-    model = stories(data_folder) if trained else small_llama()
-    tokens = random_tokens(2, 5)
+def test_cached_generation_is_cache_free_generation(
+    trained: bool, request: pytest.FixtureRequest
+) -> None:
+    model, tokens = llama(trained, request), random_tokens(2, 5)
     chains = random_chains(model.layers, 50)
     assert any(len(set(chain)) < len(chain) for chain in chains)
     assert any(0 not in chain for chain in chains)
@@ -28,12 +28,12 @@ def test_cached_generation_is_cache_free_generation(trained: bool, data_folder: 
 
 
 def test_cached_logits_are_cache_free_logits() -> None:
-    model, tokens = small_llama(), random_tokens(2, 12)
+    model, tokens = small_llama().double(), random_tokens(2, 12)
     for chain in random_chains(model.layers, 50):
         slots = [Slot() for _ in chain]
         parts = [run_chain(model, tokens[:, :end], chain, slots) for end in (5, 6, 9, 12)]
         direct = run_chain(model, tokens, chain)
-        torch.testing.assert_close(torch.cat(parts, dim=1), direct, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(torch.cat(parts, dim=1), direct, **EXACT)
 
 
 def test_looped_layers_have_a_slot_each_call() -> None:
@@ -54,11 +54,11 @@ def test_the_full_chain_is_the_model() -> None:
 
 
 def test_padding_on_the_right_changes_nothing_before_it() -> None:
-    model, tokens = small_llama(), random_tokens(2, 7)
+    model, tokens = small_llama().double(), random_tokens(2, 7)
     padded = torch.cat([tokens, tokens.new_zeros(2, 3)], dim=1)
     for chain in random_chains(model.layers, 5):
         short, long = run_chain(model, tokens, chain), run_chain(model, padded, chain)
-        torch.testing.assert_close(long[:, :7], short, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(long[:, :7], short, **EXACT)
 
 
 @pytest.mark.parametrize("chain", [(), (0, 6), (-1,)])

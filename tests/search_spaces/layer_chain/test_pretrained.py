@@ -71,7 +71,7 @@ def test_cached_logits_are_cache_free_logits(family: str) -> None:
         slots = [Slot() for _ in chain]
         parts = [run_chain(decoder, tokens[:, :end], chain, slots) for end in (3, 7, 8, 9)]
         direct = run_chain(decoder, tokens, chain)
-        torch.testing.assert_close(torch.cat(parts, dim=1), direct, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(torch.cat(parts, dim=1), direct, rtol=1e-4, atol=1e-4)
 
 
 @EVERY_FAMILY
@@ -81,7 +81,7 @@ def test_the_trie_gives_the_logits_of_each_chain(family: str) -> None:
     trie = PrefixTrie(decoder, tokens, 2**20)
     for (row, chain), logits in zip(requests, trie.run(requests), strict=True):
         direct = run_chain(decoder, tokens[row : row + 1], chain)[0]
-        torch.testing.assert_close(logits, direct, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(logits, direct, rtol=1e-4, atol=1e-4)
     assert trie.layer_calls < sum(len(chain) for _, chain in requests)
 
 

@@ -119,9 +119,9 @@ def test_the_same_seed_builds_the_same_weights() -> None:
 @pytest.mark.parametrize(
     ("data", "inputs"),
     [
-        (DataShape("tokens", 7, 2, every_step=False), torch.randint(7, (4, 5))),
-        (DataShape("features", 3, 2, every_step=False), torch.randn(4, 5, 3)),
-        (DataShape("images", 3, 2, every_step=False, height=5, width=4), torch.randn(4, 3, 5, 4)),
+        (DataShape("tokens", 7, 2, every_step=False), torch.ones(4, 5, dtype=torch.long)),
+        (DataShape("features", 3, 2, every_step=False), torch.ones(4, 5, 3)),
+        (DataShape("images", 3, 2, every_step=False, height=5, width=4), torch.ones(4, 3, 5, 4)),
     ],
 )
 def test_a_classifier_answers_once_a_sequence(data: DataShape, inputs: torch.Tensor) -> None:

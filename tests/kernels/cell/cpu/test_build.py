@@ -59,6 +59,16 @@ def test_a_broken_file_is_compiled_again(harm: str, empty_cache: Path) -> None:
     assert len(library.read_bytes()) == len(content)
 
 
+def test_flags_of_the_environment_win_and_have_a_library_of_their_own(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "int answer(void) { return ANSWER; }"
+    for answer in (6, 7):
+        monkeypatch.setenv("NAS_CFLAGS", f"-DANSWER=1 -UANSWER '-DANSWER={answer}'")
+        assert build(source).answer() == answer
+    assert len(list(empty_cache.iterdir())) == 2
+
+
 def test_what_the_compiler_refuses_is_said() -> None:
     with pytest.raises(CannotCompile, match="failed"):
         build("this is no C")
