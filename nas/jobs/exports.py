@@ -5,7 +5,6 @@ from typing import Any
 
 from nas.core.errors import BadInput
 from nas.loop.run_file import read_run_file
-from nas.models.model_files import copied
 
 KEPT = {"compress": "student", "sweep": "pruned", "adapt": "static"}  # folders of a run
 
@@ -22,6 +21,8 @@ def export_run(folder: Path, to: Path, number: int | None) -> dict[str, Any]:
         raise BadInput(f"{folder} has no network to export yet: let `nas {kind}` finish")
     if kind == "sweep":
         kept = _row(folder, kept, number)
+    from nas.models.model_files import copied  # imports torch
+
     return {"candidate": number, **copied(kept, to)}
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from nas.core.job import Objective, Screened, Trained
@@ -128,6 +129,12 @@ class Candidate:
         fields["architecture"] = Architecture.from_json(json.dumps(data["architecture"]))
         fields["rungs"] = tuple(Rung(**rung) for rung in data["rungs"])
         return cls(**fields)
+
+
+def candidates_in(folder: Path) -> tuple[Candidate, ...]:
+    """The candidates of a run's folder that have a result, by number."""
+    files = sorted((folder / "trials").glob("*/result.json"))
+    return tuple(Candidate.from_dict(json.loads(file.read_text())) for file in files)
 
 
 def best_first(candidates: Sequence[Candidate], objective: Objective) -> list[Candidate]:

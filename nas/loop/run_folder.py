@@ -158,9 +158,3 @@ class RunFolder:
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-
-
-def candidates_in(folder: Path) -> tuple[Candidate, ...]:
-    """The candidates of a run's folder that have a result, by number."""
-    files = sorted((folder / "trials").glob("*/result.json"))
-    return tuple(Candidate.from_dict(json.loads(file.read_text())) for file in files)

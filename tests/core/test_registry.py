@@ -129,7 +129,7 @@ def test_options_of_a_score_follow_its_name() -> None:
     assert create_score("hidden-covariance,between=sequences").between == "sequences"
     for text, words in [
         ("hidden-covariance,between", "is no option=value"),
-        ("hidden-covariance,between=rows", 'between is "rows"'),
+        ("hidden-covariance,between=rows", 'between must be "units" or "sequences"'),
         ("hidden-covariance,rows=1", "takes no rows"),
     ]:
         with pytest.raises(BadInput, match=words):

@@ -7,8 +7,8 @@ from nas.jobs.adapt.job import found_from_bytes
 from nas.jobs.adapt.oracle import Found
 from nas.jobs.adapt.shared_chains import SharedChains
 from nas.jobs.adapt.tree import By
+from nas.loop.candidate import candidates_in
 from nas.loop.run_file import read_run_file
-from nas.loop.run_folder import candidates_in
 
 SHARED = "shared_chains.json"
 

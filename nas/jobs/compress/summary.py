@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.speed import Speed
-from nas.loop.candidate import Candidate
+from nas.loop.candidate import Candidate, candidates_in
 from nas.loop.run_file import read_run_file
-from nas.loop.run_folder import candidates_in
 
 MEASURED = "measured.json"
 

@@ -5,13 +5,11 @@ from functools import partial
 
 from nas.core.registry import create
 from nas.jobs.search.config import SearchConfig
-from nas.jobs.search.report import best_drawings
 from nas.jobs.search.setup import controller_of, search_job, search_plan
 from nas.jobs.search.summary import read_search
 from nas.loop.driver import Watcher
 from nas.loop.run_file import RunFile
-from nas.loop.session import open_session
-from nas.reporting.figure import as_png
+from nas.loop.session import Session, open_session
 
 
 def run_search(config: SearchConfig, watchers: Sequence[Watcher] = ()) -> None:
@@ -34,6 +32,14 @@ def run_search(config: SearchConfig, watchers: Sequence[Watcher] = ()) -> None:
     )
     with open_session(config, about, plan.judged_by, watchers) as session:
         session.search(job, plan, make, config.controller.name, config.policy)
-        space = create("spaces", config.space.name, config.space.options)
-        for drawing in best_drawings(read_search(config.run), space)[:1]:
-            session.board.picture(as_png(drawing.figure))
+        _picture_best(config, session)
+
+
+def _picture_best(config: SearchConfig, session: Session) -> None:
+    """Add the graph of the best architecture to TensorBoard, if the space draws any."""
+    from nas.jobs.search.report import best_drawings  # matplotlib is not needed before the end
+    from nas.reporting.figure import as_png
+
+    space = create("spaces", config.space.name, config.space.options)
+    for drawing in best_drawings(read_search(config.run), space)[:1]:
+        session.board.picture(as_png(drawing.figure))

@@ -7,10 +7,9 @@ from pathlib import Path
 from nas.core.errors import NasError
 from nas.core.job import Objective
 from nas.jobs.search.config import SearchConfig
-from nas.loop.candidate import Candidate, best_first
+from nas.loop.candidate import Candidate, best_first, candidates_in
 from nas.loop.objectives import pareto_front
 from nas.loop.run_file import read_run_file
-from nas.loop.run_folder import candidates_in
 
 
 @dataclass(frozen=True, slots=True)

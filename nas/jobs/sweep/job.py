@@ -29,7 +29,8 @@ from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Measured, Task
-from nas.jobs.sweep.pruning_grid import Pruning, PruningGrid
+from nas.jobs.sweep.pruning_grid import PruningGrid
+from nas.jobs.sweep.rows import Pruning, cost
 from nas.models.source import ModelSource, weights_of
 from nas.scores.size import count_flops, count_parameters
 from nas.training import TrainingSettings, evaluate, train_rung
@@ -256,15 +257,6 @@ class SweepJob:
                 recovery = epoch
         assert trained is not None
         return trained, recovery
-
-
-def cost(before: float, after: float, higher_is_better: bool) -> float:
-    """What a metric lost: of an accuracy the difference, of a perplexity its share.
-
-    >>> cost(0.75, 0.5, True), cost(8.0, 10.0, False)
-    (0.25, 0.25)
-    """
-    return before - after if higher_is_better else after / before - 1
 
 
 def base_of(

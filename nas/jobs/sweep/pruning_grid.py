@@ -1,26 +1,16 @@
 """The space of a sweep: each architecture is a row of its table."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from compress.names import CHANNELS
+from nas.jobs.sweep.rows import Pruning
 from nas.models.source import ModelSource
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
 from search_spaces.space import ModelShape, Space
-
-
-class Pruning(NamedTuple):
-    """One row of a sweep: how, which weights, the share by activation, the level, the seed."""
-
-    method: str
-    what: str
-    ap: float
-    level: float
-    seed: int
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from nas.core.errors import NasError
 from nas.jobs.sweep.bases import trained_bases
 from nas.jobs.sweep.config import SweepConfig
 from nas.jobs.sweep.job import SweepJob
-from nas.jobs.sweep.pruning_grid import Pruning
+from nas.jobs.sweep.rows import Pruning
 from nas.jobs.sweep.setup import sweep_job
 from nas.loop.candidate import Candidate
 from nas.loop.driver import Watcher
