@@ -1,11 +1,12 @@
 """The interface of training-free scores."""
 
-from typing import Protocol, runtime_checkable
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from nas.core.task import Batch
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 class ScoreFailed(ValueError):
@@ -25,5 +26,5 @@ class Score(Protocol):
     higher_is_better: bool
 
     def __call__(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator
+        self, model: "nn.Module", batch: Batch, generator: "torch.Generator"
     ) -> dict[str, float]: ...

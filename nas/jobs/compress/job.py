@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from compress.learning.guidance import guided
 from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
-from compress.speed import milliseconds
 from compress.structure.student import student
+from compress.timing import milliseconds
 from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed

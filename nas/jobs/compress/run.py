@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
-from compress.speed import speeds
 from compress.structure.layer_features import layer_widths
+from compress.timing import speeds
 from nas.core.errors import NasError, TargetNotMet
 from nas.core.files import write_atomically
 from nas.core.task import Task

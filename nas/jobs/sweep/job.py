@@ -21,9 +21,9 @@ from compress.pruning.masks import Masks, apply_masks, counted_sparsity, refuse_
 from compress.pruning.saliency import METHODS, Evidence
 from compress.pruning.schedule import SCHEDULES
 from compress.pruning.targets import targets_of
-from compress.speed import milliseconds
 from compress.structure.graph import Graph
 from compress.structure.student import narrowed
+from compress.timing import milliseconds
 from kernels.cell.layer import read_what_is_left
 from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from compress.speed import milliseconds, peak_bytes, speeds
+from compress.timing import milliseconds, peak_bytes, speeds
 
 
 def test_peak_memory_counts_the_tensors_alive_at_the_same_time() -> None:
