@@ -31,10 +31,10 @@ def test_what_is_encoded_is_decoded(data_folder: Path) -> None:
 def test_a_damaged_file_says_what_is_wrong(data_folder: Path, tmp_path: Path) -> None:
     whole = (data_folder / "weights" / "stories260k" / "stories260K.bin").read_bytes()
     (tmp_path / "cut.bin").write_bytes(whole[:-4])
-    with pytest.raises(ValueError, match="has 1056536 bytes, its header asks for 1056540"):
+    with pytest.raises(ValueError, match="has 1056536 bytes, but its header needs 1056540"):
         read_llama(tmp_path / "cut.bin")
     (tmp_path / "empty.bin").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"is no llama2\.c model"):
+    with pytest.raises(ValueError, match=r"is not a llama2\.c model"):
         read_llama(tmp_path / "empty.bin")
     (tmp_path / "words.bin").write_bytes(bytes(4))
     with pytest.raises(ValueError, match="ends at token 0"):
