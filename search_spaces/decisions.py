@@ -1,4 +1,4 @@
-"""Decisions: the questions a search space asks, and who answers them."""
+"""Decisions: the questions that a search space asks, and the ways to answer them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +15,7 @@ Option = TypeVar("Option", bound=Answer)
 
 
 class InvalidArchitecture(ValueError):
-    """The answers lead to nothing that may be built; the message says why."""
+    """The answers do not lead to a valid architecture; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,20 @@ Choose = Callable[[Path, str, int], int]  # the path so far, a name, how many op
 
 
 class Trial(Protocol):
-    """What is needed of an `optuna.Trial`."""
+    """The part of `optuna.Trial` that decisions use."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
     def suggest_int(self, name: str, low: int, high: int) -> int: ...
 
 
 class Decisions:
-    """Asks for one decision after the other and remembers the answers.
+    """Asks for decisions one at a time and remembers the answers.
 
-    answer: is called with the full name of a decision and its options, and returns one of them.
-    answers: all answers so far by full name, in the order in which they were asked for.
+    answer: called with the full name of a decision and its options; returns one of the options.
+    answers: all answers so far by full name, in the order of the questions.
 
-    A name is asked for once. The options of `choose` never change for a name; the bounds of
-    `integer` may (Optuna refuses a categorical parameter whose choices change).
+    Ask for each name once. The options of `choose` must never change for a name; the bounds of
+    `integer` can change (Optuna refuses a categorical parameter whose choices change).
     """
 
     def __init__(
@@ -60,21 +60,23 @@ class Decisions:
         self.answers: Answers = {} if answers is None else answers
 
     def choose(self, name: str, options: Sequence[Option]) -> Option:
-        """One of the options."""
+        """Return the chosen option."""
         return self._ask(name, tuple(options))
 
     def integer(self, name: str, low: int, high: int) -> int:
-        """A whole number from low to high, both included."""
+        """Return the chosen whole number from low to high, both included."""
         return self._ask(name, range(low, high + 1))
 
     def scope(self, name: str) -> "Decisions":
-        """The same decisions, with names that begin with `name/`."""
+        """Return the same decisions, with the prefix `name/` before every name."""
         return Decisions(self._answer, prefix=f"{self._prefix}{name}/", answers=self.answers)
 
     def _ask(self, name: str, options: Sequence[Any]) -> Any:
         path = self._prefix + name
         if path in self.answers:
-            raise ValueError(f'decision "{path}" is asked for twice: give each its own name')
+            raise ValueError(
+                f'decision "{path}" is asked for twice: give each decision its own name'
+            )
         if not options:
             raise InvalidArchitecture(f'decision "{path}" has no options')
         answer = self._answer(path, options)
@@ -83,7 +85,7 @@ class Decisions:
 
 
 def from_trial(trial: Trial) -> Decisions:
-    """Decisions answered by the sampler of an Optuna study."""
+    """Return decisions that the sampler of an Optuna study answers."""
 
     def answer(name: str, options: Sequence[Any]) -> Any:
         if isinstance(options, range):
@@ -94,7 +96,7 @@ def from_trial(trial: Trial) -> Decisions:
 
 
 def at_random(rng: np.random.Generator) -> Decisions:
-    """Decisions answered uniformly at random."""
+    """Return decisions with uniformly random answers."""
     return Decisions(lambda _, options: options[int(rng.integers(len(options)))])
 
 
@@ -114,10 +116,10 @@ def by_policy(choose: Choose) -> tuple[Decisions, list[Decision]]:
 
 
 def replayed(answers: Mapping[str, Answer], otherwise: Decisions | None = None) -> Decisions:
-    """Decisions answered from a record.
+    """Return decisions answered from a record.
 
-    otherwise: answers what the record does not hold or holds no longer legally.
-    Without it such a decision raises `InvalidArchitecture`.
+    otherwise: answers decisions that the record lacks or answers with an invalid option. Without
+    it, such a decision raises `InvalidArchitecture`.
     """
 
     def answer(name: str, options: Sequence[Any]) -> Any:
@@ -126,13 +128,13 @@ def replayed(answers: Mapping[str, Answer], otherwise: Decisions | None = None) 
         if otherwise is not None:
             return otherwise._answer(name, options)
         held = f"is {answers[name]!r} in the record" if name in answers else "is not in the record"
-        raise InvalidArchitecture(f'decision "{name}" {held}, the options are {list(options)}')
+        raise InvalidArchitecture(f'decision "{name}" {held}; the options are {list(options)}')
 
     return Decisions(answer)
 
 
 def enumerated(decide: Callable[[Decisions], T]) -> Iterator[tuple[T, Answers]]:
-    """Every architecture that `decide` can reach, with its answers; invalid ones are left out."""
+    """Yield every architecture that `decide` can reach, with its answers; skips invalid ones."""
     prefix: list[int] = []
     while True:
         trail: list[tuple[int, int]] = []  # index taken, number of options
@@ -150,7 +152,7 @@ def enumerated(decide: Callable[[Decisions], T]) -> Iterator[tuple[T, Answers]]:
 def _next_option(
     prefix: list[int], trail: list[tuple[int, int]], _: str, options: Sequence[Any]
 ) -> Any:
-    """The option that the prefix says, the first one after its end; notes what was taken."""
+    """Return the prefix's option, or the first option after its end, and add it to the trail."""
     index = prefix[len(trail)] if len(trail) < len(prefix) else 0
     trail.append((index, len(options)))
     return options[index]

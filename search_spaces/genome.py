@@ -1,4 +1,4 @@
-"""What can be done with a record of decisions, in every search space alike."""
+"""Operations on records of decisions that work in every search space."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,15 +21,15 @@ Individual = tuple[Architecture, Answers]
 
 
 def sample(space: SearchSpace, rng: np.random.Generator, attempts: int = 1000) -> Individual:
-    """A random architecture with its answers; invalid ones are drawn again.
+    """Draw a random architecture with its answers, drawing invalid ones again.
 
-    Raises `InvalidArchitecture` when none of the attempts is valid.
+    Raises `InvalidArchitecture` if every attempt is invalid.
     """
     return _first_valid(space, lambda: at_random(rng), attempts)
 
 
 def decode(space: SearchSpace, answers: Mapping[str, Answer]) -> Architecture:
-    """The architecture that the answers describe; a missing answer is an error."""
+    """Return the architecture that the answers describe; a missing answer is an error."""
     return space.decide(replayed(answers))
 
 
@@ -39,14 +39,14 @@ def mutate(
     rng: np.random.Generator,
     attempts: int = 1000,
 ) -> Individual:
-    """An architecture that answers one decision differently.
+    """Return an architecture that answers one decision differently.
 
-    Later decisions keep their answers where these are still legal and are drawn where not.
+    Later decisions keep their answers if these are still valid; otherwise they are redrawn.
     """
     options = options_of(space, answers)
     open_names = [name for name, values in options.items() if len(values) > 1]
     if not open_names:
-        raise InvalidArchitecture(f"{space.name} leaves nothing to decide")
+        raise InvalidArchitecture(f"cannot mutate: {space.name} has no decision with a choice")
 
     def changed() -> Decisions:
         name = open_names[rng.integers(len(open_names))]
@@ -64,7 +64,7 @@ def cross(
     rng: np.random.Generator,
     attempts: int = 1000,
 ) -> Individual:
-    """An architecture whose every answer is one of its parents', where that is legal."""
+    """Return an architecture that takes each answer from one of its parents, if it is valid."""
 
     def mixed() -> Decisions:
         names = {**mother, **father}
@@ -80,16 +80,16 @@ def cross(
 
 
 def enumerate_space(space: SearchSpace) -> Iterator[Individual]:
-    """Every architecture of the space with its answers; for small spaces."""
+    """Yield every architecture of a (small) space with its answers."""
     return enumerated(space.decide)
 
 
 def encode(records: Sequence[Mapping[str, Answer]]) -> tuple[np.ndarray, list[str]]:
-    """Records of decisions as numbers for a predictor.
+    """Encode records of decisions as numbers for a predictor.
 
-    Returns a matrix `[records, columns]` and the columns' names. A number has one column with
-    its value; any other answer has one column of 0 and 1 an option seen; what a record does not
-    decide is 0, and `name?` says whether it does.
+    Returns a matrix `[records, columns]` and the columns' names. A number has one column with its
+    value; any other decision has a 0/1 column for each option seen. A decision that a record lacks
+    is 0, and the column `name?` says whether the record has it.
     """
     columns: dict[str, int] = {}
     rows: list[dict[int, float]] = []
@@ -108,7 +108,7 @@ def encode(records: Sequence[Mapping[str, Answer]]) -> tuple[np.ndarray, list[st
 
 
 def options_of(space: SearchSpace, answers: Mapping[str, Answer]) -> dict[str, Sequence[Any]]:
-    """The options that each decision of a record had."""
+    """Return the options that each decision of a record had."""
     seen: dict[str, Sequence[Any]] = {}
     replay = replayed(answers)
 

@@ -75,9 +75,9 @@ def _score(weight: Tensor, target: Target, leading: Tensor | None, out: Tensor |
         assert leading is not None and out is not None
         return score * leading.view(1, heads[0], 1, heads[1]) * out.view(1, *heads, 1)
     score = _gates_first(score, target)
-    behind = [1] * (score.ndim - 3)
+    trailing = [1] * (score.ndim - 3)
     if leading is not None and len(leading) == score.shape[2]:
-        score = score * leading.view(-1, *behind)
+        score = score * leading.view(-1, *trailing)
     if out is not None:
-        score = score * out.view(-1, 1, *behind)
+        score = score * out.view(-1, 1, *trailing)
     return score.reshape(weight.shape)

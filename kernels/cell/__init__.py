@@ -1,4 +1,4 @@
-"""Recurrent cells: described once, compiled for the machine at hand."""
+"""Recurrent cells: described once, compiled for the current machine."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A canonical order of a labelled acyclic graph: the same for all isomorphic graphs."""
+"""Canonical order of a labelled acyclic graph: equal for all isomorphic graphs."""
 
 from collections.abc import Sequence
 
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 def canonical_order(
     labels: Sequence[str], inputs: Sequence[tuple[int, ...]], ordered: Sequence[bool]
 ) -> list[int]:
-    """Node numbers in an order that depends on the graph only up to isomorphism.
+    """Return node numbers in an order that is the same for all isomorphic graphs.
 
-    labels: one per node; nodes may be exchanged only if their labels are equal.
+    labels: one per node; only nodes with equal labels can be exchanged.
     inputs: the nodes that each node reads; the graph has no cycle.
     ordered: whether a node's inputs are a sequence (blend) or a multiset (sum).
-    Returns an order in which every node comes after those it reads.
+    Every node comes after the nodes that it reads.
 
-    Colours are refined by what a node reads and by what reads it; where that leaves several
-    nodes alike, each is tried in turn and the smallest description wins (individualisation
-    and refinement, McKay and Piperno 2014, https://arxiv.org/abs/1301.1493).
+    Colours are refined by a node's inputs and readers. If several nodes still have the same colour,
+    each is tried in turn and the smallest description wins (individualisation and refinement,
+    McKay and Piperno 2014, https://arxiv.org/abs/1301.1493).
     """
     depth = _depths(inputs)
     colours = _ranks([(depth[n], labels[n]) for n in range(len(labels))])
     return _smallest(colours, labels, inputs, ordered)[1]
 
 
-Described = tuple[list[tuple[str, tuple[int, ...]]], list[int]]  # a description, its order
+Described = tuple[list[tuple[str, tuple[int, ...]]], list[int]]  # a description and its order
 
 
 def _smallest(
@@ -39,8 +39,8 @@ def _smallest(
     for chosen in tied:
         split = _individualised(colours, chosen)
         guess = _guessed(split, labels, inputs, ordered)[0]
-        # An equal description means a symmetry that exchanges the two: nothing new behind it.
-        # Without this, k equal branches take k! steps.
+        # Equal descriptions mean that a symmetry exchanges the two nodes, so one is enough.
+        # Without this check, k equal branches take k! steps.
         if guess not in first_guesses:
             first_guesses.append(guess)
             candidates.append(_smallest(split, labels, inputs, ordered))
@@ -53,7 +53,7 @@ def _guessed(
     inputs: Sequence[tuple[int, ...]],
     ordered: Sequence[bool],
 ) -> Described:
-    """One of the descriptions below these colours: the first of the nodes that are alike wins."""
+    """Return one description for these colours, always choosing the first of the tied nodes."""
     colours = _refined(colours, inputs, ordered)
     while tied := _tied(colours):
         colours = _refined(_individualised(colours, tied[0]), inputs, ordered)
@@ -61,7 +61,7 @@ def _guessed(
 
 
 def _tied(colours: list[int]) -> list[int]:
-    """The nodes of the smallest colour that several have; empty when all differ."""
+    """Return the nodes of the smallest colour that several nodes share, or an empty list."""
     alike: dict[int, list[int]] = {}
     for node, colour in enumerate(colours):
         alike.setdefault(colour, []).append(node)
@@ -69,7 +69,7 @@ def _tied(colours: list[int]) -> list[int]:
 
 
 def _individualised(colours: list[int], chosen: int) -> list[int]:
-    """The colours with the chosen node just before those it was like."""
+    """Return the colours with the chosen node just before the nodes of its old colour."""
     split = [2 * colour + 1 for colour in colours]
     split[chosen] -= 1
     return split
@@ -81,7 +81,7 @@ def _described(
     inputs: Sequence[tuple[int, ...]],
     ordered: Sequence[bool],
 ) -> Described:
-    """What the graph is when its nodes are numbered by their colours, all different."""
+    """Describe the graph with its nodes numbered by their colours, which all differ."""
     order = sorted(range(len(colours)), key=colours.__getitem__)
     position = {node: place for place, node in enumerate(order)}
     return [(labels[n], _read([position[i] for i in inputs[n]], ordered[n])) for n in order], order
@@ -90,7 +90,7 @@ def _described(
 def _refined(
     colours: list[int], inputs: Sequence[tuple[int, ...]], ordered: Sequence[bool]
 ) -> list[int]:
-    """Split colours by the colours of neighbours until nothing changes; order is kept."""
+    """Split colours by the colours of neighbours until nothing changes, keeping their order."""
     while True:
         readers: list[list[tuple[int, int]]] = [[] for _ in colours]
         for node, sources in enumerate(inputs):
@@ -117,7 +117,7 @@ def _ranks(keys: list) -> list[int]:
 
 
 def _depths(inputs: Sequence[tuple[int, ...]]) -> list[int]:
-    """Longest way from a leaf; the inputs of a node have smaller numbers."""
+    """Return each node's longest distance from a leaf; inputs must have smaller numbers."""
     depth: list[int] = []
     for sources in inputs:
         depth.append(1 + max((depth[i] for i in sources), default=-1))

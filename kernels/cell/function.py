@@ -1,7 +1,7 @@
-"""A compiled cell as a differentiable function: what surrounds the loops over time.
+"""Wraps a cell's loops over time into a differentiable function.
 
-The products with x are taken for all steps before the loop, the gradients of all weights for all
-steps after it; nothing is accumulated within.
+Products with x are computed for all steps before the loop, and gradients of weights for all steps
+after it; the loop accumulates nothing.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from kernels.cell.weights import Weights
 
 
 class Loops(Protocol):
-    """A cell's loops over time; arguments and results as in `cpu.loops.CompiledLoops`."""
+    """The interface of a cell's loops over time; see `cpu.loops.CompiledLoops`."""
 
     schedule: Schedule
 
@@ -47,7 +47,7 @@ class Loops(Protocol):
 def run_loops(
     loops: Loops, x: Tensor, state: Tensor, weights: Weights, lengths: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The cell over time. x: `[B, T, C]`, state: `[S, B, H]`; returns `[B, T, H]`, `[S, B, H]`."""
+    """Run the cell. x: `[B, T, C]`, state: `[S, B, H]`; returns `[B, T, H]`, `[S, B, H]`."""
     tensors = (x, state, *weights)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     return _RunLoops.apply(loops, lengths, keep, *tensors)  # type: ignore[return-value]
@@ -78,7 +78,7 @@ class _RunLoops(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         outputs = states[0, 1:, ..., :depth].flatten(2).transpose(0, 1)
         last = states[:, -1, ..., :depth].flatten(2)
-        return outputs, last.clone()  # else it would change with the outputs, and hold them all
+        return outputs, last.clone()  # a view would change with the outputs and keep them all alive
 
     @staticmethod
     @once_differentiable
@@ -102,7 +102,7 @@ class _RunLoops(torch.autograd.Function):
         if ctx.needs_input_grad[3]:
             grad_x = loops.multiply(on_x, weights.on_x.flatten(0, 1).T)
             grad_x = grad_x.view(slots - 1, batch, -1).transpose(0, 1)
-        grad_on_h = None  # the largest part; frozen weights have none
+        grad_on_h = None  # the most expensive gradient; skipped for frozen weights
         if ctx.needs_input_grad[7]:
             grad_on_h = _grad_on_h(loops, weights, grads, states, kept)
         linears = len(weights.bias)
@@ -118,7 +118,7 @@ class _RunLoops(torch.autograd.Function):
 
 
 def _values(schedule: Schedule, value: int, states: Tensor, kept: Tensor, depth: int) -> Tensor:
-    """A value at all steps, `[T * B, N, D]`."""
+    """Return a value at all steps, `[T * B, N, D]`."""
     outputs = schedule.cell.outputs
     if not schedule.is_node(value):
         taken = states[value - 1, :-1]
@@ -130,7 +130,7 @@ def _values(schedule: Schedule, value: int, states: Tensor, kept: Tensor, depth:
 
 
 def _runs(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int, int]]:
-    """(value, first row, rows): neighbours in `Weights.on_h` that one product can yield."""
+    """Yield (value, first row, rows): adjacent matrices of `Weights.on_h` for one product."""
     begin = 0
     for end in range(1, len(connections) + 1):
         value, row = connections[begin]

@@ -1,4 +1,4 @@
-"""A recurrent layer made of any cell."""
+"""A recurrent layer built from any cell."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from kernels.cell.op import Plan, choose_backend, compile_sparse, run_cell
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
 
-FASTEST = ("auto", "cpu")  # backends that may take what is faster still
+FASTEST = ("auto", "cpu")  # backends that can be replaced by an even faster computation
 
 
 class CompiledRNN(nn.Module):
@@ -24,15 +24,15 @@ class CompiledRNN(nn.Module):
     cell: the cell, with S states.
     input_size, hidden_size: C and H.
     num_heads: N; the recurrent matrices connect units of the same head only.
-    backend: "reference", "cpu", "gpu", or "auto" for the fastest at hand.
-    weight_drop: share of the weights on previous states and inner nodes that is dropped at
-        each call in training (DropConnect; Merity et al. 2018, section 3.1,
-        https://arxiv.org/abs/1708.02182). NAS-Bench-NLP drops the same weights.
-    frozen_recurrent: whether those weights keep their first values, as they do by accident in
-        NAS-Bench-NLP's released trainer where weight drop is on: its tables are of such networks.
+    backend: "reference", "cpu", "gpu", or "auto" for the fastest one available.
+    weight_drop: share of the weights on previous states and inner nodes to drop at each call in
+        training (DropConnect; Merity et al. 2018, section 3.1, https://arxiv.org/abs/1708.02182).
+        NAS-Bench-NLP drops the same weights.
+    frozen_recurrent: whether those weights keep their initial values. NAS-Bench-NLP's released
+        trainer freezes them by accident when weight drop is on; its tables describe such networks.
 
-    The parameters are those of `Weights` that are not empty, the same for every backend, drawn
-    from U(-1/√H, 1/√H).
+    The parameters are the non-empty tensors of `Weights`, the same for every backend, drawn from
+    U(-1/√H, 1/√H).
     """
 
     def __init__(
@@ -49,7 +49,9 @@ class CompiledRNN(nn.Module):
     ) -> None:
         super().__init__()
         if hidden_size % num_heads:
-            raise ValueError(f"hidden_size {hidden_size} is no multiple of num_heads {num_heads}")
+            raise ValueError(
+                f"hidden_size {hidden_size} must be a multiple of num_heads {num_heads}"
+            )
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -79,7 +81,7 @@ class CompiledRNN(nn.Module):
         state: S tensors `[B, H]`, zeros when absent
         lengths: `[B]`, each from 0 to T; the state is frozen after the end
         Returns the outputs `[B, T, H]` and the S last states `[B, H]`.
-        Raises `ValueError` when a size does not match.
+        Raises `ValueError` if a size does not match.
         """
         check_arguments(x, self.input_size, state, self.cell.states, self.hidden_size, lengths)
         if state is None:
@@ -90,11 +92,11 @@ class CompiledRNN(nn.Module):
         return run_cell(self.cell, x, state, weights, lengths, self.backend)
 
     def keep_only(self, mask: Tensor | None) -> None:
-        """Keep only these recurrent weights, and run faster for it on a CPU; None: all, as before.
+        """Keep only these recurrent weights, which runs faster on a CPU; None keeps all again.
 
         mask: booleans in the shape of `on_h`, True where a weight is left. The others are set to
-            zero, get no gradient, and are not read on a CPU; on other devices zeros are multiplied.
-        Raises `ValueError` for another shape, and for a cell without recurrent weights.
+            zero and get no gradient. A CPU skips them; other devices multiply with the zeros.
+        Raises `ValueError` for a wrong shape, and for a cell without recurrent weights.
         """
         if self._hook:
             self._hook.remove()
@@ -110,7 +112,8 @@ class CompiledRNN(nn.Module):
         self._hook = on_h.register_hook(lambda gradient: gradient * mask.to(gradient.device))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is compiled, which no other process can use; a copy compiles it again."""
+        """Return the state without compiled code, which other processes cannot use; copies
+        recompile it."""
         return {**self.__dict__, "_sparse": None, "_hook": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -119,17 +122,17 @@ class CompiledRNN(nn.Module):
 
     @property
     def is_replaceable(self) -> bool:
-        """Whether a faster computation of a whole network may leave this layer out: nothing
-        watches it, masks it or asks for a backend."""
+        """Return whether a faster computation of a whole network can bypass this layer: it has no
+        hooks, no mask and no fixed backend."""
         watched = self._forward_hooks or self._forward_pre_hooks
         return not watched and self.mask is None and choose_backend(self.backend) in FASTEST
 
     def initial_state(self, batch: int, like: Tensor) -> tuple[Tensor, ...]:
-        """S zero states `[B, H]` of the dtype and device of `like`."""
+        """Return S zero states `[B, H]` with the dtype and device of `like`."""
         return tuple(like.new_zeros(batch, self.hidden_size) for _ in range(self.cell.states))
 
     def weights(self) -> Weights:
-        """All weights, empty ones included; in training some of the recurrent ones are dropped."""
+        """Return all weights, including empty ones; training drops some recurrent ones."""
         some = next(self.parameters())
         tensors = {
             name: some.new_empty(shape) if self._parameters[name] is None else getattr(self, name)
@@ -146,14 +149,14 @@ class CompiledRNN(nn.Module):
 
 
 def set_backend(model: nn.Module, backend: str) -> None:
-    """Choose the backend of all layers of a model."""
+    """Set the backend of all layers of a model."""
     for layer in model.modules():
         if isinstance(layer, CompiledRNN):
             layer.backend = choose_backend(backend)
 
 
 def read_what_is_left(model: nn.Module) -> None:
-    """From now on layers read only the recurrent weights that are not zero now."""
+    """Make layers read only the recurrent weights that are not zero now."""
     for layer in model.modules():
         if isinstance(layer, CompiledRNN):
             on_h = layer._parameters.get("on_h")
@@ -162,7 +165,7 @@ def read_what_is_left(model: nn.Module) -> None:
 
 @contextmanager
 def on_reference(model: nn.Module) -> Iterator[None]:
-    """Within, all layers run on the reference, into which tracers and counters can see."""
+    """Run all layers on the reference in this context, so that tracers and counters see inside."""
     layers = [layer for layer in model.modules() if isinstance(layer, CompiledRNN)]
     before = [layer.backend for layer in layers]
     set_backend(model, "reference")

@@ -1,8 +1,8 @@
-"""What each level of a schedule computes for one unit, in the expressions of `operations.py`.
+"""Computations of each level of a schedule for one unit, as expressions of `operations.py`.
 
-Names: `v5` value 5, `d5` its gradient, `z5` the sum of its matrix products, `w5` the weight of
-diagonal node 5, `s5` the gradient of value 5 that other levels have gathered, `total0` the
-gradient that reaches new state 0, `live` whether the sequence still runs.
+Names: `v5` is value 5, `d5` its gradient, `z5` the sum of its matrix products, `w5` the weight of
+diagonal node 5, `s5` the gradient of value 5 gathered by other levels, `total0` the gradient that
+reaches new state 0, and `live` whether the sequence is still running.
 """
 
 import re
@@ -16,11 +16,11 @@ from kernels.cell.schedule import Schedule, values_in
 class Level:
     """One level, forward or backward.
 
-    products: for each name `z…` the pairs of a connection and what its matrix is applied to:
-        forward the source's value number, backward the linear node's row.
+    products: for each name `z…`, pairs of a connection and its matrix's argument: the source's
+        value number forward, the linear node's row backward.
     lines: assignments in order, (name, expression).
-    stores: what is written, (where, index, name): forward "kept" slot or "state", backward
-        "gradient" row, "partial" slot or "carried" state.
+    stores: outputs, (where, index, name): forward, a "kept" slot or a "state"; backward, a
+        "gradient" row, a "partial" slot or a "carried" state.
     """
 
     products: dict[int, list[tuple[int, int]]]
@@ -28,12 +28,12 @@ class Level:
     stores: list[tuple[str, int, str]]
 
     def values(self) -> list[int]:
-        """The values that are read and not computed here."""
+        """Return the values that this level reads but does not compute."""
         assigned = {name for name, _ in self.lines}
         return [v for v in values_in(self._texts()) if f"v{v}" not in assigned]
 
     def numbered(self, letter: str) -> list[int]:
-        """The numbers of the names of one letter (or word) that expressions read."""
+        """Return the numbers of the names with one letter (or word) that expressions read."""
         texts = " ".join(self._texts())
         return sorted({int(n) for n in re.findall(rf"\b{letter}(\d+)\b", texts)})
 
@@ -42,7 +42,7 @@ class Level:
 
 
 def forward_level(schedule: Schedule, level: int) -> Level:
-    """The nodes of a forward level: products, then what follows unit by unit."""
+    """Return a forward level: products, then unit-wise operations."""
     layout, outputs = schedule.layout, schedule.cell.outputs
     products, lines, stores = {}, [], []
     for v in schedule.forward[level]:
@@ -59,7 +59,7 @@ def forward_level(schedule: Schedule, level: int) -> Level:
 
 
 def reverse_level(schedule: Schedule, level: int) -> Level:
-    """The gradients that are completed at a reverse level, and what they pass on."""
+    """Return a reverse level: the gradients that it completes and passes on."""
     here, layout = schedule.reverse[level], schedule.layout
     products, lines, stores = {}, [], []
     for v in here:
@@ -89,14 +89,14 @@ def reverse_level(schedule: Schedule, level: int) -> Level:
 
 
 def arriving(schedule: Schedule, value: int) -> Iterable[str]:
-    """What reaches a value from the new states, where the sequence still runs."""
+    """Return the gradients that reach a value from new states while the sequence is running."""
     return [
         f"where(live, total{k}, 0)" for k, out in enumerate(schedule.cell.outputs) if out == value
     ]
 
 
 def _gathered_before(schedule: Schedule, value: int, level: int) -> bool:
-    """Whether a level before this one has passed gradient to a value."""
+    """Return whether an earlier level has passed a gradient to a value."""
     return any(
         source == value
         for before in schedule.reverse[:level]

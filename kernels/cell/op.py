@@ -1,4 +1,4 @@
-"""Running a cell over time: the one door to its implementations."""
+"""Runs a cell over time, choosing one of its implementations."""
 
 import os
 import time
@@ -25,13 +25,13 @@ BACKENDS = ("reference", "cpu", "gpu")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a cell will be run.
+    """How a cell will run.
 
     backend: "reference", "cpu" or "gpu".
-    reason: why this one, in words.
+    reason: why this backend was chosen, in words.
     loops: the compiled loops; None for the reference.
-    compute: the type that is computed in; others are converted there and back.
-    compile_seconds: how long it took to make or to find in the cache.
+    compute: the dtype of the computation; other dtypes are converted to it and back.
+    compile_seconds: how long it took to compile the loops or load them from the cache.
     """
 
     cell: CellSpec
@@ -42,7 +42,7 @@ class Plan:
     compile_seconds: float
 
     def explain(self) -> str:
-        """One paragraph: what runs, why, and the levels between matrix products."""
+        """Describe in one paragraph what runs, why, and the levels between matrix products."""
         schedule = schedule_of(self.cell)
         compute = str(self.compute).removeprefix("torch.")
         return (
@@ -50,7 +50,7 @@ class Plan:
             f"{len(schedule.layout.linears)} linear nodes with {len(schedule.layout.connections)} "
             f"recurrent matrices in {len(schedule.forward)} levels forward and "
             f"{len(schedule.reverse)} backward; {len(schedule.kept)} of {len(self.cell.nodes)} "
-            f"values kept beside the states; {self.compile_seconds:.2f} s to compile or load"
+            f"values kept besides the states; {self.compile_seconds:.2f} s to compile or load"
         )
 
     def run(
@@ -60,12 +60,14 @@ class Plan:
         weights: Weights,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run the cell over time; arguments and result as in `reference_rnn`."""
+        """Run the cell over time; see `reference_rnn`."""
         if self.loops is None:
             return reference_rnn(self.cell, x, state, weights, lengths)
         for name, tensor in weights._asdict().items():
             if tensor.dtype not in (x.dtype, self.compute):
-                raise ValueError(f"x is {x.dtype} and {name} {tensor.dtype}: convert one of them")
+                raise ValueError(
+                    f"x is {x.dtype} but {name} is {tensor.dtype}: convert one of them"
+                )
         if lengths is not None:
             lengths = lengths.to(device=x.device, dtype=torch.int64).contiguous()
         dtype = x.dtype
@@ -78,24 +80,24 @@ class Plan:
 
 
 def backends() -> dict[str, str]:
-    """The implementations and what stands for or against each on this machine."""
+    """Return the implementations, each with how or why not it runs on this machine."""
     compiler = find_compiler()
     return {
-        "reference": "step by step in PyTorch, every device and type",
-        "cpu": f"C by {compiler}" if compiler else "PyTorch operations: no C compiler",
-        "gpu": "Triton" if torch.cuda.is_available() else "not here: no GPU",
+        "reference": "step by step in PyTorch, on every device and dtype",
+        "cpu": f"C compiled by {compiler}" if compiler else "PyTorch operations: no C compiler",
+        "gpu": "Triton" if torch.cuda.is_available() else "not available: no GPU",
     }
 
 
 def choose_backend(wanted: str = "auto") -> str:
-    """What was asked for: a name in `BACKENDS`, or "auto" for the fastest on the tensors' device.
+    """Return a name in `BACKENDS`, or "auto" for the fastest backend on the tensors' device.
 
-    wanted: as above; where it is "auto", the variable NAS_KERNELS decides.
-    Raises `ValueError` for a name that is not there.
+    wanted: the requested name; if it is "auto", the variable NAS_KERNELS decides.
+    Raises `ValueError` for an unknown name.
     """
     name = os.environ.get("NAS_KERNELS", "auto") if wanted == "auto" else wanted
     if name not in ("auto", *BACKENDS):
-        raise ValueError(f'no kernels "{name}"; there are auto, {", ".join(BACKENDS)}')
+        raise ValueError(f'unknown kernels "{name}"; choose auto, {", ".join(BACKENDS)}')
     return name
 
 
@@ -105,20 +107,21 @@ def compile_cell(
     dtype: torch.dtype = torch.float32,
     backend: str = "auto",
 ) -> Plan:
-    """Make a cell ready to run on tensors of a device ("cpu" or "cuda") and type, once a process.
+    """Prepare a cell for tensors of a device ("cpu" or "cuda") and dtype, once per process.
 
-    Raises `ValueError` for a backend that cannot run there, `InvalidCell` for a cell that cannot
-    be laid out. A backend that cannot be built is replaced by the next one, with a warning.
+    Raises `ValueError` for a backend that cannot run there, and `InvalidCell` for a cell that
+    cannot be compiled. A backend that cannot be built is replaced by the next one, with a warning.
     """
     return _plan(cell, device, dtype, choose_backend(backend))
 
 
 def compile_sparse(cell: CellSpec, mask: Tensor, dtype: torch.dtype = torch.float32) -> Plan:
-    """Make a cell ready to run on a CPU with the recurrent weights that a mask leaves.
+    """Prepare a cell to run on a CPU with the recurrent weights that a mask keeps.
 
-    mask: booleans in the shape of `Weights.on_h`, True where a weight is left; weights elsewhere
-        are never read, and must be zero for other plans of the cell to agree.
-    Without a C compiler the dense loops run. Raises `ValueError` for what is no mask of the cell.
+    mask: booleans in the shape of `Weights.on_h`, True where a weight is left. Other weights are
+        never read; they must be zero for other plans of the cell to agree.
+    Without a C compiler, the dense loops run. Raises `ValueError` if the mask does not fit the
+    cell.
     """
     started = time.perf_counter()
     connections = len(layout_of(cell).connections)
@@ -135,7 +138,7 @@ def compile_sparse(cell: CellSpec, mask: Tensor, dtype: torch.dtype = torch.floa
     left = f"{int(mask.sum())} of {mask.numel()} recurrent weights"
     return replace(
         dense,
-        reason=f"{left} as lists, C by {find_compiler()}",
+        reason=f"{left} as lists, C compiled by {find_compiler()}",
         loops=loops,
         compile_seconds=time.perf_counter() - started,
     )
@@ -161,10 +164,10 @@ def _plan(cell: CellSpec, device: str, dtype: torch.dtype, name: str) -> Plan:
 
 def _cpu_loops(schedule: Schedule, dtype: torch.dtype, reason: str) -> tuple[Loops, str]:
     try:
-        return CompiledLoops(schedule, dtype), f"{reason}, C by {find_compiler()}"
+        return CompiledLoops(schedule, dtype), f"{reason}, C compiled by {find_compiler()}"
     except CannotCompile as error:
         warn_once(f"cells run in PyTorch operations, about as fast as eager code: {error}")
-        return TorchLoops(schedule), f"{reason}, PyTorch operations because there is {error}"
+        return TorchLoops(schedule), f"{reason}, PyTorch operations ({error})"
 
 
 def _gpu_loops(schedule: Schedule, device: str, reason: str) -> tuple[Loops | None, str]:
@@ -180,7 +183,7 @@ def _gpu_loops(schedule: Schedule, device: str, reason: str) -> tuple[Loops | No
 
 @lru_cache
 def warn_once(message: str) -> None:
-    """Say that something runs slower than it could."""
+    """Warn once that something runs slower than it could."""
     warnings.warn(message, stacklevel=4)
 
 
@@ -192,6 +195,6 @@ def run_cell(
     lengths: Tensor | None = None,
     backend: str = "auto",
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell over time; arguments and result as in `reference_rnn`."""
+    """Run a cell over time; see `reference_rnn`."""
     plan = compile_cell(cell, x.device.type, x.dtype, backend)
     return plan.run(x, state, weights, lengths)

@@ -1,6 +1,6 @@
-"""The operations of a cell: what each computes and its derivative, once for all emitters.
+"""The operations of a cell: their values and derivatives, shared by all emitters.
 
-Values and derivatives are written as expressions that C, Triton and PyTorch all read: `+ - *`,
+Values and derivatives are expressions that C, Triton and PyTorch can all read: `+ - *`,
 comparisons, numbers, and the functions `tanh`, `sigmoid`, `minimum`, `maximum`,
 `where(condition, then, else)` and `full(number)`.
 """
@@ -15,11 +15,11 @@ class Operation:
 
     fewest, most: how many inputs it takes.
     ordered: whether the order of the inputs matters.
-    value: from the names of the inputs (and the constant) the expression of the result;
-        None where weights are needed.
-    gradients: from the names of the inputs, the result and the result's gradient, an expression
-        for the gradient of each input.
-    flops: of one unit, apart from multiplications with matrices; None: one less than the inputs.
+    value: maps the names of the inputs (and the constant) to the result's expression; None if the
+        operation needs weights.
+    gradients: maps the names of the inputs, the result and its gradient to an expression for each
+        input's gradient.
+    flops: per unit, without matrix products; None for one less than the number of inputs.
     """
 
     fewest: int
@@ -31,7 +31,7 @@ class Operation:
 
 
 def _unary(value: str, gradient: str) -> Operation:
-    """An operation on `a` with result `y`, whose gradient is `g`."""
+    """Return an operation on `a` with result `y`, whose gradient is `g`."""
     return Operation(
         1,
         1,
@@ -43,7 +43,7 @@ def _unary(value: str, gradient: str) -> Operation:
 
 
 def _others(inputs: Sequence[str], y: str, g: str) -> list[str]:
-    """The derivative of a product: the product of the other factors."""
+    """Return a product's derivatives: each is the product of the other factors."""
     return [
         " * ".join([g, *(name for j, name in enumerate(inputs) if j != i)])
         for i in range(len(inputs))
@@ -56,7 +56,7 @@ def _blend_gradients(inputs: Sequence[str], y: str, g: str) -> list[str]:
 
 
 def _max_gradients(inputs: Sequence[str], y: str, g: str) -> list[str]:
-    """Where both are equal, each has half, as in PyTorch."""
+    """Return a maximum's derivatives; if both inputs are equal, each gets half, as in PyTorch."""
     a, b = inputs
     return [
         f"where({one} > {other}, {g}, where({one} == {other}, 0.5 * {g}, 0))"
@@ -65,7 +65,7 @@ def _max_gradients(inputs: Sequence[str], y: str, g: str) -> list[str]:
 
 
 OPERATIONS: dict[str, Operation] = {
-    # with weights: a bias and a matrix for each input; a vector for the one input
+    # with weights: linear has a bias and a matrix per input, the other a vector for its input
     "linear": Operation(1, 64, False),
     "diagonal": Operation(1, 1, True, flops=1),
     # without weights

@@ -1,4 +1,4 @@
-"""The cell computed step by step in plain PyTorch: slow, readable, right in every dtype."""
+"""Computes a cell step by step in plain PyTorch: slow, readable, correct in every dtype."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from kernels.cell.weights import Weights, layout_of
 def reference_step(
     cell: CellSpec, x: Tensor, state: Sequence[Tensor], weights: Weights
 ) -> tuple[Tensor, ...]:
-    """One step of the cell.
+    """Run one step of the cell.
 
     x: `[B, C]`
     state: S tensors `[B, H]`
@@ -26,7 +26,7 @@ def reference_step(
 def reference_values(
     cell: CellSpec, x: Tensor, state: Sequence[Tensor], weights: Weights
 ) -> list[Tensor]:
-    """All values of one step, numbered as in `CellSpec`; arguments as in `reference_step`."""
+    """Return all values of one step, numbered as in `CellSpec`; see `reference_step`."""
     layout = layout_of(cell)
     values: list[Tensor] = [x, *state]
     for number, node in enumerate(cell.nodes, start=cell.states + 1):
@@ -61,7 +61,9 @@ def reference_values(
             case "activation_relu":
                 result = torch.relu(read[0])
             case "activation_hard_sigm":
-                result = torch.clamp(read[0] / 6 + 0.5, 0, 1)  # torch's own has 1/6 in float32
+                result = torch.clamp(
+                    read[0] / 6 + 0.5, 0, 1
+                )  # torch's hardsigmoid rounds 1/6 to float32
             case "identity":
                 result = read[0]
             case "one_minus":
@@ -69,13 +71,13 @@ def reference_values(
             case "constant":
                 result = torch.full_like(state[0], node.value or 0.0)
             case _:
-                raise ValueError(f"no rule for operation {node.op}")
+                raise ValueError(f"unknown operation {node.op}")
         values.append(result)
     return values
 
 
 def _by_heads(value: Tensor, matrix: Tensor) -> Tensor:
-    """Each head of `[B, H]` times its own matrix of `[N, D, D]`."""
+    """Multiply each head of `[B, H]` by its matrix of `[N, D, D]`."""
     heads, depth, _ = matrix.shape
     if heads == 1:
         return functional.linear(value, matrix.squeeze(0))
@@ -90,12 +92,12 @@ def reference_rnn(
     lengths: Tensor | None = None,
     watch: Callable[[list[Tensor]], None] | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The cell run over time.
+    """Run the cell over time.
 
     x: `[B, T, C]`
     state: S tensors `[B, H]`
-    lengths: `[B]`; a sequence's state no longer changes after its length
-    watch: gets all values of each step, as of `reference_values`
+    lengths: `[B]`; a sequence's state stays constant after its length
+    watch: receives all values of each step, as in `reference_values`
     Returns the first state after every step, `[B, T, H]`, and the S last states, `[B, H]`.
     """
     current = tuple(state)

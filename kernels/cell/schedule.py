@@ -1,8 +1,8 @@
 """The order in which a cell is computed, forward and backward, in as few levels as possible.
 
-A matrix product needs all units of what it reads, so everything between two products forms a
-level: forward, the products that the level begins with and the unit-wise operations behind them;
-backward the same from the other end. Within a level each unit is computed alone.
+A matrix product needs all units of its inputs, so everything between two products forms a level. A
+forward level is a group of products and the unit-wise operations that follow; a backward level is
+the same from the other end. Within a level, units are independent.
 """
 
 import re
@@ -19,10 +19,10 @@ from kernels.cell.weights import Layout, layout_of
 class Schedule:
     """When each value is computed; values are numbered as in `CellSpec`.
 
-    forward: for each level the nodes in computing order.
-    reverse: for each level the nodes and previous states whose gradient is completed there.
-    kept: the nodes, new states apart, that other levels or the backward pass read.
-    partial: the values whose gradient gathers in several levels.
+    forward: each level's nodes in computing order.
+    reverse: each level's nodes and previous states whose gradient it completes.
+    kept: the nodes, except new states, that other levels or the backward pass read.
+    partial: the values whose gradient accumulates over several levels.
     """
 
     cell: CellSpec
@@ -39,14 +39,14 @@ class Schedule:
         return value > self.cell.states
 
     def gradient_row(self, value: int) -> int | None:
-        """Where a node with weights stands among these: linear ones first, then diagonal ones."""
+        """Return a node's row among nodes with weights: first linear ones, then diagonal ones."""
         rows = (*self.layout.linears, *self.layout.diagonals)
         return rows.index(value) if value in rows else None
 
     def gradients(self, value: int) -> list[tuple[int, str]]:
-        """What a node adds unit by unit to the gradients of its inputs: (input, expression).
+        """Return a node's unit-wise terms of its inputs' gradients: (input, expression).
 
-        In the expressions `v5` is value 5 and `d5` its gradient, `w5` the weight of node 5.
+        In the expressions, `v5` is value 5, `d5` its gradient, and `w5` the weight of node 5.
         """
         node = self.node(value)
         if node.op == "linear":
@@ -54,7 +54,7 @@ class Schedule:
         if node.op == "diagonal":
             return [(node.inputs[0], f"d{value} * w{value}")]
         rule = OPERATIONS[node.op].gradients
-        assert rule is not None, f"{node.op} is no unit-wise operation"
+        assert rule is not None, f"{node.op} is not a unit-wise operation"
         return list(
             zip(
                 node.inputs,
@@ -64,27 +64,27 @@ class Schedule:
         )
 
     def expression(self, value: int) -> str:
-        """What a unit-wise node computes, in the names of `gradients`."""
+        """Return the expression of a unit-wise node, with the names of `gradients`."""
         node = self.node(value)
         if node.op == "diagonal":
             return f"v{node.inputs[0]} * w{value}"
         rule = OPERATIONS[node.op].value
-        assert rule is not None, f"{node.op} is no unit-wise operation"
+        assert rule is not None, f"{node.op} is not a unit-wise operation"
         return rule([f"v{i}" for i in node.inputs], node.value)
 
 
 def values_in(expressions: Sequence[str]) -> list[int]:
-    """The numbers of the values that expressions read."""
+    """Return the numbers of the values that expressions read."""
     return sorted({int(n) for text in expressions for n in re.findall(r"\bv(\d+)\b", text)})
 
 
 @lru_cache(maxsize=4096)
 def schedule_of(cell: CellSpec) -> Schedule:
-    """The schedule of a cell. Raises `InvalidCell` if it cannot be compiled."""
+    """Return the schedule of a cell. Raises `InvalidCell` if it cannot be compiled."""
     for i, value in enumerate(cell.outputs):
         if value <= cell.states:
             name = f"h_prev_{value - 1}" if value else "x"
-            raise InvalidCell(f'"h_new_{i}" is "{name}" itself: put an identity node between')
+            raise InvalidCell(f'"h_new_{i}" is "{name}" itself: add an identity node between')
     forward, reverse = _forward_levels(cell), _reverse_levels(cell)
     first = Schedule(cell, layout_of(cell), _grouped(forward), _grouped(reverse), (), ())
     kept, partial = set(), set()
@@ -108,7 +108,7 @@ def schedule_of(cell: CellSpec) -> Schedule:
 
 
 def _forward_levels(cell: CellSpec) -> dict[int, int]:
-    """How many matrix products lie before each value; x and the previous states are at 0."""
+    """Return how many matrix products precede each value; 0 for x and the previous states."""
     levels = dict.fromkeys(range(cell.states + 1), 0)
     for k, node in enumerate(cell.nodes):
         if node.op == "linear":
@@ -120,7 +120,7 @@ def _forward_levels(cell: CellSpec) -> dict[int, int]:
 
 
 def _reverse_levels(cell: CellSpec) -> dict[int, int]:
-    """How many transposed products lie between each value's gradient and the new states."""
+    """Return how many transposed products lie between each value's gradient and new states."""
     levels = dict.fromkeys(range(cell.states + 1 + len(cell.nodes)), 0)
     for k in reversed(range(len(cell.nodes))):
         node = cell.nodes[k]

@@ -1,4 +1,4 @@
-"""The description of a recurrent cell: a small graph of operations, checked and comparable."""
+"""Describes a recurrent cell as a small graph of operations, checked and comparable."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from kernels.cell.operations import OPERATIONS
 
 
 class InvalidCell(ValueError):
-    """A recipe that describes no cell; the message names the node and the remedy."""
+    """A recipe that does not describe a cell; the message names the node and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Node:
     op: a key of `OPERATIONS`.
     inputs: numbers of the values read; 0 is the input x, 1 … S are the previous states,
         S + 1 + k is the result of node k.
-    value: the number that a constant is.
+    value: the number of a constant.
     """
 
     op: str
@@ -32,9 +32,9 @@ class Node:
 class CellSpec:
     """A recurrent cell: nodes in an order in which they can be computed.
 
-    nodes: the operations; a node reads only x, previous states and nodes before it.
-    outputs: for each of the S states the number of the value that becomes it;
-        the first one is the cell's output.
+    nodes: the operations; a node reads only x, previous states and earlier nodes.
+    outputs: for each of the S states, the number of the value that becomes it; the first state is
+        the cell's output.
     """
 
     nodes: tuple[Node, ...]
@@ -42,14 +42,14 @@ class CellSpec:
 
     @property
     def states(self) -> int:
-        """How many hidden states the cell carries, S."""
+        """The number of hidden states, S."""
         return len(self.outputs)
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any]) -> "CellSpec":
         """Read a recipe of NAS-Bench-NLP: `{node: {"op": …, "input": […]}}`.
 
-        The leaves are `x` and `h_prev_i`, the new states `h_new_i`.
+        Leaves are called `x` and `h_prev_i`, new states `h_new_i`.
         Klyuchnikov et al. 2022, NAS-Bench-NLP: https://arxiv.org/abs/2006.07116, section 3.
 
         Raises `InvalidCell` for an unknown operation, a wrong number of inputs, an input that
@@ -75,13 +75,13 @@ class CellSpec:
         needed = cell.needed()
         unused = [name for name in order if numbers[name] not in needed]
         if unused:
-            raise InvalidCell(f'node "{unused[0]}" feeds no new state: remove it or read it')
+            raise InvalidCell(f'no new state depends on node "{unused[0]}": remove it or read it')
         if 0 not in needed:
             raise InvalidCell("the cell never reads its input x: connect x to a linear node")
         return cell
 
     def to_recipe(self) -> dict[str, dict[str, Any]]:
-        """The recipe of this cell, with nodes called `node_k` and `h_new_i`."""
+        """Return the recipe of this cell, with nodes called `node_k` and `h_new_i`."""
         names = self.value_names()
         recipe: dict[str, dict[str, Any]] = {}
         for k, node in enumerate(self.nodes):
@@ -91,7 +91,7 @@ class CellSpec:
         return recipe
 
     def value_names(self) -> list[str]:
-        """The recipe's name of every value: x, the previous states, the nodes."""
+        """Return the recipe's name of every value: x, the previous states, the nodes."""
         names = ["x", *(f"h_prev_{i}" for i in range(self.states))]
         names += [f"node_{k}" for k in range(len(self.nodes))]
         for i, value in enumerate(self.outputs):
@@ -99,7 +99,7 @@ class CellSpec:
         return names
 
     def needed(self) -> frozenset[int]:
-        """The values from which the new states are computed, leaves included."""
+        """Return the values that the new states depend on, including leaves."""
         seen: set[int] = set()
         waiting = list(self.outputs)
         while waiting:
@@ -111,7 +111,7 @@ class CellSpec:
         return frozenset(seen)
 
     def canonical(self) -> "CellSpec":
-        """The same cell with its nodes in an order that all isomorphic cells share."""
+        """Return the same cell with its nodes in an order that all isomorphic cells share."""
         first = self.states + 1
         labels = [f"leaf {i}" for i in range(first)]
         for k, node in enumerate(self.nodes):
@@ -135,15 +135,15 @@ class CellSpec:
         )
 
     def parameters(self, input_size: int, hidden_size: int) -> int:
-        """How many weights and biases the cell has, with one head."""
+        """Return how many weights and biases the cell has, with one head."""
         columns = self._columns(input_size, hidden_size)
         vectors = sum(node.op in ("linear", "diagonal") for node in self.nodes)
         return hidden_size * (columns + vectors)
 
     def flops(self, input_size: int, hidden_size: int) -> int:
-        """Floating-point operations of one step for one sequence, with one head.
+        """Return the floating-point operations of one step of one sequence, with one head.
 
-        A multiplication and an addition count as two; an activation counts as one per unit.
+        A multiplication with an addition counts as two, an activation as one per unit.
         """
         pointwise = 0
         for node in self.nodes:
@@ -153,7 +153,7 @@ class CellSpec:
         return hidden_size * (2 * self._columns(input_size, hidden_size) + pointwise)
 
     def _columns(self, input_size: int, hidden_size: int) -> int:
-        """Columns of all matrices side by side."""
+        """Return the total number of columns of all matrices."""
         linears = (node for node in self.nodes if node.op == "linear")
         return sum(
             input_size if source == 0 else hidden_size for node in linears for source in node.inputs
@@ -163,10 +163,10 @@ class CellSpec:
 def _count_states(recipe: Mapping[str, Any]) -> int:
     indices = sorted(i for name in recipe if (i := _index(name, "h_new_")) is not None)
     if not indices:
-        raise InvalidCell('no new state: call the output node "h_new_0"')
+        raise InvalidCell('the recipe has no new state: call the output node "h_new_0"')
     if indices != list(range(len(indices))):
         missing = next(i for i in range(len(indices)) if i not in indices)
-        raise InvalidCell(f'"h_new_{missing}" is missing: new states are numbered from 0')
+        raise InvalidCell(f'"h_new_{missing}" is missing: number new states from 0')
     return len(indices)
 
 
@@ -183,7 +183,7 @@ def _check_node(name: str, node: Any, recipe: Mapping[str, Any], states: int) ->
     op = node.get("op")
     if op not in OPERATIONS:
         raise InvalidCell(
-            f'node "{name}": unknown operation "{op}"; there are {", ".join(OPERATIONS)}'
+            f'node "{name}": unknown operation "{op}"; choose one of {", ".join(OPERATIONS)}'
         )
     fewest, most = OPERATIONS[op].fewest, OPERATIONS[op].most
     if not fewest <= len(node["input"]) <= most:
@@ -192,12 +192,12 @@ def _check_node(name: str, node: Any, recipe: Mapping[str, Any], states: int) ->
     number = node.get("value")
     numeric = isinstance(number, int | float) and math.isfinite(number)
     if numeric != (op == "constant") or (number is not None and not numeric):
-        raise InvalidCell(f'node "{name}": a constant has a number as "value", nothing else has')
+        raise InvalidCell(f'node "{name}": only a constant has a "value", which must be a number')
     for source in node["input"]:
         state = _index(str(source), "h_prev_")
         if state is not None and state >= states:
             raise InvalidCell(
-                f'node "{name}" reads "{source}", but there is no "h_new_{state}" to feed it'
+                f'node "{name}" reads "{source}", but the recipe has no "h_new_{state}"'
             )
         if state is None and source != "x" and source not in recipe:
             raise InvalidCell(f'node "{name}" reads "{source}", which is not in the recipe')
@@ -206,7 +206,7 @@ def _check_node(name: str, node: Any, recipe: Mapping[str, Any], states: int) ->
 
 
 def _computing_order(recipe: Mapping[str, Any]) -> list[str]:
-    """The nodes in an order in which each comes after those it reads; ties as written."""
+    """Return the nodes so that each follows those it reads; ties keep the recipe's order."""
     order: list[str] = []
     done: set[str] = set()
     while len(order) < len(recipe):
@@ -217,7 +217,7 @@ def _computing_order(recipe: Mapping[str, Any]) -> list[str]:
         ]
         if not ready:
             stuck = sorted(set(recipe) - done)
-            raise InvalidCell(f'the recipe is cyclic: node "{stuck[0]}" needs its own result')
+            raise InvalidCell(f'the recipe is cyclic: node "{stuck[0]}" depends on itself')
         order += ready
         done |= set(ready)
     return order

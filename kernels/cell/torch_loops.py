@@ -1,4 +1,4 @@
-"""The loops in PyTorch's operations: what runs where there is no C compiler."""
+"""The loops in PyTorch operations, for machines without a C compiler."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _FUNCTIONS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "where": torch.where,
-    "maximum": lambda x, y: torch.where((x > y) | (x != x), x, y),  # NaN stays
+    "maximum": lambda x, y: torch.where((x > y) | (x != x), x, y),  # keeps NaN
     "minimum": lambda x, y: torch.where((x < y) | (x != x), x, y),
 }
 
@@ -106,7 +106,7 @@ class TorchLoops:
         return grad_nodes, torch.stack(carried)
 
     def _names(self, weights: Weights, like: Tensor) -> dict[str, Any]:
-        """What the expressions may name, the values and gradients of a step apart."""
+        """Return the names that expressions can use, except a step's values and gradients."""
         diagonals = self.schedule.layout.diagonals
         names = {f"w{v}": weights.diagonal[row] for row, v in enumerate(diagonals)}
         return {**_FUNCTIONS, **names, "full": lambda number: torch.full_like(like[0], number)}
@@ -130,7 +130,7 @@ class TorchLoops:
         return total
 
     def _spread(self, v: int, gradients: dict[int, Tensor], weights: Weights) -> None:
-        """Add a linear node's gradient to those of the values that it reads."""
+        """Add a linear node's gradient to the gradients of the values that it reads."""
         layout = self.schedule.layout
         row = layout.linears.index(v)
         for matrix, (source, to) in zip(weights.on_h, layout.connections, strict=True):
@@ -143,6 +143,6 @@ def _where(live: Tensor | None, value: Tensor) -> Tensor:
 
 
 def _by_heads(value: Tensor, matrix: Tensor) -> Tensor:
-    """`[B, N * D]` times `[N, D, D]`, head by head."""
+    """Multiply `[B, N * D]` by `[N, D, D]`, head by head."""
     heads, depth, _ = matrix.shape
     return torch.einsum("bnk,nkj->bnj", value.unflatten(1, (heads, depth)), matrix).flatten(1)

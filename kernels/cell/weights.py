@@ -1,4 +1,4 @@
-"""The weights of a cell: four tensors for any cell, in one order for all implementations."""
+"""The weights of a cell: four tensors for any cell, in the same order for all implementations."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +14,7 @@ class Weights(NamedTuple):
 
     bias: `[linear nodes, H]`
     on_x: `[linear nodes that read x, H, C]`
-    on_h: `[connections, N, D, D]`: a head's new units read the same head of the source only
+    on_h: `[connections, N, D, D]`: a head's new units read only the same head of the source
     diagonal: `[diagonal nodes, H]`
     """
 
@@ -26,12 +26,12 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which row of which tensor belongs to which node; values are numbered as in `CellSpec`.
+    """The tensor rows of each node; values are numbered as in `CellSpec`.
 
     linears: the linear nodes in the order of `Weights.bias`; those that read x come first.
     reading_x: how many of them read x; they are the rows of `Weights.on_x`.
-    connections: (value read, row of the linear node) in the order of `Weights.on_h`,
-        sorted, so that what one value feeds lies together.
+    connections: (value read, row of the linear node) in the order of `Weights.on_h`, sorted so
+        that the readers of a value are adjacent.
     diagonals: the diagonal nodes in the order of `Weights.diagonal`.
     """
 
@@ -43,7 +43,7 @@ class Layout:
     def shapes(
         self, input_size: int, hidden_size: int, heads: int = 1
     ) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor of `Weights`."""
+        """Return the shape of each tensor of `Weights`."""
         depth = hidden_size // heads
         return {
             "bias": (len(self.linears), hidden_size),
@@ -55,14 +55,17 @@ class Layout:
 
 @lru_cache(maxsize=4096)
 def layout_of(cell: CellSpec) -> Layout:
-    """The layout of a cell's weights. Raises `InvalidCell` if a linear node reads a value twice."""
+    """Return the layout of a cell's weights.
+
+    Raises `InvalidCell` if a linear node reads a value twice.
+    """
     values = {cell.states + 1 + k: node for k, node in enumerate(cell.nodes)}
     linears = [value for value, node in values.items() if node.op == "linear"]
     for value in linears:
         inputs = values[value].inputs
         if len(set(inputs)) < len(inputs):
             name = cell.value_names()[value]
-            raise InvalidCell(f'node "{name}" reads a value twice: one matrix for it is enough')
+            raise InvalidCell(f'node "{name}" reads a value twice: remove one of the inputs')
     linears.sort(key=lambda value: 0 not in values[value].inputs)  # stable
     return Layout(
         linears=tuple(linears),

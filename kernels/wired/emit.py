@@ -1,8 +1,8 @@
-"""Writes the C of a cell whose units are wired one by one: a function a level, unit after unit.
+"""Writes the C of a cell whose units are wired one by one: one function per level, unit by unit.
 
 A row holds one number of one unit for all sequences of a panel, so that networks of any width fill
-the vectors. Products read the rows that a unit's edges name; the gradients of weights gather in
-the backward pass.
+the vectors. Products read the rows that a unit's edges name; the backward pass accumulates the
+gradients of weights.
 """
 
 from itertools import groupby
@@ -23,7 +23,7 @@ TEXT = Path(__file__).parent / "wired.c"
 
 
 def emit_wired(schedule: Schedule, real: str) -> str:
-    """The C source. real: "float" or "double"."""
+    """Return the C source. real: "float" or "double"."""
     layout = schedule.layout
     counts = {
         "STATES": schedule.cell.states,
@@ -114,7 +114,7 @@ def _level_function(
     loads: list[str],
     stores: list[str],
 ) -> str:
-    """The frame of a level: unit by unit, the products, then all sequences of the panel."""
+    """Return a level's function: for each unit, the products, then all sequences of the panel."""
     diagonals = schedule.layout.diagonals
     sums = [
         f"real z{v}[PANEL_WIDTH]; LEFT(z{v}) = l{v}; RIGHT(z{v}) = r{v};" for v in level.products
@@ -141,7 +141,7 @@ def _level_function(
 
 
 def _gradients_of_weights(schedule: Schedule) -> str:
-    """What a step adds to them, and to what the units read."""
+    """Return the function that adds a step's gradients to those of the weights and the inputs."""
     layout = schedule.layout
     lines = ["  const long t = at->t;"]
     lines += ["  for (long k = 0; k < at->size; k++) {", "    const long u = at->first + k;"]
@@ -179,7 +179,7 @@ def _gradients_of_weights(schedule: Schedule) -> str:
 
 
 def _add(v: int, weight: int) -> str:
-    """A weighted row is added to the sum of a node."""
+    """Return the C that adds a weighted row to a node's sum."""
     return f"l{v} += w[{weight}] * LEFT(row); r{v} += w[{weight}] * RIGHT(row);"
 
 

@@ -1,4 +1,4 @@
-"""Running wired networks over time on a CPU, forward and backward."""
+"""Runs wired networks over time on a CPU, forward and backward."""
 
 import ctypes
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _ARRAYS = (
 
 
 class _Arguments(ctypes.Structure):
-    """The struct of that name in wired.c."""
+    """The struct `arguments` in wired.c."""
 
     _fields_ = [
         *((name, ctypes.c_long) for name in _NUMBERS),
@@ -39,9 +39,9 @@ class _Arguments(ctypes.Structure):
 
 
 class WiredLoops:
-    """A cell's loops over time for any wiring, compiled for one type of number.
+    """A cell's loops over time for any wiring, compiled for one dtype.
 
-    Raises `CannotCompile`, and `InvalidCell` for a cell that cannot be laid out.
+    Raises `CannotCompile`, and `InvalidCell` for a cell that cannot be compiled.
     """
 
     def __init__(self, cell: CellSpec, dtype: torch.dtype) -> None:
@@ -55,7 +55,7 @@ class WiredLoops:
 
 @lru_cache(maxsize=1024)
 def wired_loops(cell: CellSpec, dtype: torch.dtype) -> WiredLoops | None:
-    """The loops, compiled once a process; None where they cannot be."""
+    """Return the loops, compiled once per process, or None if they cannot be compiled."""
     if dtype not in REALS:
         return None
     try:
@@ -74,14 +74,14 @@ def run_wired(
     lengths: Tensor | None,
     shown: Tensor,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The networks over time.
+    """Run the networks over time.
 
     x: `[B, T, features]`
     state: S tensors `[B, N]`, zeros when absent
     lengths: `[B]`; states are frozen after the end
-    shown: the units whose outputs at all steps are wanted
+    shown: the units whose outputs at all steps are returned
     Returns the outputs `[B, T, shown]` and the S last states `[B, N]`.
-    Raises `ValueError` when a size does not match.
+    Raises `ValueError` if a size does not match.
     """
     states = loops.schedule.cell.states
     check_arguments(x, wiring.features, state, states, wiring.units, lengths)
@@ -100,13 +100,13 @@ def run_wired(
 
 
 def _turned(x: Tensor, panel: int) -> Tensor:
-    """`[B, M, C]` → `[P, M, C, panel]`, zeros behind the last sequence."""
+    """Transpose `[B, M, C]` to `[P, M, C, panel]`, with zeros after the last sequence."""
     padded = functional.pad(x, (0, 0, 0, 0, 0, -len(x) % panel))
     return padded.unflatten(0, (-1, panel)).permute(0, 2, 3, 1).contiguous()
 
 
 def _straight(x: Tensor, batch: int) -> Tensor:
-    """The way back."""
+    """Undo `_turned`."""
     return x.permute(0, 3, 1, 2).flatten(0, 1)[:batch]
 
 

@@ -1,7 +1,7 @@
-/* Recurrent networks whose units are wired one by one: 32 sequences are a vector's lanes.
+/* Recurrent networks whose units are wired one by one; a panel's sequences fill the vectors.
  *
- * The emitter puts vectors.c, units.c and counts before this text and the levels behind it.
- * Letters: B sequences, T steps, F features, N units of all networks; P panels of sequences. A
+ * The emitter puts vectors.c, units.c and counts before this text, and the levels after it.
+ * Letters: B sequences, T steps, F features, N units of all networks, P panels of sequences. Each
  * number of a unit is a row of PANEL numbers, one for each sequence of a panel.
  */
 typedef struct {
@@ -26,14 +26,14 @@ typedef struct {
   real *carried;               /* [2, STATES, N, PANEL] */
   real *partial;               /* [partial values, N, PANEL] */
   real *nodes;                 /* [LINEARS + DIAGONALS, N, PANEL]: their gradients */
-  real *above;                 /* [N, PANEL]: the gradient of what units show */
-  real *grad_bias, *grad_on_inputs, *grad_on_h, *grad_diagonal; /* as the weights, [..., LANES] */
+  real *above;                 /* [N, PANEL]: the gradients of the units' outputs */
+  real *grad_bias, *grad_on_inputs, *grad_on_h, *grad_diagonal; /* like the weights, [..., LANES] */
 } arguments;
 
 /* One layer at one step of one panel. */
 typedef struct {
   long p, t, side, first, size;
-  const real *read;   /* the rows that `columns` counts */
+  const real *read;   /* the rows that `columns` indexes */
   real *read_above;   /* their gradients, or null */
   const real *square; /* [size, size, CONNECTIONS] */
   real *grad_square;
@@ -101,7 +101,7 @@ void forward(const arguments *a) {
     }
 }
 
-/* The gradients of all weights gather over steps and panels, each in a vector of its own. */
+/* Each weight's gradient accumulates over steps and panels in its own vector. */
 void backward(const arguments *a) {
   const long panels = (a->batch + PANEL - 1) / PANEL;
   _Pragma("omp parallel for num_threads(a->threads) if (a->threads > 1)")

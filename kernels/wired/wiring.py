@@ -1,4 +1,4 @@
-"""What reads what in recurrent networks whose units are wired one by one."""
+"""The wiring of recurrent networks whose units are connected one by one."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 class WiredWeights(NamedTuple):
-    """The weights of a cell that is wired; nodes and connections in the order of `Layout`.
+    """The weights of a wired cell; nodes and connections are in the order of `Layout`.
 
     N units, E edges, D units of a layer.
 
     bias: `[N, linear nodes]`
     on_inputs: `[E, linear nodes that read x]`
-    on_h: `[sum of D² over layers, connections]`: of each unit of a layer by each that it reads
+    on_h: `[sum of D² over layers, connections]`: one row for each pair (unit, unit that it reads)
     diagonal: `[N, diagonal nodes]`
     """
 
@@ -26,16 +26,16 @@ class WiredWeights(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """Any number of networks, each in layers; all indices are int32 on the CPU, `squares` int64.
+    """Networks of layers; all indices are int32 on the CPU, except `squares`, which is int64.
 
-    The units of a network's first layer read features, those of others units of layers before
-    theirs, at the same step; all units of a layer read the states of all of it.
+    Units in a network's first layer read features; units in other layers read units of earlier
+    layers, at the same step. All units of a layer read each other's states.
 
-    features: how many features all networks have together.
+    features: total number of features of all networks.
     first_layer: `[networks + 1]`; first_unit, squares: `[layers + 1]`: the first unit of a layer,
         and its first row of `WiredWeights.on_h`.
     starts: `[N + 1]`, columns: `[E]`: where the edges of a unit begin, and the feature or unit that
-        each reads.
+        each edge reads.
     """
 
     features: int
@@ -51,10 +51,10 @@ class Wiring(NamedTuple):
 
 
 def wiring_of(edges: Sequence[Tensor], reads: Sequence[Sequence[int]]) -> Wiring:
-    """One network.
+    """Return the wiring of one network.
 
-    edges: of each layer, booleans `[units, inputs]`.
-    reads: of each layer, the layers whose units are its inputs, in this order; none for the first.
+    edges: for each layer, booleans `[units, inputs]`.
+    reads: for each layer, the layers whose units are its inputs, in this order; none for the first.
     """
     sizes = [len(layer) for layer in edges]
     first = [0, *accumulate(sizes)]
@@ -75,7 +75,7 @@ def wiring_of(edges: Sequence[Tensor], reads: Sequence[Sequence[int]]) -> Wiring
 
 
 def side_by_side(networks: Sequence[Wiring]) -> Wiring:
-    """All of them as one; features and units follow each other."""
+    """Combine networks into one wiring; their features and units are concatenated."""
     features = [0, *accumulate(wiring.features for wiring in networks)]
     units = [0, *accumulate(wiring.units for wiring in networks)]
     columns = []
@@ -93,7 +93,7 @@ def side_by_side(networks: Sequence[Wiring]) -> Wiring:
 
 
 def _joined(bounds: Sequence[Tensor]) -> Tensor:
-    """Bounds that begin with 0, each moved to where the one before it ends."""
+    """Concatenate bounds that begin with 0, moving each to the end of the previous one."""
     moved, at = [bounds[0][:1]], 0
     for each in bounds:
         moved.append(each[1:] + at)

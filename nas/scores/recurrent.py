@@ -38,7 +38,7 @@ def cells_of(model: nn.Module) -> list[CompiledRNN]:
     cells = []
     for layer in recurrent_layers(model):
         if not isinstance(layer, CompiledRNN):
-            raise ScoreFailed(f"a {type(layer).__name__} does not expose the values in its steps")
+            raise ScoreFailed(f"{type(layer).__name__} does not expose the values in its steps")
         cells.append(layer)
     return cells
 

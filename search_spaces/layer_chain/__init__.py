@@ -1,1 +1,1 @@
-"""Chains of a pretrained decoder's own layers: skipped, repeated, executed together."""
+"""Chains of a pretrained decoder's layers: skip, repeat, and run many of them together."""

@@ -1,8 +1,8 @@
-"""A chain: the layers of a decoder in the order in which they are called.
+"""A chain: the layers of a decoder in the order of their calls.
 
 Layers are skipped and looped as in CoLa (Li et al. 2025, https://arxiv.org/abs/2507.07996): an
-edit skips a block of k calls or repeats it r times, anywhere in the chain that earlier edits left.
-A chain is its own canonical form: edits that lead to equal chains are one candidate.
+edit skips a block of k calls or repeats it r times, anywhere in the result of earlier edits. A
+chain is its own canonical form: edits that lead to equal chains give one candidate.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ Chain = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What is done to a block of neighbouring calls.
+    """A change to a block of neighbouring calls.
 
-    block: how many calls, from 1.
-    times: how often the block is called afterwards; 0 skips it.
-    Raises `ValueError` for what would change nothing.
+    block: number of calls, at least 1.
+    times: how often the block is called after the edit; 0 skips it.
+    Raises `ValueError` for an edit that would change nothing.
     """
 
     block: int
@@ -27,23 +27,26 @@ class Edit:
 
     def __post_init__(self) -> None:
         if self.block < 1 or self.times < 0 or self.times == 1:
-            raise ValueError(f"a block of {self.block} called {self.times} times is no edit")
+            raise ValueError(
+                f"an edit needs block at least 1 and times 0 or at least 2, "
+                f"not block {self.block} and times {self.times}"
+            )
 
     @property
     def growth(self) -> int:
-        """How many calls longer the chain becomes."""
+        """The number of calls that the edit adds to the chain."""
         return self.block * (self.times - 1)
 
     def apply(self, chain: Chain, start: int) -> Chain:
-        """The chain whose block from `start` on is skipped or repeated."""
+        """Return the chain with the block at `start` skipped or repeated."""
         end = start + self.block
         return chain[:start] + chain[start:end] * self.times + chain[end:]
 
     def starts(self, chain: Chain) -> list[int]:
-        """Where the edit applies, one start for each chain that comes of it.
+        """Return where the edit applies, one start for each resulting chain.
 
-        Neighbouring starts give the same chain where the call that only the first block holds
-        is the one that only the second holds.
+        Neighbouring starts give the same chain if the first block's first call equals the second
+        block's last call.
         """
         return [
             start
@@ -53,7 +56,7 @@ class Edit:
 
 
 def skips_and_repeats(skips: Sequence[int], repeats: Sequence[tuple[int, int]]) -> tuple[Edit, ...]:
-    """skips: sizes of blocks. repeats: (size of a block, how often it is called)."""
+    """Return edits. skips: sizes of blocks. repeats: (size of a block, how often it is called)."""
     return tuple(Edit(k, 0) for k in skips) + tuple(Edit(k, times) for k, times in repeats)
 
 
@@ -63,13 +66,13 @@ COLA = skips_and_repeats(SIZES, [(k, times) for k in SIZES for times in SIZES if
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which chains there are.
+    """The rules that define which chains exist.
 
-    layers: of the decoder.
-    edits: what may be done to a chain.
-    most: edits made one after the other.
-    shortest, longest: numbers of calls; 0 as the longest allows twice the layers.
-    Raises `ValueError` when the full chain is not within the limits.
+    layers: number of the decoder's layers.
+    edits: the allowed edits.
+    most: the largest number of successive edits.
+    shortest, longest: limits on the number of calls; longest 0 allows twice the layers.
+    Raises `ValueError` if the full chain is outside the limits.
     """
 
     layers: int
@@ -91,11 +94,11 @@ class Rules:
 
     @property
     def full(self) -> Chain:
-        """Every layer once."""
+        """The chain that calls every layer once."""
         return tuple(range(self.layers))
 
     def fitting(self, chain: Chain) -> list[Edit]:
-        """The edits that keep the chain within its limits."""
+        """Return the edits that keep the chain within the limits."""
         return [
             edit
             for edit in self.edits
@@ -103,13 +106,16 @@ class Rules:
         ]
 
     def neighbours(self, chain: Chain) -> list[Chain]:
-        """Every other chain one edit away, each once, in the order of the edits."""
+        """Return every other chain one edit away, each once, in the order of the edits."""
         found = (e.apply(chain, start) for e in self.fitting(chain) for start in e.starts(chain))
         return list(dict.fromkeys(found))
 
     def decide(self, decisions: Decisions) -> Chain:
-        """The full chain, edited: `edit/I/kind`, 0 to stop or the number of a fitting edit, then
-        `edit/I/start`, the number of one of its starts."""
+        """Return the full chain after the decided edits.
+
+        `edit/I/kind` is 0 to stop, or the number of a fitting edit; `edit/I/start` is the number of
+        one of its starts.
+        """
         chain = self.full
         for i in range(self.most):
             step, fitting = decisions.scope(f"edit/{i}"), self.fitting(chain)
@@ -124,9 +130,9 @@ class Rules:
 
 
 def checked(chain: Sequence[int], layers: int) -> Chain:
-    """The chain, if a decoder of so many layers can call it; raises `ValueError` otherwise."""
+    """Return the chain if a decoder with `layers` layers can call it, or raise `ValueError`."""
     if not chain:
-        raise ValueError("the chain is empty: it must call at least one layer")
+        raise ValueError("the chain is empty: call at least one layer")
     for layer in chain:
         if not 0 <= layer < layers:
             raise ValueError(

@@ -1,7 +1,7 @@
 """A decoder whose layers are called one by one, in any order and any number of times.
 
-Keys and values are kept a call, not a layer: two calls of one layer that share a cache slot read
-each other's keys, and a chain without layer 0 finds no slot at all.
+Keys and values are cached per call, not per layer: if two calls of one layer shared a cache slot,
+they would read each other's keys, and a chain without layer 0 would not find a slot.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from search_spaces.layer_chain.chain import Chain, checked
 
 
 class Slot:
-    """Keys and values of one call, `[B, heads, T, head]`, longer by every step.
+    """Keys and values of one call, `[B, heads, T, head]`, which grow at every step.
 
-    It has what attention of the `transformers` package needs of a cache.
+    It has the methods that attention in the `transformers` package needs.
     """
 
     def __init__(self) -> None:
         self.held: tuple[Tensor, Tensor] | None = None
 
     def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Append those of the new positions; returns those of all positions."""
+        """Append the keys and values of new positions; return those of all positions."""
         if self.held is not None:
             keys = torch.cat([self.held[0], keys], dim=-2)
             values = torch.cat([self.held[1], values], dim=-2)
@@ -39,27 +39,27 @@ class Slot:
 
 
 class Decoder(Protocol):
-    """What is needed of a causal language model."""
+    """The interface of a causal language model."""
 
     @property
     def layers(self) -> int: ...
 
     def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, Any]:
-        """What the first call is given.
+        """Return the inputs of the first call.
 
-        tokens: `[B, T]`; shorter sequences are padded on their right, where nobody looks back.
-        last: how many positions from the end are wanted; None: all.
-        Returns hidden states `[B, last, d]`, and what every call needs besides, such as masks
-        and rotations; it is the same for all rows, so that rows of hidden states may be stacked.
+        tokens: `[B, T]`; shorter sequences are padded on the right, which causal attention ignores.
+        last: how many positions from the end to compute; None for all.
+        Returns hidden states `[B, last, d]`, and the other arguments of every call, such as masks
+        and rotations. These are the same for all rows, so rows of hidden states can be stacked.
         """
         ...
 
     def call(self, layer: int, hidden: Tensor, around: Any, slot: Slot | None = None) -> Tensor:
-        """hidden `[N, T, d]` → `[N, T, d]`; a slot holds the positions before those of hidden."""
+        """Run a layer on hidden `[N, T, d]`; a slot holds the positions before those of hidden."""
         ...
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """hidden `[N, T, d]` after the last call → `[N, T, tokens]`."""
+        """Return `[N, T, tokens]` from hidden states `[N, T, d]` after the last call."""
         ...
 
 
@@ -67,9 +67,9 @@ class Decoder(Protocol):
 def run_chain(
     decoder: Decoder, tokens: Tensor, chain: Sequence[int], slots: Sequence[Slot] | None = None
 ) -> Tensor:
-    """Logits of a chain, `[B, T, tokens]`; with slots only those of the positions not yet in them.
+    """Return the logits of a chain, `[B, T, tokens]`; with slots, only those of new positions.
 
-    slots: one a call. Raises `ValueError` for a chain that cannot be called.
+    slots: one per call. Raises `ValueError` for a chain that cannot be called.
     """
     chain = checked(chain, decoder.layers)
     known = slots[0].get_seq_length() if slots else 0
@@ -82,9 +82,9 @@ def run_chain(
 def generate(
     decoder: Decoder, tokens: Tensor, chain: Chain, steps: int, cached: bool = True
 ) -> Tensor:
-    """The most likely continuation, greedily: tokens `[B, T]` → `[B, T + steps]`.
+    """Continue the tokens `[B, T]` greedily to `[B, T + steps]`.
 
-    cached: keep keys and values of every call, instead of reading the whole text at every step.
+    cached: keep the keys and values of every call, instead of reading the whole text at each step.
     """
     slots = [Slot() for _ in chain] if cached else None
     for _ in range(steps):

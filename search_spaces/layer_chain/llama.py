@@ -1,6 +1,6 @@
 """A small Llama (Touvron et al. 2023, https://arxiv.org/abs/2302.13971, section 2.2).
 
-RMSNorm before each half, rotary positions, grouped-query attention, SwiGLU, no biases.
+It has RMSNorm before each half, rotary positions, grouped-query attention, SwiGLU and no biases.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from torch.nn import functional
 
 from search_spaces.layer_chain.decoder import Slot
 
-EPSILON = 1e-5  # of the norms
+EPSILON = 1e-5  # in the norms
 ROTATION = 10_000.0  # base of the rotary angles
 
 
 @dataclass(frozen=True, slots=True)
 class LlamaSize:
-    """width: of hidden states. inner: of the feed-forward. key_heads: shared by groups of heads."""
+    """width: of hidden states. inner: feed-forward width. key_heads: shared by groups of heads."""
 
     tokens: int
     width: int
@@ -29,12 +29,12 @@ class LlamaSize:
 
     @property
     def head(self) -> int:
-        """Features of one head; even, as they are rotated in pairs."""
+        """The number of features per head; even, because they are rotated in pairs."""
         return self.width // self.heads
 
 
 class Around(NamedTuple):
-    """Of the positions asked for: cosines and sines `[T, head / 2]`, what they see `[T, S]`."""
+    """Cosines and sines `[T, head / 2]` of the positions, and which others they see `[T, S]`."""
 
     cosine: Tensor
     sine: Tensor
@@ -67,7 +67,7 @@ class Attention(nn.Module):
 
 
 def rotated(x: Tensor, around: Around) -> Tensor:
-    """Neighbouring features turned as pairs (Su et al. 2021, https://arxiv.org/abs/2104.09864,
+    """Rotate pairs of neighbouring features (Su et al. 2021, https://arxiv.org/abs/2104.09864,
     eq. 15); x `[B, heads, T, head]`."""
     even, odd = x[..., ::2], x[..., 1::2]
     cosine, sine = around.cosine, around.sine
@@ -92,7 +92,7 @@ class LlamaLayer(nn.Module):
 
 
 class Llama(nn.Module):
-    """A `Decoder` with an embedding that is tied to its head."""
+    """A `Decoder` whose head shares the embedding's weights."""
 
     def __init__(self, size: LlamaSize, generator: torch.Generator) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Llama(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=size.width**-0.5, generator=generator)
-        with torch.no_grad():  # what layers add grows with their number (Radford et al. 2019, 2.3)
+        with torch.no_grad():  # scale by depth (Radford et al. 2019, 2.3)
             for layer in self.stack.children():
                 for name in ("attention.output.weight", "down.weight"):
                     layer.get_parameter(name).mul_((2 * size.layers) ** -0.5)
@@ -128,7 +128,7 @@ class Llama(nn.Module):
         return functional.linear(self.norm(hidden), self.embedding.weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens `[B, T]` → logits `[B, T, tokens]`, with every layer called once."""
+        """Return logits `[B, T, tokens]` for tokens `[B, T]`, calling every layer once."""
         hidden, around = self.enter(tokens)
         for layer in range(self.layers):
             hidden = self.call(layer, hidden, around)

@@ -1,7 +1,7 @@
 """Reads Llamas and their vocabularies in the format of llama2.c.
 
-The layout (https://github.com/karpathy/llama2.c, the first version of its export): seven int32,
-then float32 matrices, each kind for all layers together.
+The layout (https://github.com/karpathy/llama2.c, the first version of its export) is seven int32,
+then float32 matrices; each kind of matrix holds all layers.
 """
 
 import struct
@@ -15,23 +15,23 @@ from torch import Tensor
 from search_spaces.layer_chain.llama import Llama, LlamaSize
 
 BEGIN = 1  # the token every text begins with
-BYTES = 3  # the token of byte 0; those of the other bytes follow
+BYTES = 3  # the token of byte 0; the other bytes follow
 
 
 def read_llama(path: Path) -> Llama:
-    """A trained model; raises `ValueError` for a file of another length or with its own head."""
+    """Read a trained model; raises `ValueError` for a wrong length or an untied head."""
     data = path.read_bytes()
     header = struct.unpack("7i", data[:28]) if len(data) >= 28 else (0,) * 7
     width, inner, layers, heads, key_heads, tokens, positions = header
     if min(header) <= 0 or width % heads:
-        raise ValueError(f"{path} is no llama2.c model with a tied head: its header is {header}")
+        raise ValueError(f"{path} is not a llama2.c model with a tied head: its header is {header}")
     size = LlamaSize(tokens, width, layers, heads, key_heads, inner)
     model = Llama(size, torch.Generator().manual_seed(0))
     parts = _parameters(model)
-    rotations = positions * size.head  # cosines and sines, which are computed instead
+    rotations = positions * size.head  # cosines and sines in the file, which we compute instead
     expected = 28 + 4 * (sum(part.numel() for part in parts) + rotations)
     if len(data) != expected:
-        raise ValueError(f"{path} has {len(data)} bytes, its header asks for {expected}")
+        raise ValueError(f"{path} has {len(data)} bytes, but its header needs {expected}")
     weights, first = torch.from_numpy(np.frombuffer(data, "<f4", offset=28).copy()), 0
     with torch.no_grad():
         for part in parts:
@@ -41,7 +41,7 @@ def read_llama(path: Path) -> Llama:
 
 
 def _parameters(model: Llama) -> list[Tensor]:
-    """In the order of the file."""
+    """Return the parameters in the order of the file."""
     names = (
         "attention_norm",
         *(f"attention.{name}" for name in ("query", "key", "value", "output")),
@@ -53,13 +53,13 @@ def _parameters(model: Llama) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """pieces: text of each token, as bytes. scores: the higher, the sooner two are merged."""
+    """pieces: the bytes of each token. scores: pairs with higher scores merge first."""
 
     pieces: tuple[bytes, ...]
     scores: tuple[float, ...]
 
     def encode(self, text: str) -> list[int]:
-        """Tokens with `BEGIN` before them, merged pair by pair (byte pair encoding)."""
+        """Return the tokens of a text after `BEGIN`, merging pairs (byte pair encoding)."""
         known = {piece: token for token, piece in enumerate(self.pieces)}
         found: list[int] = []
         for letter in f" {text}" if text else "":
@@ -77,7 +77,7 @@ class Vocabulary:
             found[-place : 2 - place] = [merged]
 
     def decode(self, tokens: list[int]) -> str:
-        """The text of tokens, without `BEGIN` and the space that encoding adds."""
+        """Return the text of tokens, without `BEGIN` and the space that encoding adds."""
         raw = b"".join(
             bytes([token - BYTES]) if BYTES <= token < BYTES + 256 else self.pieces[token]
             for token in tokens
@@ -87,12 +87,12 @@ class Vocabulary:
 
 
 def read_vocabulary(path: Path, tokens: int) -> Vocabulary:
-    """The vocabulary of a model with so many tokens; raises `ValueError` where the file ends."""
+    """Read the vocabulary of a model with `tokens` tokens; raises `ValueError` if it has fewer."""
     data, place = path.read_bytes(), 4
     pieces, scores = [], []
     for token in range(tokens):
         if place + 8 > len(data):
-            raise ValueError(f"{path} ends at token {token}, the model has {tokens}")
+            raise ValueError(f"{path} ends at token {token}, but the model has {tokens}")
         score, length = struct.unpack_from("<fi", data, place)
         pieces.append(data[place + 8 : place + 8 + length])
         scores.append(score)

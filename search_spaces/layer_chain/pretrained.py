@@ -1,9 +1,8 @@
-"""The door to causal language models of the `transformers` package (5 and later).
+"""Runs causal language models of the `transformers` package (5 and later) layer by layer.
 
-Nothing of it is imported: embeddings, masks, rotations, the last norm and the head are what the
-model itself computes while its layers are replaced by others that only note what they are handed.
-So whatever a family does round its layers (scaled embeddings, sliding windows, capped logits) is
-done here as well.
+It does not import the package: the model computes embeddings, masks, rotations, the last norm and
+the head itself, while stand-ins for its layers record their arguments. Whatever a family does
+around its layers (scaled embeddings, sliding windows, capped logits) therefore happens here too.
 """
 
 import inspect
@@ -22,7 +21,7 @@ Arguments = dict[str, Any]
 
 
 def layers_of(model: nn.Module) -> nn.ModuleList:
-    """The decoder layers; raises `ValueError` with the attributes that were looked at."""
+    """Return the decoder layers; raises `ValueError` naming the attributes that were tried."""
     for place in PLACES:
         try:
             found = model.get_submodule(place)
@@ -37,7 +36,7 @@ def layers_of(model: nn.Module) -> nn.ModuleList:
 
 
 class Pretrained:
-    """A `Decoder` made of a model; the model is put into evaluation mode."""
+    """A `Decoder` around a model, which is set to evaluation mode."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.stack = model.eval(), layers_of(model)
@@ -72,7 +71,7 @@ class Pretrained:
 
     @contextmanager
     def _replaced(self, forward: Callable[..., Tensor]) -> Iterator[None]:
-        """While it lasts, layers are `forward(layer, what it would have been, …)`."""
+        """Replace layers by `forward(layer, original forward, …)` in this context."""
         for i, layer in enumerate(self.stack):
             layer.forward = partial(forward, i, layer.forward)
         try:
@@ -83,7 +82,7 @@ class Pretrained:
 
 
 def _by_name(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Arguments:
-    """A layer's arguments, without the hidden states, which come first, and the cache."""
+    """Return a layer's arguments by name, without the hidden states (first) and the cache."""
     signature = inspect.signature(forward)
     bound = dict(signature.bind(*args, **kwargs).arguments)
     for parameter in signature.parameters.values():
@@ -95,12 +94,12 @@ def _by_name(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Argument
 
 
 def _of_last(count: int, arguments: Arguments, tokens: Tensor) -> Arguments:
-    """The same for the last positions, and for any number of rows."""
+    """Return the arguments for the last `count` positions and any number of rows."""
     found, length = dict(arguments), tokens.shape[1]
     mask = found.get("attention_mask")
     if mask is not None:
         found["attention_mask"] = mask[:1, :, -count:]  # [1, 1, T, S]
-    elif 1 < count < length:  # attention would take no mask for one without a past
+    elif 1 < count < length:  # without a mask, attention would assume no past
         steps = torch.arange(length, device=tokens.device)
         found["attention_mask"] = (steps[-count:, None] >= steps)[None, None]
     if found.get("position_ids") is not None:

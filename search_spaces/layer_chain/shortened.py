@@ -1,4 +1,4 @@
-"""A chain as a network of its own: the layers that it calls, in its order, as often as it does."""
+"""Turns a chain into a separate network with the layers that it calls, in its order."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -15,7 +15,7 @@ LAYERED = ("layer_types", "mlp_layer_types", "no_rope_layers")  # a configuratio
 
 
 def shortened(model: nn.Module, chain: Chain) -> nn.Module:
-    """A network of the same family with copies of the chain's layers.
+    """Return a network of the same family with copies of the chain's layers.
 
     model: a `Llama` or a causal language model of the `transformers` package.
     Raises `ValueError` for a chain that cannot be called.
@@ -40,7 +40,7 @@ def shortened(model: nn.Module, chain: Chain) -> nn.Module:
 
 
 def _renamed(weights: dict[str, Tensor], prefix: str, chain: Chain) -> dict[str, Tensor]:
-    """The state of the chain's layers under their new numbers, and of all that is no layer."""
+    """Return the state with the chain's layers under their new numbers, and everything else."""
     kept = {name: value for name, value in weights.items() if not name.startswith(prefix)}
     for place, layer in enumerate(chain):
         old = f"{prefix}{layer}."

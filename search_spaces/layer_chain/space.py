@@ -1,4 +1,4 @@
-"""The space of static chains: one order of calls for all inputs."""
+"""The space of static chains, which use the same order of calls for all inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from search_spaces.space import ModelShape, Space
 
 @dataclass(frozen=True)
 class LayerChainSpace(Space):
-    """rules: of the chains. make: the decoder that calls its layers as a chain says."""
+    """rules: which chains exist. make: builds the decoder that calls its layers in chain order."""
 
     rules: Rules
     make: Callable[[Chain], nn.Module]
@@ -23,11 +23,11 @@ class LayerChainSpace(Space):
     name = "layer-chain"
 
     def decide(self, decisions: Decisions) -> Architecture:
-        """An architecture's spec is the chain."""
+        """Return an architecture whose spec is the chain."""
         return Architecture(self.name, self.rules.decide(decisions))
 
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
-        """The decoder with its own trained weights; its shape is its own."""
+        """Return the decoder with its trained weights; it ignores `shape`."""
         return self.make(cast(Chain, architecture.spec))

@@ -1,7 +1,7 @@
-"""Many chains at once: what chains begin with in common is computed once, level by level.
+"""Runs many chains at once, level by level, computing shared prefixes once.
 
-The hidden state after a call depends on the calls before it only, so chains form a trie. The
-nodes of one level that call the same layer are one batch, whatever chain or sample they are of.
+The hidden state after a call depends only on the calls before it, so chains form a trie. The nodes
+of a level that call the same layer form one batch, across chains and samples.
 """
 
 from collections import Counter, defaultdict
@@ -14,19 +14,19 @@ from torch import Tensor
 from search_spaces.layer_chain.chain import Chain, checked
 from search_spaces.layer_chain.decoder import Decoder
 
-Node = tuple[int, Chain]  # a row of the tokens, and a chain or what one begins with
+Node = tuple[int, Chain]  # a row of the tokens, and a chain or its prefix
 Read = Callable[[Tensor, list[int]], Iterable[Tensor]]
 
 
 class PrefixTrie:
-    """Runs chains on the rows of `tokens`, `[B, T]`, and holds what later chains may begin with.
+    """Runs chains on the rows of `tokens`, `[B, T]`, and keeps prefixes for later chains.
 
-    memory_bytes: of hidden states; what a layer needs while it runs comes on top. When there is
-        no room, prefixes that save the fewest calls are dropped: the number of chains that passed
-        them times their length. They are computed again when they are wanted again.
-    layer_calls: calls so far, each of one layer on one row; launches: batches they were made in;
+    memory_bytes: for hidden states; a running layer needs additional memory. If there is no room,
+        the prefixes that save the fewest calls (number of chains with the prefix times its length)
+        are dropped, and computed again when needed.
+    layer_calls: calls so far, each of one layer on one row. launches: the number of batches.
     peak_bytes: of hidden states.
-    Raises `ValueError` when the memory holds less than four hidden states.
+    Raises `ValueError` if the memory cannot hold four hidden states.
     """
 
     def __init__(self, decoder: Decoder, tokens: Tensor, memory_bytes: int) -> None:
@@ -37,10 +37,12 @@ class PrefixTrie:
         states = memory_bytes // self.state_bytes
         if states < 4:
             raise ValueError(
-                f"{memory_bytes} bytes are too little for four hidden states of "
+                f"{memory_bytes} bytes cannot hold four hidden states of "
                 f"{self.state_bytes} bytes: allow at least {4 * self.state_bytes}"
             )
-        self.width = states // 4  # chains at a time: a level, the one before and a stacked copy
+        self.width = (
+            states // 4
+        )  # chains at a time: memory holds this level, the previous one and a stacked copy
         self.room = states - 3 * self.width
         self.held: dict[Node, Tensor] = {}
         self.passed: Counter[Node] = Counter()
@@ -48,11 +50,10 @@ class PrefixTrie:
 
     @torch.no_grad()
     def run(self, requests: Sequence[Node], read: Read | None = None) -> list[Tensor]:
-        """What is read off the last hidden state of every requested row and chain, in order.
+        """Return the result of `read` for the last hidden state of each request, in order.
 
-        read: takes hidden states `[N, T, d]` and the rows they are of, and returns something
-        of each;
-        None: all logits, `[N, T, tokens]`.
+        read: maps hidden states `[N, T, d]` and their rows to one result each; None returns all
+            logits, `[N, T, tokens]`.
         Raises `ValueError` for a chain that cannot be called.
         """
         order = sorted({(row, checked(chain, self.decoder.layers)) for row, chain in requests})
@@ -65,21 +66,21 @@ class PrefixTrie:
         return [answers[row, tuple(chain)] for row, chain in requests]
 
     def _run(self, requests: list[Node], read: Read, answers: dict[Node, Tensor]) -> None:
-        """Level by level; neighbours in the order of chains have most in common."""
+        """Run requests level by level; sorted requests share the longest prefixes."""
         levels: defaultdict[int, dict[Node, None]] = defaultdict(dict)
-        begun: set[Node] = set()
+        starts: set[Node] = set()
         for row, chain in requests:
             end = len(chain)
             while end and (row, chain[:end]) not in self.held:
                 levels[end][row, chain[:end]] = None
                 end -= 1
-            begun.add((row, chain[:end]))
+            starts.add((row, chain[:end]))
         wanted, alive = set(requests), {}
         self._answer(wanted & self.held.keys(), {}, read, answers)
         for length in sorted(levels):
             alive = self._level(levels[length], alive)
             self._answer(wanted & alive.keys(), alive, read, answers)
-            self._hold(alive, begun)
+            self._hold(alive, starts)
 
     def _level(self, nodes: Iterable[Node], before: dict[Node, Tensor]) -> dict[Node, Tensor]:
         groups: defaultdict[int, list[Node]] = defaultdict(list)
@@ -96,7 +97,7 @@ class PrefixTrie:
         return after
 
     def _stacked(self, nodes: list[Node], alive: dict[Node, Tensor]) -> Tensor:
-        """Hidden states, `[N, T, d]`."""
+        """Return the nodes' hidden states, `[N, T, d]`."""
         return torch.stack([self._state(node, alive) for node in nodes])
 
     def _state(self, node: Node, alive: dict[Node, Tensor]) -> Tensor:
@@ -113,15 +114,15 @@ class PrefixTrie:
             read_off = read(self._stacked(order, alive), [row for row, _ in order])
             answers |= zip(order, read_off, strict=True)
 
-    def _hold(self, found: dict[Node, Tensor], begun: set[Node]) -> None:
-        """Keep what saves most calls, and in any case what chains under way begin with.
+    def _hold(self, found: dict[Node, Tensor], starts: set[Node]) -> None:
+        """Keep the states that save the most calls, and always the starts of current chains.
 
-        When there is no room a quarter is freed at once, as choosing takes time.
+        If there is no room, free a quarter at once, because choosing takes time.
         """
         if len(self.held) + len(found) <= self.room:
             self.held |= {node: state.clone() for node, state in found.items()}
             return
-        pinned = begun & self.held.keys()
+        pinned = starts & self.held.keys()
         others = [node for node in (*self.held, *found) if node not in pinned]
         best = nlargest(3 * self.room // 4 - len(pinned), others, key=self._saved_calls)
         kept = {node: self.held[node] for node in pinned}

@@ -1,7 +1,7 @@
-"""What is left of a trained network: which layers it keeps, then how wide they are.
+"""The space of smaller versions of a trained network: which layers stay, and how wide they are.
 
-The two stages of N2N learning (Ashok et al. 2018, https://arxiv.org/abs/1709.06030, section 3):
-each layer is kept or removed, then each that remains is shrunk to a share of its width.
+It follows the two stages of N2N learning (Ashok et al. 2018, https://arxiv.org/abs/1709.06030,
+section 3): keep or remove each layer, then shrink each remaining layer to a share of its width.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,18 +15,18 @@ from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
 from search_spaces.space import ModelShape, Space
 
-SHARES = 10  # a width is a number of tenths
+SHARES = 10  # widths are decided in tenths
 
 
 class Channels(NamedTuple):
-    """Channels that change together: paths of the layers that make them, and how many they are."""
+    """Channels that change together: the paths of the layers that make them, and their number."""
 
     makers: tuple[str, ...]
     width: int
 
 
 class LayerFeatures(NamedTuple):
-    """A layer's path, and its kind and sizes in numbers, as many for every layer."""
+    """A layer's path, and its kind and sizes as numbers, equally many for every layer."""
 
     path: str
     values: tuple[float, ...]
@@ -34,11 +34,11 @@ class LayerFeatures(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Of a network, what can be taken away.
+    """The parts of a network that can be removed.
 
-    removable: groups of paths that go together, such as a convolution and its norm.
+    removable: groups of paths that are removed together, such as a convolution and its norm.
     channels: in the order of the calls.
-    layers: all of them in order, for controllers that look at what they decide on.
+    layers: all layers in order, for controllers that use features of the layers.
     """
 
     removable: tuple[tuple[str, ...], ...]
@@ -47,7 +47,7 @@ class Outline:
 
 
 class Student(NamedTuple):
-    """removed: paths. widths: (maker, channels kept) of what is narrowed."""
+    """removed: paths. widths: (maker, channels kept) for each narrowed group."""
 
     removed: tuple[str, ...]
     widths: tuple[tuple[str, int], ...]
@@ -55,9 +55,9 @@ class Student(NamedTuple):
 
 @dataclass(frozen=True)
 class LayerRemovalSpace(Space):
-    """outline: of the teacher. make: the student that an architecture describes.
+    """outline: of the teacher. make: builds the student that an architecture describes.
 
-    narrowest: tenths of its width that a layer keeps at least; 10 narrows none.
+    narrowest: the fewest tenths of its width that a layer keeps; 10 does not narrow any layer.
     """
 
     outline: Outline
@@ -67,7 +67,7 @@ class LayerRemovalSpace(Space):
     name = "layer-removal"
 
     def decide(self, decisions: Decisions) -> Architecture:
-        """Stage 1, `remove/PATH`, then stage 2, `width/PATH` in tenths of what remains."""
+        """Decide `remove/PATH` (stage 1), then `width/PATH`, in tenths, of the rest (stage 2)."""
         removal, widths = decisions.scope("remove"), decisions.scope("width")
         removed = tuple(
             path
@@ -81,13 +81,13 @@ class LayerRemovalSpace(Space):
             if kept < width:
                 narrowed.append((maker, kept))
         if not removed and not narrowed:
-            raise InvalidArchitecture("nothing is taken away: this is the teacher")
+            raise InvalidArchitecture("nothing is removed or narrowed: this is the teacher")
         return Architecture(self.name, Student(removed, tuple(narrowed)))
 
     def layers_decided(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Which of the outline's layers a decision is about: of the removals, and of the widths.
+        """Return the index of each decision's layer, for removals and for widths.
 
-        A block that may be removed is spoken of by its first layer.
+        The first layer of a removable block stands for the block.
         """
         paths = [layer.path for layer in self.outline.layers]
         removals = {
@@ -98,7 +98,7 @@ class LayerRemovalSpace(Space):
         return removals, {f"width/{maker}": paths.index(maker) for maker in makers}
 
     def smallest(self) -> Architecture:
-        """Everything removed that can be, and the rest as narrow as can be."""
+        """Return the architecture that removes everything removable and narrows the rest most."""
         removed = tuple(path for paths in self.outline.removable for path in paths)
         widths = (
             (maker, width, max(1, round(width * self.narrowest / SHARES)))
@@ -110,11 +110,11 @@ class LayerRemovalSpace(Space):
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
-        """The student; its shape is the teacher's."""
+        """Return the student; it has the teacher's shape and ignores `shape`."""
         return self.make(architecture, generator)
 
     def _remaining(self, removed: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-        """What can still be narrowed: the first maker that is left, and the width."""
+        """Yield the groups that can still be narrowed: the first remaining maker and the width."""
         for makers, width in self.outline.channels:
             left = [maker for maker in makers if not _is_within(maker, removed)]
             if left and width > 1:
@@ -122,7 +122,7 @@ class LayerRemovalSpace(Space):
 
 
 def student_of(architecture: Architecture) -> Student:
-    """What an architecture of this space says."""
+    """Return the student that an architecture of this space describes."""
     return Student(*cast(tuple, architecture.spec))
 
 

@@ -1,1 +1,1 @@
-"""Sparse recurrent networks whose units are wired like random graphs."""
+"""Sparse recurrent networks wired like random graphs."""

@@ -1,4 +1,4 @@
-"""Random graphs made acyclic, and put into layers."""
+"""Random graphs, made acyclic and divided into layers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,30 +8,30 @@ import numpy as np
 
 from search_spaces.decisions import Decisions, InvalidArchitecture
 
-Parents = tuple[tuple[int, ...], ...]  # of each node, all with lower numbers
+Parents = tuple[tuple[int, ...], ...]  # for each node; parents have lower numbers
 
-ROUNDS = 4  # of colour refinement
+ROUNDS = 4  # colour refinement rounds
 
 
 def watts_strogatz(decisions: Decisions, nodes: int, seed: int) -> nx.Graph:
-    """A ring of neighbours, some edges rewired (Watts and Strogatz 1998)."""
+    """Draw a ring of neighbours with some rewired edges (Watts and Strogatz 1998)."""
     neighbours = decisions.choose("neighbours", (2, 4, 6, 8))
     rewiring = decisions.choose("rewiring", (0.1, 0.25, 0.5, 1.0))
     return nx.connected_watts_strogatz_graph(nodes, neighbours, rewiring, tries=100, seed=seed)
 
 
 def barabasi_albert(decisions: Decisions, nodes: int, seed: int) -> nx.Graph:
-    """Each new node links to nodes that have many links already (Barabási and Albert 1999)."""
+    """Draw a graph whose new nodes prefer well-connected nodes (Barabási and Albert 1999)."""
     return nx.barabasi_albert_graph(nodes, decisions.integer("links", 1, 5), seed=seed)
 
 
 def erdos_renyi(decisions: Decisions, nodes: int, seed: int) -> nx.Graph:
-    """Every edge with the same probability (Gilbert 1959)."""
+    """Draw every edge with the same probability (Gilbert 1959)."""
     return nx.gnp_random_graph(nodes, decisions.choose("density", (0.05, 0.1, 0.2, 0.3)), seed=seed)
 
 
 def layered(decisions: Decisions, nodes: int, seed: int) -> nx.Graph:
-    """Nodes in layers; each pair of nodes of different layers is linked with one probability."""
+    """Draw layers of nodes; nodes of different layers are linked with the same probability."""
     layers = decisions.integer("layers", 2, 6)
     density = decisions.choose("density", (0.05, 0.1, 0.2, 0.3))
     rng = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ FAMILIES: dict[str, Callable[[Decisions, int, int], nx.Graph]] = {
 def decide_graph(
     decisions: Decisions, fewest: int, most: int, families: Sequence[str] = tuple(FAMILIES)
 ) -> Parents:
-    """Ask for one of the families, its numbers and a seed; edges go from lower to higher numbers.
+    """Ask for a family, its parameters and a seed; edges go from lower to higher node numbers.
 
     Raises `InvalidArchitecture` for a graph without edges.
     """
@@ -63,14 +63,14 @@ def decide_graph(
     try:
         graph = FAMILIES[family](decisions.scope(family), nodes, seed)
     except nx.NetworkXError as error:
-        raise InvalidArchitecture(f"no such {family} graph: {error}") from None
+        raise InvalidArchitecture(f"cannot draw a {family} graph: {error}") from None
     if not graph.number_of_edges():
         raise InvalidArchitecture("the graph has no edges")
     return canonical(nx.DiGraph((min(e), max(e)) for e in graph.edges()), nodes)
 
 
 def layers_of(parents: Parents) -> tuple[int, ...]:
-    """The layer of each node: 0 for a source, else one more than that of its last parent."""
+    """Return each node's layer: 0 for a source, otherwise one more than its deepest parent's."""
     layers: list[int] = []
     for read in parents:
         layers.append(1 + max((layers[node] for node in read), default=-1))
@@ -78,8 +78,8 @@ def layers_of(parents: Parents) -> tuple[int, ...]:
 
 
 def canonical(graph: nx.DiGraph, nodes: int) -> Parents:
-    """The graph with its nodes in an order that depends on its wiring alone, as far as colour
-    refinement (Weisfeiler and Leman 1968) tells nodes apart; layer after layer."""
+    """Reorder the nodes, layer by layer, so that the order depends only on the wiring, as far as
+    colour refinement (Weisfeiler and Leman 1968) distinguishes nodes."""
     graph.add_nodes_from(range(nodes))
     order = list(nx.topological_sort(graph))
     layer: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""A recurrent network whose layers are a graph's, wired by its edges."""
+"""A recurrent network with the layers of a graph, wired by its edges."""
 
 import math
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from search_spaces.random_graph.graphs import Parents, layers_of
 from search_spaces.rnn_cell.model import features_of, locked_dropout, token_embedding
 from search_spaces.space import ModelShape
 
-WIDE = 40  # mean units of layers that gain by products of whole matrices
+WIDE = 40  # layers with more units than this on average run faster as whole-matrix products
 
 
 class WiredRNN(CompiledRNN):
-    """A recurrent layer that reads only what a mask lets it.
+    """A recurrent layer that reads only the inputs that a mask allows.
 
     wiring: booleans `[H, C]`, the same for every gate of the cell.
     """
@@ -40,16 +40,16 @@ class WiredRNN(CompiledRNN):
 
 
 class GraphNetwork(nn.Module):
-    """Embedding, a recurrent layer for each layer of the graph, a head that reads all its sinks.
+    """An embedding, a recurrent layer for each layer of the graph, and a head that reads all sinks.
 
-    A layer reads the layers that hold parents of its nodes, however far back, masked by the edges;
-    the first reads the whole input; all are densely recurrent. A node is `hidden / nodes` units,
-    rounded, at least 1: graphs of any number of nodes are about equally wide.
+    A layer reads every layer with parents of its nodes, however far back, masked by the edges; the
+    first layer reads the whole input. All layers are densely recurrent. A node has `hidden / nodes`
+    units, rounded, at least 1, so graphs with any number of nodes are about equally wide.
 
-    published: a node is one unit, and the embedding as wide as the graph has sources: as in Darji
-        2024, section 4.3, https://arxiv.org/abs/2407.20601, where size and wiring cannot be told
-        apart. There, moreover, every skipped layer is read through a recurrent layer of its own,
-        and the masks of cells with gates do not follow the graph; ours do.
+    published: a node has one unit, and the embedding is as wide as the number of sources, as in
+        Darji 2024, section 4.3, https://arxiv.org/abs/2407.20601, which mixes the effects of size
+        and wiring. There, a separate recurrent layer reads every skipped layer, and the masks of
+        gated cells do not follow the graph; ours do.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class GraphNetwork(nn.Module):
     def forward(
         self, inputs: Tensor, state: States | None = None, lengths: Tensor | None = None
     ) -> Output:
-        """inputs as the task's `DataShape` says → logits `[B, T, outputs]` or `[B, outputs]`."""
+        """Return logits `[B, T, outputs]` or `[B, outputs]` for inputs of the task's shape."""
         x = features_of(inputs, self.embedding, self.kind, self.size, self.training)
         loops = self._loops(x)
         if loops:
@@ -105,7 +105,7 @@ class GraphNetwork(nn.Module):
         return Output(answers if self.every_step else answers.squeeze(1), states, x.new_zeros(()))
 
     def _loops(self, x: Tensor) -> WiredLoops | None:
-        """What runs all layers at once, where they are narrow and nothing is done between them."""
+        """Return loops that run all layers at once, if layers are narrow and nothing is between."""
         dropped = self.training and self.size.hidden_dropout
         wide = self.wiring.units > WIDE * len(self.layers)
         if x.device.type != "cpu" or dropped or wide:
@@ -142,7 +142,7 @@ class GraphNetwork(nn.Module):
 
 
 def _layered(parents: Parents) -> tuple[list[list[int]], list[list[int]]]:
-    """Of each layer: its nodes, and the layers that it reads."""
+    """Return each layer's nodes, and the layers that it reads."""
     layers = layers_of(parents)
     nodes = [[n for n, at in enumerate(layers) if at == layer] for layer in range(1 + max(layers))]
     reads = [sorted({layers[p] for node in layer for p in parents[node]}) for layer in nodes]
@@ -156,7 +156,7 @@ def _wirings(
     features: int,
     units: int,
 ) -> list[Tensor]:
-    """Which unit of a layer reads which of what it is given, `[units, inputs]`."""
+    """Return which inputs each unit of a layer reads, booleans `[units, inputs]` per layer."""
     wirings = [torch.ones(len(nodes[0]) * units, features, dtype=torch.bool)]
     for layer, sources in zip(nodes[1:], reads[1:], strict=True):
         given = [node for source in sources for node in nodes[source]]
@@ -166,13 +166,13 @@ def _wirings(
 
 
 def taken(numbers: Tensor, places: WiredWeights) -> WiredWeights:
-    """The weights of a wired network out of all its numbers, by their places."""
+    """Gather the weights of a wired network from a flat tensor by their positions."""
     return WiredWeights(*(numbers.index_select(0, p.flatten()).view(p.shape) for p in places))
 
 
 def _places(cell: CellSpec, edges: Sequence[Tensor]) -> WiredWeights:
-    """Where the weights of a wired network lie in all parameters of its layers, one behind the
-    other."""
+    """Return the positions of a wired network's weights in the concatenated parameters of its
+    layers."""
     parts, at = [], 0
     for wiring in edges:
         numbered = {}

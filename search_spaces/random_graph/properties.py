@@ -1,8 +1,8 @@
-"""What is known of a graph without building it: 23 numbers.
+"""Properties of a graph that are known without building a network: 23 numbers.
 
-Those of Darji 2024 (https://arxiv.org/abs/2407.20601, section 4.3): layers, nodes, edges, sources,
-sinks, diameter, density, average shortest path, and mean, variance and standard deviation of
-eccentricity, degree, closeness, node and edge betweenness.
+They follow Darji 2024 (https://arxiv.org/abs/2407.20601, section 4.3): layers, nodes, edges,
+sources, sinks, diameter, density, average shortest path, and mean, variance and standard deviation
+of eccentricity, degree, closeness, node and edge betweenness.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from search_spaces.random_graph.graphs import Parents, layers_of
 
 
 def properties_of(parents: Parents) -> dict[str, float]:
-    """By name. Distances are those of the graph without directions, in its largest component."""
+    """Return properties by name; distances are undirected, within the largest component."""
     directed = nx.DiGraph()
     directed.add_nodes_from(range(len(parents)))
     directed.add_edges_from((p, node) for node, read in enumerate(parents) for p in read)

@@ -1,4 +1,4 @@
-"""The space of recurrent networks wired like random graphs."""
+"""The search space of recurrent networks wired like random graphs."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class RandomGraphSpace(Space):
     """Graphs of four families, and the cell of their units.
 
-    nodes: fewest and most. cells: names in the zoo. families: of graphs.
-    published: sizes as in Darji 2024: see `GraphNetwork`.
-    Raises `ValueError` for what is none of them.
+    nodes: fewest and most. cells: names in the zoo. families: names of graph families.
+    published: use the sizes of Darji 2024, see `GraphNetwork`.
+    Raises `ValueError` for invalid values.
     """
 
     name = "random-graph"
@@ -39,16 +39,19 @@ class RandomGraphSpace(Space):
             case [int(fewest), int(most)] if 9 <= fewest <= most:
                 self.nodes = fewest, most
             case _:
-                raise ValueError(f"nodes is {nodes}, must be fewest, at least 9, and most")
+                raise ValueError(
+                    f"nodes must be (fewest, most) with 9 <= fewest <= most, not {nodes}"
+                )
         self.cells, self.families = tuple(cells), tuple(families)
         for kind, asked, known in (("cell", self.cells, ZOO), ("family", self.families, FAMILIES)):
             unknown = [name for name in asked if name not in known]
             if unknown or not asked:
-                raise ValueError(f"no {kind} {unknown}: there are {', '.join(known)}")
+                problem = f"unknown {kind} {', '.join(unknown)}" if unknown else f"no {kind} given"
+                raise ValueError(f"{problem}; choose from {', '.join(known)}")
         self.published = published
 
     def decide(self, decisions: Decisions) -> Architecture:
-        """A cell, then a graph; the spec holds the parents of every node, layer after layer."""
+        """Decide a cell, then a graph; the spec holds every node's parents, layer by layer."""
         cell = decisions.choose("cell", self.cells)
         parents = decide_graph(decisions.scope("graph"), *self.nodes, self.families)
         return Architecture(self.name, (cell, parents))
@@ -63,11 +66,11 @@ class RandomGraphSpace(Space):
         return GraphNetwork(described, parents, shape, generator, self.published)
 
     def properties(self, architecture: Architecture) -> dict[str, float]:
-        """The graph's, see `properties_of`; recorded with each candidate."""
+        """Return the graph's properties, recorded with each candidate; see `properties_of`."""
         return properties_of(cast(tuple[str, Parents], architecture.spec)[1])
 
     def graph(self, architecture: Architecture) -> DiGraph:
-        """For drawing."""
+        """Return the graph for drawing."""
         _, parents = cast(tuple[str, Parents], architecture.spec)
         drawn = DiGraph()
         for node, layer in enumerate(layers_of(parents)):

@@ -1,4 +1,4 @@
-"""Many networks of random graphs as one computation."""
+"""Runs many random-graph networks as one computation."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -14,10 +14,10 @@ from search_spaces.rnn_cell.model import features_of
 
 
 class GraphNetworks(nn.Module):
-    """Networks of one cell, none of which knows of the others: G networks answer at once.
+    """G independent networks with the same cell, computed at once.
 
-    The numbers of all of them lie in a few tensors; `owners` tells whose they are.
-    Raises `ValueError` for networks of several cells, that answer every step, have dropout, or
+    A few tensors hold the parameters of all networks; `owners` maps each entry to its network.
+    Raises `ValueError` for networks that have different cells, answer every step, have dropout or
     cannot be compiled here.
     """
 
@@ -27,13 +27,16 @@ class GraphNetworks(nn.Module):
         self.kind, self.size = first.kind, first.size
         loops = wired_loops(first.cell, torch.float32)
         if loops is None:
-            raise ValueError("networks are trained together by compiled C: install a C compiler")
+            raise ValueError("training networks together needs compiled C: install a C compiler")
         if any(network.cell != first.cell for network in networks):
-            raise ValueError("networks that are trained together have one cell")
+            raise ValueError("networks that are trained together must have the same cell")
         sizes = [network.size for network in networks]
         drops = any(size.dropout or size.hidden_dropout or size.weight_drop for size in sizes)
         if drops or first.every_step:
-            raise ValueError("networks are trained together without dropout, on one answer each")
+            raise ValueError(
+                "to train networks together, set dropout to 0 and use a task with one answer "
+                "per sequence"
+            )
         self.loops = loops
         self.wiring = side_by_side([network.wiring for network in networks])
         flat = [nn.utils.parameters_to_vector(n.layers.parameters()).detach() for n in networks]
@@ -61,7 +64,7 @@ class GraphNetworks(nn.Module):
         }
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """inputs as the task's `DataShape` says → logits `[G, B, outputs]`."""
+        """Return logits `[G, B, outputs]` for inputs of the task's shape."""
         x = features_of(inputs, self.embedding, self.kind, self.size, self.training)
         if self.embedding is None:
             x = x.repeat(1, 1, len(self.bias))

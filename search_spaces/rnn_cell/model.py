@@ -1,4 +1,4 @@
-"""Networks round a cell: a language model as NAS-Bench-NLP trains it, and a classifier."""
+"""Networks built around a cell: NAS-Bench-NLP's language model, and a classifier."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ from search_spaces.space import ModelShape, ModelSize
 
 
 def build_model(cell: CellSpec, shape: ModelShape, generator: torch.Generator) -> nn.Module:
-    """A language model where every step is answered over tokens, else a classifier."""
+    """Return a language model if tokens are predicted at every step, otherwise a classifier."""
     if shape.data.every_step:
         return RnnLanguageModel(cell, shape, generator)
     return RnnClassifier(cell, shape, generator)
 
 
 class RnnLanguageModel(nn.Module):
-    """Embedding, recurrent layers, and a decoder that shares the embedding's weights.
+    """An embedding, recurrent layers, and a decoder that shares the embedding's weights.
 
     The network of NAS-Bench-NLP (section 4.1), after Merity et al. 2018: the last layer is as
     wide as the embedding; embedding weights are drawn from U(-0.1, 0.1), the decoder's bias is 0.
@@ -29,7 +29,9 @@ class RnnLanguageModel(nn.Module):
     def __init__(self, cell: CellSpec, shape: ModelShape, generator: torch.Generator) -> None:
         super().__init__()
         if shape.data.kind != "tokens" or shape.data.inputs != shape.data.outputs:
-            raise ValueError("a language model answers every step with one of its input tokens")
+            raise ValueError(
+                "a language model needs a task that predicts one of its input tokens per step"
+            )
         size = shape.size
         self.size = size
         self.embedding = token_embedding(shape.data.inputs, size.embedding, generator)
@@ -40,7 +42,7 @@ class RnnLanguageModel(nn.Module):
     def forward(
         self, tokens: Tensor, state: States | None = None, lengths: Tensor | None = None
     ) -> Output:
-        """tokens `[B, T]` → logits of the next token at every step, `[B, T, vocabulary]`."""
+        """Return logits of the next token at every step, `[B, T, vocabulary]`; tokens `[B, T]`."""
         embedded = embed(tokens, self.embedding, self.size, self.training)
         outputs, new_state = _run_layers(self.layers, embedded, state, lengths, self.size)
         dropped = locked_dropout(outputs, self.size.dropout, self.training)
@@ -48,7 +50,7 @@ class RnnLanguageModel(nn.Module):
         return Output(logits, new_state, self._penalty(outputs, dropped))
 
     def _penalty(self, outputs: Tensor, dropped: Tensor) -> Tensor:
-        """AR and TAR on the last layer (Merity et al. 2018, section 4.7)."""
+        """Return AR and TAR on the last layer (Merity et al. 2018, section 4.7)."""
         penalty = outputs.new_zeros(())
         if self.training and self.size.activation_penalty:
             penalty = penalty + self.size.activation_penalty * dropped.pow(2).mean()
@@ -59,7 +61,7 @@ class RnnLanguageModel(nn.Module):
 
 
 class RnnClassifier(nn.Module):
-    """Recurrent layers whose last output is classified; an image is read row by row."""
+    """Recurrent layers and a classifier of their last output; images are read row by row."""
 
     def __init__(self, cell: CellSpec, shape: ModelShape, generator: torch.Generator) -> None:
         super().__init__()
@@ -80,7 +82,7 @@ class RnnClassifier(nn.Module):
     def forward(
         self, inputs: Tensor, state: States | None = None, lengths: Tensor | None = None
     ) -> Output:
-        """inputs as the task's `DataShape` says → logits `[B, classes]`."""
+        """Return logits `[B, classes]` for inputs of the task's shape."""
         x = features_of(inputs, self.embedding, self.kind, self.size, self.training)
         outputs, new_state = _run_layers(self.layers, x, state, lengths, self.size)
         last = locked_dropout(new_state[-1][0].unsqueeze(1), self.size.dropout, self.training)
@@ -88,7 +90,7 @@ class RnnClassifier(nn.Module):
 
 
 def locked_dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """Dropout with one mask for all steps of a sequence `[B, T, C]` (Gal and Ghahramani 2016)."""
+    """Drop features of `[B, T, C]` with the same mask at all steps (Gal and Ghahramani 2016)."""
     if not training or share == 0:
         return x
     mask = torch.empty_like(x[:, :1]).bernoulli_(1 - share) / (1 - share)
@@ -101,7 +103,7 @@ def token_embedding(tokens: int, width: int, generator: torch.Generator) -> nn.E
 
 
 def embed(tokens: Tensor, embedding: nn.Embedding, size: ModelSize, training: bool) -> Tensor:
-    """Embedded tokens `[B, T, embedding]`, in training with whole words and features dropped."""
+    """Embed tokens as `[B, T, embedding]`; training drops whole words and features."""
     weight = embedding.weight
     if training and size.embedding_dropout:
         kept = torch.empty_like(weight[:, :1]).bernoulli_(1 - size.embedding_dropout)
@@ -112,7 +114,7 @@ def embed(tokens: Tensor, embedding: nn.Embedding, size: ModelSize, training: bo
 def features_of(
     inputs: Tensor, embedding: nn.Embedding | None, kind: str, size: ModelSize, training: bool
 ) -> Tensor:
-    """A task's inputs as features of steps, `[B, T, C]`; an image is read row by row."""
+    """Return a task's inputs as features of steps, `[B, T, C]`; images are read row by row."""
     if embedding is not None:
         return embed(inputs, embedding, size, training)
     return inputs.permute(0, 2, 1, 3).flatten(2) if kind == "images" else inputs
@@ -146,7 +148,7 @@ def _run_layers(
     lengths: Tensor | None,
     size: ModelSize,
 ) -> tuple[Tensor, States]:
-    """The last layer's outputs `[B, T, H]` and each layer's states."""
+    """Return the last layer's outputs `[B, T, H]` and each layer's states."""
     states = []
     for i, layer in enumerate(layers):
         if i > 0:

@@ -1,4 +1,4 @@
-"""A cell's graph in numbers: what it counts, how x and the states reach what it hands on."""
+"""Numbers that describe a cell's graph: counts, paths from x and the states, ranges and growth."""
 
 import math
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ COUNTED = (
     "activation_leaky_relu",
 )
 SQUASHING = ("activation_tanh", "activation_sigm")
-STEEPEST = 20.0  # a degree beyond that is no different
+STEEPEST = 20.0  # larger degrees count as this one
 
 Range = tuple[float, float]
 
 
 def structure(cell: CellSpec) -> dict[str, float]:
-    """Numbers by name, the same names for every cell of NAS-Bench-NLP's grammar.
+    """Return numbers by name, with the same names for every cell of NAS-Bench-NLP's grammar.
 
-    `x_…` and `h_…` describe the ways from x and from the state h_0 to the new h_0: the fewest and
-    most nodes, the fewest linears and the fewest squashing activations; -1 where there is none.
+    `x_…` and `h_…` describe the paths from x and from the state h_0 to the new h_0: the fewest and
+    most nodes, the fewest linears and the fewest squashing activations; -1 if there is no path.
     """
     return {**_counts(cell), **_ways(cell), **_outputs(cell), **_gates(cell)}
 
@@ -51,14 +51,14 @@ def _ways(cell: CellSpec) -> dict[str, float]:
         for leaf, way in (("x", ways[0]), ("h", ways[1]))
         for name, number in zip(names, way.get(cell.outputs[0], none), strict=True)
     }
-    # states that reach their own successor without a linear, as an LSTM's cell state does
+    # states that reach their new value without a linear node, like an LSTM's cell state
     carried = [ways[i + 1].get(output, none)[2] == 0 for i, output in enumerate(cell.outputs)]
     return {**found, "carried": float(sum(carried))}
 
 
 def _ways_from(cell: CellSpec, source: int) -> dict[int, tuple[float, ...]]:
-    """For every value that depends on the source: nodes on the shortest and on the longest way,
-    fewest linears, fewest squashing activations."""
+    """Return, for every value that depends on the source: nodes on the shortest and the longest
+    path, fewest linears, fewest squashing activations."""
     ways = {source: (0.0, 0.0, 0.0, 0.0)}
     for value, node in enumerate(cell.nodes, start=cell.states + 1):
         before = [ways[i] for i in node.inputs if i in ways]
@@ -74,7 +74,7 @@ def _ways_from(cell: CellSpec, source: int) -> dict[int, tuple[float, ...]]:
 
 
 def _outputs(cell: CellSpec) -> dict[str, float]:
-    """How the new states are made, what values they can have and how fast they can grow."""
+    """Return how the new states are computed, their ranges and how fast they can grow."""
     ranges = _ranges(cell)
     last = [cell.nodes[output - cell.states - 1].op for output in cell.outputs]
     bounded = [all(map(math.isfinite, ranges[output])) for output in cell.outputs]
@@ -90,7 +90,7 @@ def _outputs(cell: CellSpec) -> dict[str, float]:
 
 
 def _ranges(cell: CellSpec) -> list[Range]:
-    """Between which numbers every value lies, by interval arithmetic."""
+    """Return the range of every value, by interval arithmetic."""
     everything = (-math.inf, math.inf)
     ranges = [everything] * (cell.states + 1)
     for node in cell.nodes:
@@ -113,7 +113,7 @@ def _range(op: str, inputs: Sequence[Range]) -> Range:
         case "blend" if inputs[0] == (0.0, 1.0):
             return (min(inputs[1][0], inputs[2][0]), max(inputs[1][1], inputs[2][1]))
         case "linear" if all(math.isfinite(end) for interval in inputs for end in interval):
-            return (-2.0, 2.0)  # bounded, by what depends on its weights
+            return (-2.0, 2.0)  # bounded; the bound depends on the weights
     return (-math.inf, math.inf)
 
 
@@ -126,7 +126,7 @@ def _product(inputs: Sequence[Range]) -> Range:
 
 
 def _degree(cell: CellSpec) -> float:
-    """The degree of the new h_0 as a polynomial of x after four steps: beyond 1 it explodes."""
+    """Return the degree of the new h_0 as a polynomial of x after 4 steps; above 1 it explodes."""
     states = [1.0] * cell.states
     for _ in range(4):
         degrees = [1.0, *states]
@@ -148,7 +148,7 @@ def _degree_of(op: str, inputs: Sequence[float]) -> float:
 
 
 def _gates(cell: CellSpec) -> dict[str, float]:
-    """Products and blends: opened by a sigmoid or by anything else, and acting on a state."""
+    """Count products and blends: gated by a sigmoid or by anything else, and acting on a state."""
     sigmoids = {
         value
         for value, node in enumerate(cell.nodes, start=cell.states + 1)

@@ -1,4 +1,4 @@
-"""PyTorch's own recurrent layers as compiled cells: the same weights, the same call."""
+"""Replaces PyTorch's recurrent layers by compiled cells with the same weights and arguments."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
 from search_spaces.rnn_cell.zoo import ZOO
 
-GRU = {  # PyTorch's: the reset gate behind the matrix, Cho et al. 2014 and our zoo have it before
+GRU = {  # PyTorch resets after the matrix; Cho et al. 2014 and our zoo reset before it
     "reset": {"op": "linear", "input": ["x", "h_prev_0"]},
     "update": {"op": "linear", "input": ["x", "h_prev_0"]},
     "new": {"op": "linear", "input": ["x"]},
@@ -21,7 +21,7 @@ GRU = {  # PyTorch's: the reset gate behind the matrix, Cho et al. 2014 and our 
     "candidate": {"op": "activation_tanh", "input": ["sum"]},
     "h_new_0": {"op": "blend", "input": ["update_gate", "h_prev_0", "candidate"]},
 }
-# The cell, and our order of PyTorch's gates.
+# The cell, and PyTorch's gates in our order.
 CELLS = {
     "RNN_TANH": (ZOO["rnn-tanh"], [0]),
     "RNN_RELU": (ZOO["rnn-relu"], [0]),
@@ -31,9 +31,9 @@ CELLS = {
 
 
 class CompiledLayers(nn.Module):
-    """What an `nn.RNN`, `nn.GRU` or `nn.LSTM` computes, by compiled cells with copied weights.
+    """Computes an `nn.RNN`, `nn.GRU` or `nn.LSTM` with compiled cells and copied weights.
 
-    It has their settings as well, such as `hidden_size`, but not the names of their weights.
+    It has the layer's settings, such as `hidden_size`, but not its names of weights.
     Raises `ValueError` for an LSTM with projections.
     """
 
@@ -44,7 +44,7 @@ class CompiledLayers(nn.Module):
     def __init__(self, layers: nn.RNNBase) -> None:
         super().__init__()
         if layers.proj_size:
-            raise ValueError("an LSTM with projections has no compiled cell")
+            raise ValueError("an LSTM with proj_size cannot be compiled")
         for name in layers.__constants__:
             setattr(self, name, getattr(layers, name))
         self.directions = 2 if layers.bidirectional else 1
@@ -57,14 +57,14 @@ class CompiledLayers(nn.Module):
         self.train(layers.training)
 
     def flatten_parameters(self) -> None:
-        """Nothing to do here; models call it for cuDNN."""
+        """Do nothing; models call this method for cuDNN."""
 
     def forward(
         self,
         x: Tensor | PackedSequence,
         state: Tensor | tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
-        """Arguments and results as of the layers that it stands for; x is a batch of sequences."""
+        """Run like the replaced layers, with the same arguments and results; x is a batch."""
         if isinstance(x, PackedSequence):
             padded, lengths = pad_packed_sequence(x, batch_first=True)
             y, last = self._run(padded, state, lengths)
@@ -95,7 +95,7 @@ class CompiledLayers(nn.Module):
 
 
 def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Each sequence `[B, T, C]` from its end; what lies behind the end stays there."""
+    """Reverse each sequence of `[B, T, C]`, leaving its padding in place."""
     if lengths is None:
         return x.flip(1)
     steps = torch.arange(x.shape[1])
@@ -105,7 +105,7 @@ def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def compiled(model: nn.Module) -> nn.Module:
-    """The model with compiled cells in place of all of PyTorch's recurrent layers that have one."""
+    """Return the model with all supported PyTorch recurrent layers replaced by compiled cells."""
     if isinstance(model, nn.RNNBase):
         return model if model.proj_size else CompiledLayers(model)
     for name, child in model.named_children():

@@ -44,7 +44,7 @@ COUPLED_LSTM: Recipe = {  # CIFG: the forget gate is one minus the input gate (G
     "h_new_0": _node("elementwise_prod", "output_gate", "squashed"),
 }
 
-GRU: Recipe = {  # Cho et al. 2014; the reset gate before the matrix, as there
+GRU: Recipe = {  # Cho et al. 2014; resets before the matrix, as in the paper
     "reset": _node("linear", "x", "h_prev_0"),
     "reset_gate": _node("activation_sigm", "reset"),
     "update": _node("linear", "x", "h_prev_0"),

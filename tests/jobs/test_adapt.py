@@ -72,7 +72,7 @@ def test_a_driver_that_is_killed_goes_on_to_the_same_result(
         (("--samples", 10_000), "leave none beside 10000 samples"),
         (("--actions", "skip,fly"), "actions"),
         (("--memory", 1e9), "this machine has"),
-        (("--memory", 0.001), "too little for four hidden states"),
+        (("--memory", 0.001), "cannot hold four hidden states"),
         (("--items", "none.jsonl"), "none.jsonl cannot be read"),
         (("--set", "task.name=n-parity"), "takes no operations"),
     ],

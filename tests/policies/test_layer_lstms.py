@@ -48,12 +48,12 @@ def kept(architecture: Architecture) -> float:
 
 
 def rewards(asked: Controller, of: LayerRemovalSpace, count: int) -> list[float]:
-    told = []
+    received = []
     for _ in range(count):
         proposal = asked.propose(of)
-        told.append(kept(proposal.architecture))
-        asked.tell(proposal.token, told[-1])
-    return told
+        received.append(kept(proposal.architecture))
+        asked.tell(proposal.token, received[-1])
+    return received
 
 
 def paths(asked: Controller) -> list[Path]:

@@ -31,5 +31,5 @@ def test_what_is_no_architecture_is_refused(text: str) -> None:
 
 
 def test_an_object_in_a_spec_is_refused_for_it_cannot_be_hashed() -> None:
-    with pytest.raises(ValueError, match="lists and plain values, not of objects"):
+    with pytest.raises(ValueError, match="lists and plain values, not objects"):
         Architecture.from_json('{"space": "toy", "spec": [1, {"op": "linear"}]}')

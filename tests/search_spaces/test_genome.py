@@ -67,7 +67,7 @@ def test_the_last_reason_is_told_when_nothing_valid_is_found() -> None:
 
 
 def test_a_space_without_a_choice_has_no_mutants() -> None:
-    with pytest.raises(InvalidArchitecture, match="leaves nothing to decide"):
+    with pytest.raises(InvalidArchitecture, match="has no decision with a choice"):
         genome.mutate(Settled(), {"n": 7}, rng())
 
 

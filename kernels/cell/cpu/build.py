@@ -24,12 +24,12 @@ DIGEST_LENGTH = 64
 
 
 class CannotCompile(RuntimeError):
-    """There is no working C compiler; the message says what was tried."""
+    """No C compiler works; the message says what was tried."""
 
 
 @cache
 def find_compiler() -> str | None:
-    """The C compiler: `$CC`, else cc, gcc or clang on the path."""
+    """Return the C compiler: `$CC`, or cc, gcc or clang on the path."""
     names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
@@ -40,7 +40,7 @@ def flags() -> tuple[str, ...]:
 
 
 def cache_folder() -> Path:
-    """`$NAS_CACHE`, else `nas` in the user's cache folder."""
+    """Return `cells` in `$NAS_CACHE`, or `nas/cells` in the user's cache folder."""
     named = os.environ.get("NAS_CACHE")
     if named:
         return Path(named) / "cells"
@@ -48,24 +48,26 @@ def cache_folder() -> Path:
 
 
 def build(source: str) -> ctypes.CDLL:
-    """The library of a source, from the cache or compiled into it.
+    """Return the library of a source, from the cache or compiled into it.
 
-    Any number of processes may build the same source at once: each writes a file of its own and
-    renames it. A file that is cut or altered is compiled again.
+    Several processes can build the same source at once: each writes its own file and renames it. A
+    truncated or modified file is compiled again.
     Raises `CannotCompile`.
     """
     compiler = find_compiler()
     if compiler is None:
-        raise CannotCompile("no C compiler: neither $CC nor cc, gcc or clang is on the path")
+        raise CannotCompile("no C compiler found: install gcc or clang, or set CC")
     key = "\0".join([source, *flags(), _version(compiler), _processor()])
     name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.so"
     try:
         return _loaded(compiler, source, cache_folder() / name)
-    except OSError:  # a home that cannot be written, or from which nothing may run
+    except OSError:  # the cache is read-only, or nothing can be executed from it
         try:
             return _loaded(compiler, source, Path(tempfile.mkdtemp(prefix="nas-cells-")) / name)
         except OSError as error:
-            raise CannotCompile(f"no place for libraries: {error}; set NAS_CACHE") from error
+            raise CannotCompile(
+                f"no folder for compiled libraries: {error}; set NAS_CACHE"
+            ) from error
 
 
 def _loaded(compiler: str, source: str, path: Path) -> ctypes.CDLL:
@@ -75,7 +77,7 @@ def _loaded(compiler: str, source: str, path: Path) -> ctypes.CDLL:
 
 
 def _compile(compiler: str, source: str, path: Path) -> None:
-    """Write the library with its own digest behind it, by one rename."""
+    """Write the library, followed by its digest, and move it into place with one rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         text, library = Path(folder) / "cell.c", Path(folder) / "cell.so"
@@ -105,7 +107,7 @@ def _version(compiler: str) -> str:
 
 @cache
 def _processor() -> str:
-    """What `-march=native` depends on."""
+    """Return a description of everything that `-march=native` depends on."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         about = [line for line in lines if line.startswith(("flags", "Features", "model name"))]

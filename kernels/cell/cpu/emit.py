@@ -1,9 +1,9 @@
 """Writes the C of a cell: one function for each level of its schedule, forward and backward.
 
-A level function computes one panel of columns for all sequences of one step, in blocks of rows:
-the products of the block stay in registers and first cache while the unit-wise operations behind
-them are done. The backward functions store the gradients of linear nodes before anything is
-multiplied with them; the gradients of weights are products over all steps, taken afterwards.
+A level function computes one panel of columns for all sequences of one step, in blocks of rows: the
+products of a block stay in registers and the first-level cache for the unit-wise operations that
+follow. The backward functions store the gradients of linear nodes before multiplying with them; the
+gradients of weights are products over all steps, computed afterwards.
 """
 
 import re
@@ -20,9 +20,9 @@ _LOOP_SIZES = """\
 
 
 def emit_c(schedule: Schedule, real: str, listed: bool = False) -> str:
-    """The C source of a cell.
+    """Return the C source of a cell.
 
-    real: "float" or "double". listed: the recurrent weights are lists of those that are left.
+    real: "float" or "double". listed: whether recurrent weights are lists of the unmasked ones.
     """
     gradients = len(schedule.layout.linears) + len(schedule.layout.diagonals)
     return "\n".join(
@@ -42,12 +42,12 @@ def emit_c(schedule: Schedule, real: str, listed: bool = False) -> str:
 
 
 def emit_products(real: str) -> str:
-    """The C source of the matrix product. real: "float" or "double"."""
+    """Return the C source of the matrix product. real: "float" or "double"."""
     return vectors(real) + (FOLDER / "products.c").read_text()
 
 
 def vectors(real: str) -> str:
-    """The C of vectors and of the functions of units. real: "float" or "double"."""
+    """Return the C of vectors and unit functions. real: "float" or "double"."""
     header = f"typedef {real} real;\n"
     if real == "float":
         header += "#define REAL_IS_FLOAT\n"
@@ -55,9 +55,9 @@ def vectors(real: str) -> str:
 
 
 def assignments(level: Level, sum_of: str) -> Iterator[str]:
-    """A level's lines in C; a name is declared where it is first assigned.
+    """Yield a level's lines in C; the first assignment of a name declares it.
 
-    sum_of: how a sum of products is read, with \\1 for the number of its node.
+    sum_of: the C that reads a sum of products, with \\1 for the number of its node.
     """
     known = set()
     for name, expression in level.lines:
@@ -67,8 +67,10 @@ def assignments(level: Level, sum_of: str) -> Iterator[str]:
 
 
 def row_of(schedule: Schedule, value: int, b: str) -> str:
-    """Where a value's row of this step begins; the column is to be added. b: the text's sequence,
-    or what stands for it."""
+    """Return the C for the start of a value's row at this step, without the column.
+
+    b: the C expression for the sequence.
+    """
     if not schedule.is_node(value):
         return f"state_at(a, {value - 1}, t, {b})"
     if value in schedule.cell.outputs:
@@ -77,7 +79,7 @@ def row_of(schedule: Schedule, value: int, b: str) -> str:
 
 
 def kept_and_states(level: Level, b: str) -> tuple[list[str], list[str]]:
-    """What a forward level writes: pointers before the units, stores for each; b as of `row_of`."""
+    """Return a forward level's output pointers and its stores per unit; b as in `row_of`."""
     pointers, stores = [], []
     for where, index, name in level.stores:
         if where == "kept":
@@ -93,7 +95,7 @@ def kept_and_states(level: Level, b: str) -> tuple[list[str], list[str]]:
 
 
 def arrived(schedule: Schedule, level: Level, b: str) -> tuple[list[str], list[str]]:
-    """What a reverse level reads of gradients: pointers, and loads; `above` is the caller's."""
+    """Return a reverse level's gradient pointers and loads; the caller declares `above`."""
     pointers, loads = [], []
     for k in level.numbered("total"):
         pointers.append(f"const real *in{k} = carried_at(a, side, {k}, {b}) + column;")
@@ -106,7 +108,7 @@ def arrived(schedule: Schedule, level: Level, b: str) -> tuple[list[str], list[s
 
 
 def passed_on(level: Level, b: str) -> tuple[list[str], list[str]]:
-    """What a reverse level writes but for the gradients of nodes: pointers, and stores."""
+    """Return a reverse level's output pointers and stores, except for gradients of nodes."""
     pointers, stores = [], []
     begins = {"carried": "carried_at(a, 1 - side, ", "partial": "partial_at(a, "}
     for where, index, name in level.stores:
@@ -180,7 +182,7 @@ def _level_function(
     loads: Iterable[str] = (),
     after: Iterable[str] = (),
 ) -> str:
-    """The frame of a level: blocks of rows, products of a block, then row by row the units."""
+    """Return a level's function: for each block of rows, the products, then the units by row."""
     side = ", long side" if name == "backward" else ""
     read = [f"const real *p{v} = {row_of(schedule, v, 'b')} + column;" for v in level.values()]
     read += [
@@ -218,17 +220,17 @@ def _level_function(
 
 
 def _read_forward(level: Level) -> list[int]:
-    """The values that the products of a level read."""
+    """Return the values that the products of a level read."""
     return list(dict.fromkeys(source for read in level.products.values() for _, source in read))
 
 
 def _read_backward(level: Level) -> list[int]:
-    """The rows of gradients that the products of a level read."""
+    """Return the rows of gradients that the products of a level read."""
     return list(dict.fromkeys(row for users in level.products.values() for _, row in users))
 
 
 def _listed(node: int, connection: int, numbers: str, slot: int, head: str) -> str:
-    """A product with a list of weights."""
+    """Return the C of a product with a list of weights."""
     return (
         f"listed_product(a, rows, z{node}, {connection} * H + first, width, "
         f"{connection} * a->heads * Q + p, {numbers}, "
@@ -237,12 +239,12 @@ def _listed(node: int, connection: int, numbers: str, slot: int, head: str) -> s
 
 
 def _gradient(row: int, b: str = "b0") -> str:
-    """Where a node's gradients of this step begin."""
+    """Return the C for the start of a node's gradients at this step."""
     return f"a->grad_nodes + (t * B + {b}) * G + {row} * H"
 
 
 def _turns(numbers: Iterable[tuple[str, str, str]]) -> str:
-    """Turn what a level reads: (where it begins, how far its rows are apart, how long they are)."""
+    """Return the C that transposes a level's inputs: (start, row stride, row length)."""
     lines = [
         f"turn(a, {slot}, b0, {begin}, {row}, {count});"
         for slot, (begin, row, count) in enumerate(numbers)
@@ -314,5 +316,5 @@ void backward(const arguments *a) {{
 
 
 def _typed(expression: str) -> str:
-    """The expression with its numbers in the type of the units, not in double."""
+    """Cast the numbers of an expression to the type of the units, instead of double."""
     return re.sub(r"(?<![\w.])\d+(\.\d+)?(e-?\d+)?(?![\w.])", r"(real)\g<0>", expression)

@@ -1,4 +1,4 @@
-"""The generated C as Python functions over tensors."""
+"""Calls the generated C on tensors."""
 
 import ctypes
 import time
@@ -20,12 +20,12 @@ _ARRAYS = (
     *("grad_outputs", "grad_last", "grad_nodes", "grad_initial", "carried", "partial"),
     *("starts", "columns", "values", "fans", "fan_columns", "fan_values", "turned"),
 )
-WORTH_THREADS = 1_000_000  # multiplications of a step; fewer are done before threads have met
+WORTH_THREADS = 1_000_000  # multiplications per step; below this, starting threads takes longer
 REALS = {torch.float32: "float", torch.float64: "double"}
 
 
 class _Arguments(ctypes.Structure):
-    """The struct of that name in prelude.c."""
+    """The struct `arguments` in prelude.c."""
 
     _fields_ = [
         *((name, ctypes.c_long) for name in _NUMBERS),
@@ -34,7 +34,7 @@ class _Arguments(ctypes.Structure):
 
 
 class CompiledLoops:
-    """A cell's loops over time, forward and backward, compiled for one type of number."""
+    """A cell's loops over time, forward and backward, compiled for one dtype."""
 
     listed = False  # whether the recurrent weights are lists, see `cpu.sparse`
 
@@ -50,11 +50,11 @@ class CompiledLoops:
         self._panel = ctypes.c_long.in_dll(library, "panel").value
 
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
-        """a·bᵀ. a: `[M, K]`, b: `[N, K]`; returns `[M, N]`."""
+        """Return a·bᵀ, `[M, N]`. a: `[M, K]`, b: `[N, K]`."""
         return multiply(a, b)
 
     def project(self, x: Tensor, weights: Tensor) -> Tensor:
-        """The same for x and its weights; valid until the next call in this thread."""
+        """Return x·weightsᵀ, which is valid until the next call in this thread."""
         return multiply(x, weights, scratch.empty("projected", x.dtype, len(x), len(weights)))
 
     def forward(
@@ -69,9 +69,9 @@ class CompiledLoops:
 
         projected: `[T, B, linear nodes that read x, H]`, the products with x without the bias
         initial: `[S, B, H]`
-        keep: whether the values that `backward` reads are kept
+        keep: whether to keep the values that `backward` reads
         Returns the states `[S, T + 1, B, N, ≥ D]`, the initial ones first, and the kept values
-        `[kept nodes, T, B, N, ≥ D]`; columns beyond D mean nothing.
+        `[kept nodes, T, B, N, ≥ D]`; columns beyond D are padding.
         """
         steps, batch = projected.shape[:2]
         heads, depth = weights.on_h.shape[1:3]
@@ -102,9 +102,9 @@ class CompiledLoops:
         grad_last: Tensor,
         lengths: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """The gradients of the nodes with weights and of the initial states.
+        """Return the gradients of the nodes with weights and of the initial states.
 
-        states, kept: what `forward` returned
+        states, kept: the results of `forward`
         grad_outputs: `[T, B, H]`, None for zeros
         grad_last: `[S, B, H]`
         Returns `[T, B, linear nodes + diagonal nodes, H]`, valid until the next call in this
@@ -137,7 +137,7 @@ class CompiledLoops:
     def _recurrent(
         self, weights: Weights, batch: int, padded: int, backward: bool
     ) -> dict[str, Tensor]:
-        """What the products with recurrent weights need; the loops pack them there."""
+        """Return the arrays for the recurrent weights, with room to pack them."""
         connections, heads, depth, _ = weights.on_h.shape
         size = connections * heads * depth * padded
         return {"packed": scratch.room("packed", weights.on_h.dtype, size)}

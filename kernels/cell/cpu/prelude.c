@@ -1,10 +1,10 @@
-/* What all generated cells share: the arguments, packing.
+/* Code that all generated cells share: the arguments, packing.
  *
- * The emitter puts vectors.c, units.c and three counts before this text, the levels behind it.
+ * The emitter puts vectors.c, units.c and three counts before this text, and the levels after it.
  * Letters: B sequences, T steps, N heads of D units, H = N * D. A row of a state is padded to
- * N * P numbers, P being D rounded up to whole panels, so that a panel is always PANEL wide.
+ * N * P numbers, where P is D rounded up to whole panels, so a panel is always PANEL wide.
  */
-/* The arguments of forward and backward, in the order that loops.py fills them. */
+/* The arguments of forward and backward, in the order of loops.py. */
 typedef struct {
   long batch, steps, heads, depth, keep, threads;
   const int64_t *lengths;    /* [B], or null */
@@ -22,10 +22,10 @@ typedef struct {
   real *grad_initial;        /* [states, B, H] */
   real *carried;             /* [2, states, B, N * P] */
   real *partial;             /* [partial values, B, N * P] */
-  const int64_t *starts;     /* of lists of weights, see sparse.c: [connections * N * D + 1] */
+  const int64_t *starts;     /* starts of lists of weights, see sparse.c: [connections * N * D + 1] */
   const int32_t *columns;    /* [weights left] */
   const real *values;        /* [weights left] */
-  const int32_t *fans;       /* of fans of weights, see sparse.c; or null */
+  const int32_t *fans;       /* starts of fans of weights, see sparse.c; or null */
   const uint8_t *fan_columns;
   const real *fan_values;
   real *turned;              /* [values that a level reads, blocks of rows, N * P, WIDE] */
@@ -34,7 +34,7 @@ typedef struct {
 static inline long panels(const arguments *a) { return (a->depth + PANEL - 1) / PANEL; }
 static inline long stride(const arguments *a) { return a->heads * panels(a) * PANEL; }
 
-/* How many rows are computed at a time: blocks of nearly equal height. */
+/* The number of rows in a block; blocks have nearly equal heights. */
 static inline long block_rows(long batch) {
   const long blocks = (batch + ROWS - 1) / ROWS;
   return blocks ? (batch + blocks - 1) / blocks : 1;
@@ -71,7 +71,7 @@ static void pack_transposed(const arguments *a, long m) {
   }
 }
 
-/* Panels of the matrices as they are: packed[k][j] = on_h[k][j]. */
+/* Panels of the untransposed matrices: packed[k][j] = on_h[k][j]. */
 static void pack_straight(const arguments *a, long m) {
   const long D = a->depth, Q = panels(a);
   const real *matrix = a->on_h + m * D * D;
@@ -85,7 +85,7 @@ static void pack_straight(const arguments *a, long m) {
   }
 }
 
-/* Rows of N * D numbers to rows of N * P, the padding zero; and back. */
+/* Copies rows of N * D numbers to rows of N * P with zero padding, and back. */
 static void spread(const arguments *a, const real *from, real *to) {
   const long D = a->depth, P = panels(a) * PANEL;
   for (long row = 0; row < a->batch * a->heads; row++) {
@@ -99,7 +99,7 @@ static void gather(const arguments *a, const real *from, real *to) {
     memcpy(to + row * D, from + row * P, D * sizeof(real));
 }
 
-/* A linear node's sums begin with its bias and what the step reads of x. */
+/* Initialises a linear node's sums with its bias and the step's product with x. */
 static inline void start_width(tile sums, long rows, const real *bias, const real *projected,
                                long projected_row, long width) {
   for (long i = 0; i < rows; i++)
@@ -117,7 +117,7 @@ static void start(const arguments *a, tile sums, long rows, long row_of_bias, co
   }
 }
 
-/* The gradient of the outputs of a step; a panel's edge is copied, zeros behind it. */
+/* The gradient of a step's outputs; an incomplete panel is copied and padded with zeros. */
 static const real *gradient_above(const arguments *a, long t, long b, long first, long width,
                                   real *edge) {
   const long begin = (t * a->batch + b) * a->heads * a->depth + first;

@@ -1,6 +1,6 @@
-/* A matrix product of any strides: out = a * b, one panel of columns after the other.
+/* A matrix product for any strides: out = a * b, panel by panel of columns.
  *
- * DEPTH rows of a panel of b are packed and stay in the first cache while all of a passes by.
+ * DEPTH rows of a panel of b are packed and stay in the first-level cache for all rows of a.
  */
 #define DEPTH 256
 #define CHUNK (16 * ROWS)
@@ -8,7 +8,7 @@
 typedef struct {
   long rows, columns, depth, threads;
   const real *a;          /* [rows, depth] */
-  long a_row, a_step;     /* how far apart its rows and columns are */
+  long a_row, a_step;     /* the strides of its rows and columns */
   const real *b;          /* [depth, columns] */
   long b_row, b_step;
   real *out;              /* [rows, columns], contiguous */
@@ -27,7 +27,7 @@ static void pack(const arguments *g, long k0, long depth, long n, long width, re
         to[k * PANEL + j] = j < width ? from[k * g->b_row + j * g->b_step] : 0;
 }
 
-/* Rows of a panel; of a whole one without a call for each. */
+/* Packs the rows of a panel, without a call per row if the panel is complete. */
 static inline void copy_rows(real *to, long to_row, const real *from, long from_row, long rows,
                              long width) {
   if (width == PANEL)
@@ -36,7 +36,7 @@ static inline void copy_rows(real *to, long to_row, const real *from, long from_
     for (long i = 0; i < rows; i++) memcpy(to + i * to_row, from + i * from_row, width * sizeof(real));
 }
 
-/* A chunk of rows times all packed panels; the sums begin with what `out` holds unless k0 is 0. */
+/* A chunk of rows times all packed panels; sums start from `out`, or from 0 if k0 is 0. */
 static void multiply_chunk(const arguments *g, long begin, long k0, long depth) {
   const long end = least(g->rows, begin + CHUNK);
   for (long n = 0; n < g->columns; n += PANEL)

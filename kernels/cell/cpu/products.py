@@ -1,8 +1,8 @@
-"""Matrix products over all steps at once, by the same vectors as the loops.
+"""Matrix products over all steps at once, with the same vector code as the loops.
 
-On two processors of this kind torch's library reaches half of what its own oneDNN and this do, and
-oneDNN half of it again where both factors are transposed. Which of them is fastest changes with
-the load of the machine; this one is always taken, so that equal seeds give equal numbers.
+On two processors that we measured, torch's library reaches half the speed of its own oneDNN and of
+this code, and oneDNN halves again if both factors are transposed. Which is fastest changes with the
+machine's load; we always use this one, so that equal seeds give equal numbers.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ WORTH_THREADS = 10_000_000  # multiplications
 
 
 class _Arguments(ctypes.Structure):
-    """The struct of that name in products.c."""
+    """The struct `arguments` in products.c."""
 
     _fields_ = [
         *((name, ctypes.c_long) for name in ("rows", "columns", "depth", "threads")),
@@ -39,7 +39,7 @@ def _library(dtype: torch.dtype) -> tuple[Callable[..., None], int]:
 
 
 def multiply(a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:
-    """a·bᵀ, float32 or float64. a: `[M, K]`, b: `[N, K]`, any strides; returns `[M, N]`."""
+    """Return a·bᵀ, `[M, N]`. a: `[M, K]`, b: `[N, K]`, float32 or float64, with any strides."""
     function, panel = _library(a.dtype)
     rows, depth = a.shape
     columns = len(b)

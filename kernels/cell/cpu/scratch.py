@@ -1,4 +1,4 @@
-"""Memory that is taken again at the next call: fresh pages cost more than small loops do."""
+"""Scratch memory that calls reuse: fresh memory pages cost more than small loops."""
 
 import math
 import threading
@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 class Scratch(threading.local):
-    """Named tensors of one thread."""
+    """Named tensors, separate for each thread."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def room(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-        """Memory for at least so many numbers, flat; valid until the next of its name and type."""
+        """Return flat memory for `shape`, valid until the next call with this name and dtype."""
         size = math.prod(shape)
         buffer = self._buffers.get((name, dtype))
         if buffer is None or buffer.shape[0] < size:
@@ -22,7 +22,7 @@ class Scratch(threading.local):
         return buffer
 
     def empty(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-        """The same as a tensor of this shape."""
+        """Return the same memory as a tensor of exactly this shape."""
         return self.room(name, dtype, *shape)[: math.prod(shape)].view(shape)
 
 

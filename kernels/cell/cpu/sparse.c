@@ -1,8 +1,8 @@
-/* Products with the weights that a mask has left: lists of columns, row after row.
+/* Products with the weights that a mask keeps: lists of columns, row by row.
  *
- * A row of the lists is a unit that is computed, a column a number that it reads. Of several
- * sequences the numbers read are turned before a level begins, so that those of a block of
- * sequences lie side by side and one weight serves them all.
+ * A row of the lists is a unit to compute, a column a number that it reads. For several sequences,
+ * a level first transposes the numbers it reads, so that those of a block of sequences are adjacent
+ * and one weight multiplies them all.
  */
 #define TURNS ((ROWS + LANES - 1) / LANES)
 #define WIDE (TURNS * LANES)
@@ -23,10 +23,10 @@ static void turn(const arguments *a, long slot, long b0, const real *from, long 
     for (long i = 0; i < rows; i++) to[k * WIDE + i] = from[i * row + k];
 }
 
-/* One sequence, by fans: what 16 units read of 32 neighbouring numbers, a number each at a time.
+/* One sequence, by fans: 16 units read 32 neighbouring numbers, one number per unit at a time.
  *
- * The 32 numbers lie in two registers, from which all 16 pick at once. Fans come in the order of
- * panels, halves of a panel, and 32 numbers; `fans` says where each begins. */
+ * The 32 numbers fill two registers, from which all 16 units pick at once. Fans are ordered by
+ * panel, half of a panel, and group of 32 numbers; `fans` holds the start of each. */
 #if defined(__AVX512F__) && defined(REAL_IS_FLOAT)
 #include <immintrin.h>
 #define FANS 1
@@ -71,11 +71,11 @@ static inline void add_turned(const arguments *a, long n, const real *turned, ve
   for (int v = 0; v < TURNS; v++) held[v] += a->values[n] * read[v];
 }
 
-/* sums[i][j] += what unit `first + j` of a connection's list reads of sequence i.
+/* sums[i][j] += the weighted inputs of unit `first + j` in a connection's list, for sequence i.
  *
  * unit: the list's row of the panel's first unit; panel: its number among all connections' panels.
  * from: the first sequence's numbers of this head;
- * turned: the same, turned. */
+ * turned: the same, transposed. */
 static NOINLINE void listed_product(const arguments *a, long rows, tile sums, long unit, long width,
                                     long panel, const real *from, const real *turned) {
   if (FANS && a->fans) {

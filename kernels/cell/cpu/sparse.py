@@ -1,4 +1,4 @@
-"""Loops whose recurrent weights are lists of those that a mask has left."""
+"""Loops whose recurrent weights are lists of the weights that a mask keeps."""
 
 import ctypes
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from kernels.cell.cpu.scratch import scratch
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
 
-UNITS, COLUMNS = 16, 32  # of a fan
+UNITS, COLUMNS = 16, 32  # size of a fan
 
 
 class Lists(NamedTuple):
-    """Of rows of a matrix: where each list begins, the columns, places in `Weights.on_h`."""
+    """Lists by matrix row: their starts, the columns, and the positions in `Weights.on_h`."""
 
     starts: Tensor
     columns: Tensor
@@ -25,8 +25,8 @@ class Lists(NamedTuple):
 
 
 class Fans(NamedTuple):
-    """Of 16 units and 32 columns: where each fan begins; of its weights, the columns, places, and
-    which are real."""
+    """Blocks of 16 units and 32 columns: the start of each fan, and the columns, positions and
+    validity of its weights."""
 
     starts: Tensor
     columns: Tensor
@@ -35,10 +35,10 @@ class Fans(NamedTuple):
 
 
 class SparseLoops(CompiledLoops):
-    """A cell's loops for one mask of `Weights.on_h`: what it removes is never read.
+    """A cell's loops for one mask of `Weights.on_h`; they never read removed weights.
 
     mask: booleans `[connections, N, D, D]`, True where a weight is left.
-    One thread: what is left is too little to share.
+    The loops use one thread, because so few weights are left that sharing them does not pay off.
     """
 
     listed = True
@@ -76,7 +76,7 @@ class SparseLoops(CompiledLoops):
         }
 
     def _fan_values(self, on_h: Tensor, fans: Fans) -> Tensor:
-        """The weights in the order of fans; kept for as long as nobody changes them."""
+        """Return the weights in the order of fans, cached until the weights change."""
         version = -1 if on_h.is_inference() else on_h._version
         if self._fanned and self._fanned[0] is on_h and self._fanned[1] == version != -1:
             return self._fanned[2]
@@ -93,7 +93,7 @@ def _lists(mask: Tensor, numbered: Tensor) -> Lists:
 
 
 def _fans(mask: Tensor, numbered: Tensor) -> Fans:
-    """A fan is as long as the longest list of its 16 units; the others end in weights of zero."""
+    """Return the fans; each is as long as its longest list, and zeros pad the other lists."""
     depth = mask.shape[-1]
     padding = (0, -depth % COLUMNS, 0, -depth % (2 * UNITS))
     left, places = functional.pad(mask, padding), functional.pad(numbered, padding)
@@ -103,7 +103,7 @@ def _fans(mask: Tensor, numbered: Tensor) -> Fans:
     )
     lengths = left.sum(dim=-1).amax(dim=-1).flatten()
     starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    turns = (left.cumsum(dim=-1) - 1)[left]  # a weight's place in its unit's list
+    turns = (left.cumsum(dim=-1) - 1)[left]  # a weight's position in its unit's list
     fan, unit, column = left.flatten(0, 1).nonzero().T
     at = (starts[fan] + turns) * UNITS + unit
     size = int(starts[-1]) * UNITS

@@ -1,7 +1,7 @@
-/* The functions of units, as fast loops of vectors. */
+/* Unit-wise functions, written so that loops over them vectorise. */
 
-/* The exponential by 2^n * e^r, |r| <= ln(2)/2; a Taylor polynomial of degree 7 is exact to
- * half a unit in the last place there. In double the library's functions are used. */
+/* The exponential as 2^n * e^r, |r| <= ln(2)/2, where a Taylor polynomial of degree 7 is exact to
+ * half a unit in the last place. Doubles use the library's functions. */
 #ifdef REAL_IS_FLOAT
 static inline float unit_exp(float x) {
   x = x > 88.3f ? 88.3f : x;
@@ -23,7 +23,7 @@ static inline float unit_exp(float x) {
   memcpy(&scale, &bits, 4);
   return p * scale;
 }
-/* tanh: near 0 the odd polynomial of Cephes (Moshier, tanhf), else 1 - 2 / (e^2x + 1). */
+/* tanh: the odd polynomial of Cephes (Moshier, tanhf) near 0, elsewhere 1 - 2 / (e^2x + 1). */
 static inline float unit_tanh(float x) {
   const float z = x * x;
   float p = -5.70498872745e-3f;
@@ -40,7 +40,7 @@ static inline float unit_sigmoid(float x) { return 1.f / (1.f + unit_exp(-x)); }
 static inline double unit_tanh(double x) { return tanh(x); }
 static inline double unit_sigmoid(double x) { return 1. / (1. + exp(-x)); }
 #endif
-/* As in PyTorch the result is no number where either is none: x != x only for NaN. */
+/* As in PyTorch, the result is NaN if either argument is NaN; x != x only for NaN. */
 static inline real unit_max(real x, real y) { return x > y || x != x ? x : y; }
 static inline real unit_min(real x, real y) { return x < y || x != x ? x : y; }
 #define tanh(x) unit_tanh(x)

@@ -1,7 +1,7 @@
-/* Vectors as wide as the processor's, and the numbers that a product keeps in registers.
+/* Vectors as wide as the processor's, and the block sizes that keep a product in registers.
  *
- * Before this text `real` is defined: float or double. A panel is PANEL columns wide, two vectors;
- * a product computes up to ROWS rows of a panel at a time.
+ * The emitter defines `real`, float or double, before this text. A panel is PANEL columns wide, two
+ * vectors; a product computes up to ROWS rows of a panel at a time.
  */
 #include <math.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
-#define ROWS 12 /* rows of a product in registers: 12 * 2 sums, 2 weights, 1 factor of 32 */
+#define ROWS 12 /* rows of a product: 12 * 2 sums, 2 weights and 1 factor fit in 32 registers */
 #elif defined(__AVX2__)
 #define VECTOR_BYTES 32
 #define ROWS 6
@@ -25,9 +25,9 @@
 #define ROWS (VECTOR_BYTES / 4)
 #endif
 #define LANES ((long)(VECTOR_BYTES / sizeof(real)))
-#define NOINLINE __attribute__((noinline)) /* twelve heights at each call take seconds to compile */
+#define NOINLINE __attribute__((noinline)) /* inlining twelve heights at each call takes seconds to compile */
 #define PANEL (2 * LANES)
-#define PANEL_WIDTH (2 * VECTOR_BYTES / sizeof(real)) /* PANEL where C wants a constant */
+#define PANEL_WIDTH (2 * VECTOR_BYTES / sizeof(real)) /* PANEL as a constant expression */
 
 typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 typedef real tile[ROWS][PANEL_WIDTH];

@@ -1,10 +1,10 @@
-"""Writes the Triton of a cell: kernels that run all steps, and one kernel a level and step.
+"""Writes the Triton of a cell: kernels that run all steps, and one kernel per level and step.
 
-While a head's recurrent matrices fit on one multiprocessor, one program computes all steps of a
-head and a tile of sequences with the matrices loaded once. Else each level of each step is a
-kernel of its own, whose programs share out panels of units. Plain pointer arithmetic only, and
-matrices are read from memory as they are needed, transposed or not: a transposed result of a
-product is computed wrongly on Hopper by Triton 3.4 to 3.7.0.
+If a head's recurrent matrices fit on one multiprocessor, one program loads them once and computes
+all steps of a head and a tile of sequences. Otherwise each level of each step is a kernel whose
+programs divide the units into panels. Kernels use only plain pointer arithmetic and read matrices
+from memory already transposed, because Triton 3.4 to 3.7.0 computes a transposed product wrongly on
+Hopper.
 """
 
 import re
@@ -20,7 +20,7 @@ import triton.language as tl
 
 from kernels.cell.gpu.functions import maximum, minimum, sigmoid, tanh, times
 '''
-# Where a value of this step lies: the row of sequence 0, and from one sequence to the next.
+# Location of a value at this step: the row of sequence 0, and the stride between sequences.
 Place = tuple[str, str]
 
 FORWARD_POINTERS = "p_projected, p_bias, p_on_h, p_diagonal, p_states, p_kept, p_lengths"
@@ -36,7 +36,7 @@ CONSTANTS = (
 
 
 def emit_triton(schedule: Schedule) -> str:
-    """The Python source of a module with all kernels of a cell."""
+    """Return the Python source of a module with all kernels of a cell."""
     parts = [HEADER, _steps_forward(schedule), _steps_backward(schedule)]
     parts += [_forward_level(schedule, level) for level in range(len(schedule.forward))]
     parts += [_reverse_level(schedule, level) for level in range(len(schedule.reverse))]
@@ -44,7 +44,7 @@ def emit_triton(schedule: Schedule) -> str:
 
 
 def _steps_forward(schedule: Schedule) -> str:
-    """All steps of a head and a tile of sequences; previous states and matrices stay at hand."""
+    """Emit all steps of a head and a tile of sequences; states and matrices stay loaded."""
     layout, cell = schedule.layout, schedule.cell
     before = _matrices(schedule, transposed=True) + _weights(schedule, layout.diagonals)
     before += [
@@ -74,7 +74,7 @@ def _steps_forward(schedule: Schedule) -> str:
 
 
 def _steps_backward(schedule: Schedule) -> str:
-    """The gradients of all steps, last to first; those of the states stay at hand."""
+    """Emit the gradients of all steps, last to first; gradients of states stay loaded."""
     layout, cell = schedule.layout, schedule.cell
     nodes = sorted((v for level in schedule.forward for v in level), reverse=True)
     before = _matrices(schedule, transposed=False) + _weights(schedule, layout.diagonals)
@@ -143,7 +143,7 @@ def _reverse_level(schedule: Schedule, number: int) -> str:
 
 
 def _kernel(name: str, pointers: str, sizes: str, body: Sequence[str]) -> str:
-    """A kernel whose program has a tile of sequences `i_b` and some units `i_d` of one head."""
+    """Emit a kernel; a program handles a tile of sequences `i_b` and units `i_d` of one head."""
     integers = ", ".join(f'"{size}"' for size in sizes.split(", "))
     lines = [
         f"@triton.jit(do_not_specialize=[{integers}])",
@@ -164,7 +164,7 @@ def _kernel(name: str, pointers: str, sizes: str, body: Sequence[str]) -> str:
 
 
 def _matrices(schedule: Schedule, transposed: bool) -> list[str]:
-    """Load a head's recurrent matrices: [read, new units] transposed, [new, read] as they are."""
+    """Load a head's recurrent matrices: [read, new units] if transposed, else [new, read]."""
     first, second = ("[:, None]", "[None, :]")
     out, into = (second, first) if transposed else (first, second)
     return [
@@ -175,7 +175,7 @@ def _matrices(schedule: Schedule, transposed: bool) -> list[str]:
 
 
 def _product(total: str, place: Place, connection: int, transposed: bool) -> list[str]:
-    """Add a value's row, read in blocks of all units of the head, times a matrix."""
+    """Add the product of a value's row, read in blocks of the head's units, and a matrix."""
     at = "i_d[None, :]) * D + i_k[:, None]" if transposed else "i_k[:, None]) * D + i_d[None, :]"
     base, row = place
     return [
@@ -190,7 +190,7 @@ def _product(total: str, place: Place, connection: int, transposed: bool) -> lis
 
 
 def _inputs(schedule: Schedule, level: Level) -> list[str]:
-    """Load what the lines of a level read, then the lines."""
+    """Emit a level's loads, then its lines."""
     return [
         *(f"v{v} = {_read_row(_value(schedule, v))}" for v in level.values()),
         *_weights(schedule, level.numbered("w")),
@@ -207,7 +207,7 @@ def _weights(schedule: Schedule, nodes: Sequence[int]) -> list[str]:
 
 
 def _started(schedule: Schedule, row: int, bias: str) -> str:
-    """What a linear node's sum begins with."""
+    """Return the initial value of a linear node's sum."""
     if row >= schedule.layout.reading_x:
         return f"zero + {bias}"
     return f"{bias} + {_read_row(_projected(schedule, row))}"
@@ -270,7 +270,7 @@ def _store_row(place: Place, value: str) -> str:
 
 
 def _dialect(expression: str) -> str:
-    """An expression of `operations.py` in Triton."""
+    """Translate an expression of `operations.py` to Triton."""
     return re.sub(r"\bfull\(", "(zero + ", re.sub(r"(?<!\.)\bwhere\(", "tl.where(", expression))
 
 

@@ -11,7 +11,7 @@ def sigmoid(x):
 
 @triton.jit
 def tanh(x):
-    """By e^-2|x|; in float32 near 0 by the odd polynomial of Cephes (Moshier, tanhf)."""
+    """Compute tanh from e^-2|x|, or in float32 near 0 from Cephes' odd polynomial (Moshier)."""
     e = tl.exp(-2 * tl.abs(x))
     far = tl.where(x < 0, e - 1, 1 - e) / (1 + e)
     if x.dtype == tl.float64:
@@ -26,7 +26,7 @@ def tanh(x):
 
 @triton.jit
 def maximum(x, y):
-    return tl.where((x > y) | (x != x), x, y)  # NaN stays
+    return tl.where((x > y) | (x != x), x, y)  # keeps NaN
 
 
 @triton.jit
@@ -36,10 +36,10 @@ def minimum(x, y):
 
 @triton.jit
 def times(factors, matrix, total):
-    """total + factors·matrix, summed in the type of `total`.
+    """Return total + factors·matrix, summed in the type of `total`.
 
-    float32 in three products of TF32, as exact as float32 itself; TF32 alone rounds the factors
-    to 10 bits, and without the matrix units Triton 3.9 unrolls more than its compiler can take.
+    float32 uses three TF32 products, which are as exact as float32. A single TF32 product rounds
+    the factors to 10 bits, and without matrix units Triton 3.9 unrolls too much to compile.
     """
     return tl.dot(
         factors.to(matrix.dtype), matrix, total, input_precision="tf32x3", out_dtype=total.dtype

@@ -1,4 +1,4 @@
-"""The generated Triton as Python functions over tensors."""
+"""Calls the generated Triton on tensors."""
 
 import hashlib
 import importlib.util
@@ -18,16 +18,18 @@ from kernels.cell.gpu.emit import emit_triton
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
 
-RESIDENT_BYTES = 128 * 1024  # matrices of a head beside what else a multiprocessor must hold
-BLOCK_B = 16  # sequences of a program: the least that matrix units multiply
-BLOCK_D = 32  # units of a program that computes one level
+RESIDENT_BYTES = (
+    128 * 1024
+)  # for a head's matrices, leaving room for the rest of a multiprocessor's data
+BLOCK_B = 16  # sequences per program: the minimum for matrix units
+BLOCK_D = 32  # units per program that computes one level
 
 
 class TritonLoops:
     """A cell's loops over time on a GPU; arguments and results as in `CompiledLoops`.
 
-    resident: whether one program computes all steps with the matrices at hand; None: where they
-        fit. With `TRITON_INTERPRET=1` set before triton is imported everything runs on a CPU.
+    resident: whether one program computes all steps with the matrices loaded; None: if they fit.
+    If `TRITON_INTERPRET=1` is set before triton is imported, everything runs on a CPU.
     """
 
     def __init__(self, schedule: Schedule, resident: bool | None = None) -> None:
@@ -110,7 +112,7 @@ class TritonLoops:
         return grads, carried[steps % 2].to(states.dtype)
 
     def _stays(self, weights: Weights) -> bool:
-        """Whether a head's matrices fit beside the loop over steps."""
+        """Return whether a head's matrices stay loaded over all steps."""
         return (
             _resident_bytes(weights) <= RESIDENT_BYTES if self.resident is None else self.resident
         )
@@ -144,12 +146,12 @@ class TritonLoops:
 
 
 def _padded(depth: int) -> int:
-    """Units of a head in a block: a power of two that matrix units multiply."""
+    """Return the block size for a head's units: a power of two that matrix units support."""
     return max(16, triton.next_power_of_2(depth))
 
 
 def _resident_bytes(weights: Weights) -> int:
-    """What the matrices of a head take of shared memory; float32 is held in two parts (TF32)."""
+    """Return the shared memory of a head's matrices; float32 is stored in two parts (TF32)."""
     connections, _, depth, _ = weights.on_h.shape
     copies = 2 if weights.on_h.dtype == torch.float32 else 1
     return connections * _padded(depth) ** 2 * weights.on_h.element_size() * copies
@@ -159,12 +161,12 @@ _TORCH = {tl.float32: torch.float32, tl.float64: torch.float64}
 
 
 def _sum_type(dtype: torch.dtype) -> tl.dtype:
-    """What is summed in: float64 for float64, else float32."""
+    """Return the type of sums: float64 for float64, otherwise float32."""
     return tl.float64 if dtype == torch.float64 else tl.float32
 
 
 def _module(source: str) -> ModuleType:
-    """The source as a module; Triton reads it again from its file."""
+    """Import the source as a module, from a file because Triton reads the file again."""
     key = hashlib.sha256(source.encode()).hexdigest()[:32]
     path = cache_folder() / f"cell_{key}.py"
     if not path.exists() or path.read_text() != source:

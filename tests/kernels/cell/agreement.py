@@ -1,4 +1,4 @@
-"""How far an implementation is from the reference in float64: for the tests of all of them."""
+"""Measures an implementation's error against the float64 reference, for all kernel tests."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ MIXED = {
 def drawn(
     cell: CellSpec, sizes: Sizes, dtype: torch.dtype, device: str = "cpu"
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """x, state and weights; and what the outputs and last states are multiplied with."""
+    """Return random x, state and weights; and cotangents of the outputs and last states."""
     features, hidden, heads, batch, steps = sizes
     generator = torch.Generator().manual_seed(7)
     bound = hidden**-0.5
@@ -52,7 +52,7 @@ def drawn(
 
 
 def results(run: Run, tensors: list[Tensor], cotangents: list[Tensor]) -> list[Tensor]:
-    """Outputs, last states and the gradients of everything."""
+    """Return outputs, last states and all gradients."""
     leaves = [tensor.clone().requires_grad_() for tensor in tensors]
     outputs, last = run(leaves[0], leaves[1], Weights(*leaves[2:]))
     (outputs * cotangents[0]).sum().add((last * cotangents[1]).sum()).backward()
@@ -67,7 +67,7 @@ def errors(
     lengths: Tensor | None = None,
     device: str = "cpu",
 ) -> tuple[float, float]:
-    """The largest relative error of the loops, and of the reference in the same type."""
+    """Return the largest relative error of the loops, and of the reference in the same dtype."""
     cell = loops.schedule.cell
 
     def reference(x: Tensor, state: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The canonical order of a graph, against networkx."""
+"""The canonical order of a graph, compared with networkx."""
 
 import random
 import time
@@ -12,14 +12,14 @@ Graph = tuple[list[str], list[tuple[int, ...]], list[bool]]
 
 
 def drawn(rng: random.Random, nodes: int) -> Graph:
-    """A small graph with many symmetries: few labels, few inputs, repeated ones too."""
+    """Draw a small graph with many symmetries: few labels and few, sometimes repeated, inputs."""
     labels = [rng.choice("ab") for _ in range(nodes)]
     inputs = [tuple(rng.choices(range(i), k=rng.randint(0, 2))) if i else () for i in range(nodes)]
     return labels, inputs, [label == "b" for label in labels]
 
 
 def renumbered(graph: Graph, rng: random.Random) -> Graph:
-    """The same graph with other numbers, still after what is read, unordered inputs shuffled."""
+    """Renumber the graph, keeping nodes after their inputs, and shuffle unordered inputs."""
     labels, inputs, ordered = graph
     left, order = list(range(len(labels))), []
     while left:
@@ -61,7 +61,7 @@ def isomorphic(first: Graph, second: Graph) -> bool:
     )
 
 
-def test_other_numbers_give_the_same_description() -> None:
+def test_renumbered_graphs_have_the_same_description() -> None:
     rng = random.Random(0)
     for _ in range(200):
         graph = drawn(rng, rng.randint(2, 9))
@@ -81,7 +81,7 @@ def test_descriptions_are_equal_exactly_when_graphs_are_isomorphic() -> None:
         assert same > 5
 
 
-def test_a_node_comes_after_those_it_reads() -> None:
+def test_a_node_comes_after_the_nodes_it_reads() -> None:
     rng = random.Random(2)
     for _ in range(100):
         labels, inputs, ordered = drawn(rng, 8)
@@ -91,8 +91,8 @@ def test_a_node_comes_after_those_it_reads() -> None:
 
 
 @pytest.mark.parametrize("rings", [False, True])
-def test_many_equal_branches_take_no_factorial_time(rings: bool) -> None:
-    """Twelve branches of two nodes; as a ring each node reads two neighbours' first nodes."""
+def test_many_equal_branches_do_not_take_factorial_time(rings: bool) -> None:
+    """Twelve branches of two nodes; in a ring, each node reads two neighbours' first nodes."""
     second = [(i, (i + 1) % 12) if rings else (i,) for i in range(12)]
     labels = [*["x"] * 12, *["tanh"] * 12, "sum"]
     inputs = [*[()] * 12, *second, tuple(range(12, 24))]

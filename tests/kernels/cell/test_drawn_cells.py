@@ -1,4 +1,4 @@
-"""Cells that nobody thought of: drawn by hypothesis, their gradients against finite differences."""
+"""Random cells drawn by hypothesis: their gradients agree with finite differences."""
 
 import torch
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from tests.kernels.cell.agreement import Sizes, drawn, errors
 
 @st.composite
 def cells(draw) -> CellSpec:
-    """Any operation on any earlier values; states may stay unread, x may as well."""
+    """Draw a cell: any operations on any earlier values; states and x may stay unread."""
     states = draw(st.integers(1, 3))
     nodes: list[Node] = []
     for number in range(draw(st.integers(states, 7))):
@@ -54,7 +54,7 @@ QUIET = {"derandomize": True, "deadline": None, "database": None}
 
 @settings(max_examples=60, **QUIET)
 @given(cells(), sizes(), st.integers(0, 5))
-def test_gradients_are_those_of_finite_differences(cell: CellSpec, size: Sizes, least: int) -> None:
+def test_gradients_agree_with_finite_differences(cell: CellSpec, size: Sizes, least: int) -> None:
     loops = TorchLoops(schedule_of(cell))
     tensors, _ = drawn(cell, size, torch.float64)
     lengths = torch.arange(size[3]).add(least) % (size[4] + 1)

@@ -1,4 +1,4 @@
-"""A layer of any cell computes what the cell says."""
+"""A layer of any cell agrees with its definition and with torch's layers."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def layer(name: str, inputs: int = 3, hidden: int = 5, **options) -> CompiledRNN
     return made.double()
 
 
-def test_the_lstm_of_the_zoo_is_torchs() -> None:
+def test_the_lstm_of_the_zoo_agrees_with_torchs() -> None:
     ours, theirs = layer("lstm"), nn.LSTM(3, 5, batch_first=True).double()
     order = {0: 0, 1: 1, 2: 3, 3: 2}  # ours: input, forget, output, new; theirs: i, f, g, o
     with torch.no_grad():
@@ -35,7 +35,7 @@ def test_the_lstm_of_the_zoo_is_torchs() -> None:
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_the_elman_cells_are_torchs(activation: str) -> None:
+def test_the_elman_cells_agree_with_torchs(activation: str) -> None:
     ours = layer(f"rnn-{activation}")
     theirs = nn.RNN(3, 5, nonlinearity=activation, batch_first=True).double()
     with torch.no_grad():
@@ -58,7 +58,7 @@ def test_the_state_is_frozen_after_a_sequence_ends(name: str) -> None:
     assert torch.equal(outputs[1, 3], outputs[1, 5])
 
 
-def test_a_sequence_in_two_pieces_is_the_sequence() -> None:
+def test_a_sequence_in_two_pieces_gives_the_same_outputs() -> None:
     rnn, x = layer("gru"), torch.randn(2, 6, 3, dtype=torch.float64)
     whole, last = rnn(x)
     first, state = rnn(x[:, :2])
@@ -79,7 +79,7 @@ def test_weight_drop_spares_the_weights_on_x_and_keeps_gradients() -> None:
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_gradients_are_those_of_finite_differences(name: str) -> None:
+def test_gradients_agree_with_finite_differences(name: str) -> None:
     rnn = layer(name, 2, 3)
     x = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: rnn(x)[0], (x,))
@@ -89,10 +89,10 @@ def test_sizes_that_do_not_match_are_named() -> None:
     rnn = layer("lstm")
     with pytest.raises(ValueError, match=r"x is \(2, 7, 4\), expected \[B, T, 3\]"):
         rnn(torch.zeros(2, 7, 4))
-    with pytest.raises(ValueError, match=r"expected 2 of \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"expected 2 tensors of \(2, 5\)"):
         rnn(torch.zeros(2, 7, 3), (torch.zeros(2, 5),))
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ValueError, match='no kernels "tpu"'):
+    with pytest.raises(ValueError, match='unknown kernels "tpu"'):
         CompiledRNN(CELLS["lstm"], 3, 5, backend="tpu")

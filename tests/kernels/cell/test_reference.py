@@ -1,4 +1,4 @@
-"""One step of every operation, by hand."""
+"""One step of every operation agrees with a calculation by hand."""
 
 import math
 
@@ -14,7 +14,7 @@ A, B, C = 0.5, -2.0, 3.0
 
 
 def result(op: str, *read: float) -> float:
-    """The operation on states of one unit, as one step of a cell that is nothing but it."""
+    """Return the result of one step of a one-unit cell that consists of this operation."""
     inputs = tuple(range(1, len(read) + 1))
     states = max(1, len(read))
     node = Node(op, inputs, 0.75 if op == "constant" else None)
@@ -58,20 +58,22 @@ BY_HAND = [
 
 
 @pytest.mark.parametrize(("op", "read", "expected"), BY_HAND)
-def test_an_operation_is_what_its_name_says(op: str, read: tuple, expected: float) -> None:
+def test_an_operation_agrees_with_a_calculation_by_hand(
+    op: str, read: tuple, expected: float
+) -> None:
     assert result(op, *read) == pytest.approx(expected, abs=1e-12)
 
 
-def test_every_operation_of_the_grammar_is_among_those_done_by_hand() -> None:
+def test_every_operation_of_the_grammar_is_calculated_by_hand() -> None:
     assert {op for op, _, _ in BY_HAND} == set(OPERATIONS)
 
 
 def test_an_operation_without_a_rule_is_named() -> None:
-    with pytest.raises(ValueError, match="no rule for operation cubic"):
+    with pytest.raises(ValueError, match="unknown operation cubic"):
         result("cubic", A)
 
 
-def test_states_move_together() -> None:
+def test_all_states_are_updated_at_the_same_time() -> None:
     """A Fibonacci cell: both new states are computed from both old ones."""
     cell = CellSpec((Node("elementwise_sum", (1, 2)), Node("linear", (1,))), (3, 4))
     weights = Weights(

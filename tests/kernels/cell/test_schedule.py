@@ -1,4 +1,4 @@
-"""Which values are computed together, and what a cell must be to be computed at all."""
+"""Schedules: which values are computed together, and which cells can be compiled."""
 
 import pytest
 
@@ -13,13 +13,13 @@ CELLS = {name: CellSpec.from_recipe(recipe) for name, recipe in ZOO.items()}
     ("name", "forward", "reverse"),
     [("lstm", 1, 2), ("gru", 2, 3), ("rhn", 2, 3), ("coupled-lstm", 1, 2)],
 )
-def test_the_levels_are_those_that_products_separate(name: str, forward: int, reverse: int) -> None:
+def test_products_separate_the_levels(name: str, forward: int, reverse: int) -> None:
     schedule = schedule_of(CELLS[name])
     assert (len(schedule.forward), len(schedule.reverse)) == (forward, reverse)
 
 
 def deep(levels: int) -> CellSpec:
-    """Linear nodes on top of each other, all read by a sum at the end."""
+    """Return a chain of linear nodes, all read by a sum at the end."""
     nodes = [Node("linear", (0, 1))]
     for _ in range(levels - 1):
         nodes.append(Node("linear", (len(nodes) + 1,)))
@@ -27,7 +27,7 @@ def deep(levels: int) -> CellSpec:
     return CellSpec(tuple(nodes), (2 + levels,))
 
 
-def test_a_chain_of_products_has_a_level_for_each() -> None:
+def test_a_chain_of_products_has_one_level_per_product() -> None:
     schedule = schedule_of(deep(6))
     assert schedule.forward == ((2,), (3,), (4,), (5,), (6,), (7, 8))
     assert schedule.reverse == ((8, 7), (6,), (5,), (4,), (3,), (2,), (1,))
@@ -35,7 +35,7 @@ def test_a_chain_of_products_has_a_level_for_each() -> None:
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_every_value_is_computed_once_and_after_what_it_reads(name: str) -> None:
+def test_every_value_is_computed_once_and_after_its_inputs(name: str) -> None:
     cell = CELLS[name]
     schedule = schedule_of(cell)
     nodes = range(cell.states + 1, cell.states + 1 + len(cell.nodes))
@@ -57,6 +57,6 @@ def test_every_value_is_computed_once_and_after_what_it_reads(name: str) -> None
         )
 
 
-def test_a_state_that_is_another_one_needs_an_identity_between() -> None:
-    with pytest.raises(InvalidCell, match='"h_new_1" is "h_prev_0" itself: put an identity'):
+def test_a_new_state_that_equals_an_old_one_needs_an_identity() -> None:
+    with pytest.raises(InvalidCell, match='"h_new_1" is "h_prev_0" itself: add an identity'):
         schedule_of(CellSpec((Node("linear", (0, 1)),), (3, 1)))

@@ -1,4 +1,4 @@
-"""Recurrent weights as lists: the same answers and gradients as the masked dense cell has."""
+"""Recurrent weights as lists give the outputs and gradients of the masked dense cell."""
 
 import pickle
 from copy import deepcopy
@@ -24,7 +24,7 @@ CELLS |= {f"drawn {i}": cell_of(sample(SPACE, RNG)[0]) for i in range(4)}
 
 
 def masked(cell: CellSpec, hidden: int, share: float, dtype: torch.dtype, heads: int = 1):
-    """A layer with random weights and a mask that leaves `share` of them, some rows none."""
+    """Return a layer and a mask that keeps `share` of its weights, none in some rows."""
     generator = torch.Generator().manual_seed(3)
     layer = CompiledRNN(cell, 6, hidden, heads, generator=generator).to(dtype)
     if layer.on_h is None:
@@ -37,7 +37,7 @@ def masked(cell: CellSpec, hidden: int, share: float, dtype: torch.dtype, heads:
 
 
 def answers(layer: CompiledRNN, x: Tensor, lengths: Tensor | None) -> list[Tensor]:
-    """Outputs, last states, and the gradients of x and all parameters."""
+    """Return outputs, last states, and the gradients of x and all parameters."""
     x = x.clone().requires_grad_()
     generator = torch.Generator().manual_seed(5)
     state = [
@@ -54,7 +54,7 @@ def answers(layer: CompiledRNN, x: Tensor, lengths: Tensor | None) -> list[Tenso
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("batch", [1, 7, 16, 33])
 @pytest.mark.parametrize("name", CELLS)
-def test_lists_answer_as_the_masked_dense_cell(name: str, batch: int, dtype: torch.dtype) -> None:
+def test_lists_agree_with_the_masked_dense_cell(name: str, batch: int, dtype: torch.dtype) -> None:
     layer, mask = masked(CELLS[name], 40, 0.2, dtype)
     generator = torch.Generator().manual_seed(7)
     x = torch.randn(batch, 5, 6, generator=generator, dtype=dtype)
@@ -75,7 +75,9 @@ def test_lists_answer_as_the_masked_dense_cell(name: str, batch: int, dtype: tor
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("share", [0.0, 1.0])
 @pytest.mark.parametrize("hidden", [1, 32, 50, 96])
-def test_nothing_left_and_nothing_removed(hidden: int, share: float, batch: int) -> None:
+def test_masks_that_keep_nothing_or_everything_agree_with_the_dense_cell(
+    hidden: int, share: float, batch: int
+) -> None:
     layer, mask = masked(CELLS["lstm"], hidden, share, torch.float32)
     x = torch.randn(batch, 4, 6)
     expected = layer(x)[0]
@@ -84,7 +86,7 @@ def test_nothing_left_and_nothing_removed(hidden: int, share: float, batch: int)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_heads_have_lists_of_their_own(batch: int) -> None:
+def test_each_head_has_its_own_lists(batch: int) -> None:
     layer, mask = masked(CELLS["gru"], 48, 0.3, torch.float32, heads=3)
     x = torch.randn(batch, 4, 6)
     expected = layer(x)[0]
@@ -92,7 +94,7 @@ def test_heads_have_lists_of_their_own(batch: int) -> None:
     torch.testing.assert_close(layer(x)[0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_new_weights_are_read_and_removed_ones_never() -> None:
+def test_changed_weights_are_read_and_removed_ones_are_not() -> None:
     layer, mask = masked(CELLS["lstm"], 40, 0.3, torch.float32)
     layer.keep_only(mask)
     x = torch.randn(1, 4, 6)
@@ -104,7 +106,7 @@ def test_new_weights_are_read_and_removed_ones_never() -> None:
         assert not torch.allclose(layer(x)[0], before)
 
 
-def test_a_step_of_an_optimiser_leaves_removed_weights_at_zero() -> None:
+def test_an_optimiser_step_leaves_removed_weights_at_zero() -> None:
     layer, mask = masked(CELLS["gru"], 24, 0.3, torch.float32)
     layer.keep_only(mask)
     optimizer = torch.optim.Adam(layer.parameters(), 0.1, weight_decay=0.1)
@@ -125,7 +127,7 @@ def test_a_copy_keeps_its_mask() -> None:
     assert "recurrent weights as lists" in layer._sparse.explain()
 
 
-def test_what_is_no_mask_is_refused() -> None:
+def test_a_mask_that_does_not_fit_is_refused() -> None:
     layer, mask = masked(CELLS["lstm"], 8, 0.5, torch.float32)
     with pytest.raises(ValueError, match=r"the mask is \(3, 1, 8, 8\), expected \(4, 1, 8, 8\)"):
         layer.keep_only(mask[:3])

@@ -18,7 +18,7 @@ CELLS = {name: CellSpec.from_recipe(recipe) for name, recipe in ZOO.items()}
 
 
 def shuffled(recipe: dict, rng: random.Random) -> dict:
-    """The same cell with other node names, in another order, with commuted inputs."""
+    """Return the same cell with other node names, in another order, with commuted inputs."""
     fixed = {name for name in recipe if name.startswith("h_new_")}
     names = {n: n if n in fixed else f"n{rng.random()}" for n in recipe}
     items = list(recipe.items())
@@ -33,20 +33,20 @@ def shuffled(recipe: dict, rng: random.Random) -> dict:
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_renaming_and_reordering_changes_no_canonical_cell(name: str) -> None:
+def test_renaming_and_reordering_do_not_change_the_canonical_cell(name: str) -> None:
     rng = random.Random(0)
     for _ in range(20):
         assert CellSpec.from_recipe(shuffled(ZOO[name], rng)).canonical() == CELLS[name].canonical()
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_a_recipe_survives_the_round_trip(name: str) -> None:
+def test_a_recipe_survives_a_round_trip(name: str) -> None:
     canonical = CELLS[name].canonical()
     assert CellSpec.from_recipe(canonical.to_recipe()) == canonical
 
 
 def labelled(cell: CellSpec) -> networkx.MultiDiGraph:
-    """The cell for networkx: inputs of ordered operations are told apart by their place."""
+    """Return the cell for networkx; edges of ordered operations are labelled by position."""
     graph = networkx.MultiDiGraph()
     for i in range(cell.states + 1):
         graph.add_node(i, label=f"leaf {i}")
@@ -78,7 +78,7 @@ def test_canonical_cells_are_equal_exactly_when_networkx_finds_an_isomorphism() 
     assert same > 0
 
 
-def test_parameters_and_flops_of_an_lstm_are_those_of_its_four_gates() -> None:
+def test_an_lstm_has_the_parameters_and_flops_of_four_gates() -> None:
     cell = CELLS["lstm"]
     assert cell.parameters(400, 600) == 4 * (400 + 600 + 1) * 600
     assert cell.flops(400, 600) == 4 * 2 * 1000 * 600 + 600 * 9
@@ -89,7 +89,7 @@ def test_parameters_and_flops_of_an_lstm_are_those_of_its_four_gates() -> None:
     [
         ({}, 'no new state: call the output node "h_new_0"'),
         ({"h_new_1": {"op": "linear", "input": ["x"]}}, '"h_new_0" is missing'),
-        ({"h_new_0": {"op": "linear", "input": ["h_prev_1"]}}, 'no "h_new_1" to feed it'),
+        ({"h_new_0": {"op": "linear", "input": ["h_prev_1"]}}, 'the recipe has no "h_new_1"'),
         ({"h_new_0": {"op": "activation_tanh", "input": ["x"]}}, "only a linear node can"),
         ({"h_new_0": {"op": "linear"}}, 'node "h_new_0" must be'),
     ],

@@ -1,4 +1,4 @@
-"""Wired networks in compiled C against the same layers one by one, in the reference."""
+"""Wired networks in compiled C, compared with the same layers one by one in the reference."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ SIZES = (4, 1, 3)
 
 
 class Layers:
-    """Three layers of a cell, and the same weights as those of a wired network."""
+    """Three layers of a cell, whose weights can also be those of a wired network."""
 
     def __init__(self, cell: CellSpec, dtype: torch.dtype, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -51,7 +51,7 @@ class Layers:
     def run(
         self, x: Tensor, state: list[Tensor], lengths: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Outputs `[B, T, N]` and last states `[B, N]`, layer by layer."""
+        """Return outputs `[B, T, N]` and last states `[B, N]`, layer by layer."""
         outputs: list[Tensor] = []
         lasts = []
         begins = [part.split(SIZES, dim=1) for part in state]
@@ -64,7 +64,7 @@ class Layers:
 
 
 def compare(cell: CellSpec, dtype: torch.dtype, batch: int, lengths: Tensor | None) -> float:
-    """The largest difference of outputs, states and all gradients, to the size of each."""
+    """Return the largest relative difference of outputs, states and all gradients."""
     layers, loops = Layers(cell, dtype, 0), wired_loops(cell, dtype)
     assert loops is not None
     generator = torch.Generator().manual_seed(1)
@@ -95,7 +95,7 @@ def compare(cell: CellSpec, dtype: torch.dtype, batch: int, lengths: Tensor | No
 
 @pytest.mark.parametrize("name", ["rnn-relu", "gru", "lstm", "rhn", "mixed"])
 @pytest.mark.parametrize("batch", [1, 37, 64])
-def test_outputs_states_and_gradients_are_the_layers_own(name: str, batch: int) -> None:
+def test_outputs_states_and_gradients_agree_with_the_layers(name: str, batch: int) -> None:
     cell = CellSpec.from_recipe(MIXED if name == "mixed" else ZOO[name])
     lengths = torch.arange(batch) % (STEPS + 1)
     assert compare(cell, torch.float64, batch, lengths) < 1e-12
@@ -114,7 +114,7 @@ def test_any_cell_can_be_wired(cell: CellSpec, batch: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_networks_side_by_side_are_as_if_alone(threads: int) -> None:
+def test_networks_side_by_side_give_the_same_as_alone(threads: int) -> None:
     cell = CellSpec.from_recipe(ZOO["gru"])
     loops, layers = (
         wired_loops(cell, torch.float64),
@@ -143,8 +143,8 @@ def test_networks_side_by_side_are_as_if_alone(threads: int) -> None:
         assert torch.equal(found, torch.cat(expected))
 
 
-def test_what_is_left_of_a_panel_has_no_say() -> None:
-    """A cell that explodes on sequences that are not there must not spoil the gradients."""
+def test_unused_lanes_of_a_panel_do_not_affect_gradients() -> None:
+    """A cell that explodes on padding sequences must not corrupt the gradients."""
     cell = CellSpec.from_recipe(ZOO["rnn-relu"])
     layers, loops = Layers(cell, torch.float32, 0), wired_loops(cell, torch.float32)
     weights = layers.weights()

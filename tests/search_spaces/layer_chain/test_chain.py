@@ -24,7 +24,7 @@ def test_an_edit_skips_or_repeats_a_block() -> None:
 
 @pytest.mark.parametrize(("block", "times"), [(1, 1), (0, 2), (2, -1)])
 def test_what_changes_nothing_is_no_edit(block: int, times: int) -> None:
-    with pytest.raises(ValueError, match="is no edit"):
+    with pytest.raises(ValueError, match="an edit needs block at least 1"):
         Edit(block, times)
 
 

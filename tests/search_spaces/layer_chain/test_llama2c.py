@@ -39,7 +39,7 @@ def test_a_damaged_file_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"has {24 + 4 * floats} bytes, .* {28 + 4 * floats}"):
         read_llama(tmp_path / "cut.bin")
     (tmp_path / "empty.bin").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"is no llama2\.c model"):
+    with pytest.raises(ValueError, match=r"is not a llama2\.c model"):
         read_llama(tmp_path / "empty.bin")
     (tmp_path / "words.bin").write_bytes(bytes(4))
     with pytest.raises(ValueError, match="ends at token 0"):

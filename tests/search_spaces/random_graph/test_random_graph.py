@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_refused_however_layers_run(backend: str) -> None:
             built(tokens, None, torch.tensor(lengths))
     with pytest.raises(ValueError, match="state is"):
         built(tokens[:2], built(tokens).state)
-    with pytest.raises(ValueError, match="no step"):
+    with pytest.raises(ValueError, match="need at least 1 step"):
         built(tokens[:, :0])
 
 
@@ -174,7 +174,7 @@ def test_weights_are_dropped_in_training_alone() -> None:
     "options", [{"nodes": (5, 10)}, {"nodes": (20, 10)}, {"cells": ("none",)}, {"cells": ()}]
 )
 def test_what_is_no_space_is_refused(options: dict) -> None:
-    with pytest.raises(ValueError, match=r"nodes is|no cell"):
+    with pytest.raises(ValueError, match=r"nodes must be|unknown cell none|no cell given"):
         RandomGraphSpace(**options)
 
 
@@ -191,5 +191,5 @@ def test_published_sizes_follow_the_graph() -> None:
     assert sum(layer.hidden_size for layer in model.layers) == told["nodes"]
     assert model.embedding.embedding_dim == model.layers[0].hidden_size == told["source_nodes"]
     assert model(torch.zeros(3, 7, dtype=torch.long)).answers.shape == (3, 2)
-    with pytest.raises(ValueError, match="no family"):
+    with pytest.raises(ValueError, match="unknown family torus"):
         RandomGraphSpace(families=("torus",))

@@ -79,7 +79,7 @@ def test_the_decoder_is_the_embedding() -> None:
     ],
 )
 def test_a_language_model_of_other_data_is_refused(data: DataShape) -> None:
-    with pytest.raises(ValueError, match="answers every step with one of its input tokens"):
+    with pytest.raises(ValueError, match="predicts one of its input tokens per step"):
         build(data)
 
 

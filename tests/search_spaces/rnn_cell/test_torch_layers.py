@@ -89,5 +89,5 @@ def test_dropout_between_layers_is_that_of_training() -> None:
 def test_what_has_no_compiled_cell_stays_or_is_refused() -> None:
     projected = nn.LSTM(3, 5, proj_size=2)
     assert compiled(projected) is projected
-    with pytest.raises(ValueError, match="projections"):
+    with pytest.raises(ValueError, match="with proj_size"):
         CompiledLayers(projected)

@@ -1,4 +1,4 @@
-"""Libraries are compiled once, whoever asks, and again when their file is broken."""
+"""Libraries are compiled once for all processes, and again if their file is broken."""
 
 import subprocess
 import sys
@@ -28,13 +28,13 @@ def asked() -> subprocess.Popen:
     return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
 
 
-def test_processes_that_compile_the_same_do_not_collide(empty_cache: Path) -> None:
+def test_processes_that_compile_the_same_source_do_not_collide(empty_cache: Path) -> None:
     processes = [asked() for _ in range(3)]
     assert [process.communicate()[0].strip() for process in processes] == ["42"] * 3
     assert len(list(empty_cache.iterdir())) == 1
 
 
-def test_the_second_time_nothing_is_compiled(empty_cache: Path) -> None:
+def test_a_second_build_compiles_nothing(empty_cache: Path) -> None:
     build(SOURCE)
     (library,) = empty_cache.iterdir()
     before = library.stat().st_mtime_ns
@@ -69,12 +69,12 @@ def test_flags_of_the_environment_win_and_have_a_library_of_their_own(
     assert len(list(empty_cache.iterdir())) == 2
 
 
-def test_what_the_compiler_refuses_is_said() -> None:
+def test_a_compiler_error_is_reported() -> None:
     with pytest.raises(CannotCompile, match="failed"):
-        build("this is no C")
+        build("this is not C")
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
+def test_a_cache_that_cannot_be_written_is_replaced_by_a_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()

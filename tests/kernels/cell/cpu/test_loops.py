@@ -1,4 +1,4 @@
-"""The generated C computes what the reference computes, forward and backward."""
+"""The generated C agrees with the reference, forward and backward."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def test_c_agrees_with_the_reference(name: str) -> None:
 
 
 def recipes(data_folder: Path) -> list[CellSpec]:
-    """The distinct cells of the shared recipes."""
+    """Return the distinct cells of the shared recipes."""
     text = (data_folder / "nas" / "nas_bench_nlp_wt2.jsonl").read_text()
     cells = [CellSpec.from_recipe(json.loads(line)["recipe"]) for line in text.splitlines()]
     return list(dict.fromkeys(cell.canonical() for cell in cells))
@@ -67,7 +67,7 @@ def check_all(cells: list[CellSpec]) -> None:
         assert errors(double, sizes, torch.float64)[0] < 1e-10, cell
 
 
-def test_threads_and_batches_change_no_bit() -> None:
+def test_results_do_not_depend_on_threads_or_batch_size() -> None:
     loops = CompiledLoops(schedule_of(CellSpec.from_recipe(ZOO["lstm"])), torch.float32)
     tensors, cotangents = drawn(loops.schedule.cell, (64, 256, 1, 25, 6), torch.float32)
     before, outcomes = torch.get_num_threads(), []
@@ -83,7 +83,7 @@ def test_threads_and_batches_change_no_bit() -> None:
     assert torch.equal(outcomes[0][0][3:5], part)
 
 
-def test_inputs_of_any_strides_give_the_same() -> None:
+def test_inputs_with_any_strides_give_the_same_outputs() -> None:
     layer = CompiledRNN(CellSpec.from_recipe(ZOO["gru"]), 6, 10)
     x = torch.randn(5, 8, 12)[:, :, ::2].transpose(0, 1)
     assert torch.equal(layer(x)[0], layer(x.contiguous())[0])
@@ -99,7 +99,7 @@ def test_without_gradients_the_outputs_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_halves_are_computed_in_float32(dtype: torch.dtype) -> None:
+def test_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
     layer = CompiledRNN(CellSpec.from_recipe(ZOO["lstm"]), 6, 10).to(dtype)
     x = torch.randn(3, 5, 6).to(dtype)
     outputs, state = layer(x)
@@ -131,7 +131,7 @@ print(sum("no C compiler" in str(w.message) for w in caught))
 """
 
 
-def test_without_a_compiler_the_same_is_computed_and_said_once(tmp_path: Path) -> None:
+def test_without_a_compiler_results_agree_and_one_warning_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", NO_COMPILER],
         cwd=Path(__file__).parents[4],
@@ -144,7 +144,7 @@ def test_without_a_compiler_the_same_is_computed_and_said_once(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("op", ["elementwise_max", "activation_hard_sigm", "activation_relu"])
-def test_what_is_no_number_stays_none(op: str) -> None:
+def test_nan_stays_nan(op: str) -> None:
     inputs = ["a", "b"] if op == "elementwise_max" else ["a"]
     recipe = {
         "a": {"op": "linear", "input": ["x"]},

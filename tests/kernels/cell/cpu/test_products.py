@@ -10,7 +10,7 @@ SIZES = [(1, 1, 1), (13, 7, 5), (25, 300, 33), (130, 17, 70), (3, 0, 4)]  # M, K
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", SIZES)
-def test_it_is_the_product(size: tuple[int, int, int], dtype: torch.dtype) -> None:
+def test_it_agrees_with_torchs_product(size: tuple[int, int, int], dtype: torch.dtype) -> None:
     rows, depth, columns = size
     generator = torch.Generator().manual_seed(0)
 

@@ -1,4 +1,4 @@
-"""On a GPU the generated Triton keeps the same promises, compiled."""
+"""The generated Triton, compiled on a GPU, is as exact and reproducible as promised."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The generated Triton, in Triton's interpreter, computes what the reference computes."""
+"""The generated Triton agrees with the reference in Triton's interpreter."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def test_triton_agrees_with_the_reference(name: str, resident: bool) -> None:
 
 @pytest.mark.parametrize("resident", [True, False], ids=["all steps", "level by level"])
 @pytest.mark.parametrize("name", ["mixed", "lstm"])
-def test_heads_and_tiles_of_sequences_are_kept_apart(name: str, resident: bool) -> None:
+def test_heads_and_tiles_of_sequences_do_not_mix(name: str, resident: bool) -> None:
     loops = TritonLoops(schedule_of(CellSpec.from_recipe(CELLS[name])), resident)
     ours, _ = errors(loops, TWO_TILES, torch.float64, torch.arange(17) % 4)
     assert ours < 1e-10
@@ -63,7 +63,7 @@ def test_nothing_is_kept_without_gradients() -> None:
         assert kept_none[1].shape[1] == 1
 
 
-def test_the_door_leads_to_triton() -> None:
+def test_the_gpu_backend_runs_triton() -> None:
     cell = CellSpec.from_recipe(ZOO["mgu"])
     plan = compile_cell(cell, "cpu", torch.float32, "gpu")
     assert plan.backend == "gpu"
@@ -101,7 +101,7 @@ for kind, depth in (("fp32", 37), ("bf16", 64)):
 
 
 def test_the_kernels_compile_for_an_h200(tmp_path: Path) -> None:
-    """Not that they run there: that Triton and ptxas take them, and the memory that they ask."""
+    """Checks that Triton and ptxas compile them, and their shared memory; runs nothing there."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(tmp_path), "NAS_CACHE": str(tmp_path)}
     command = [sys.executable, "-c", COMPILE]
