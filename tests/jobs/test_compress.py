@@ -148,8 +148,9 @@ def test_a_language_model_is_compressed_by_what_its_teacher_answers_along_the_wa
     text.write_text("the quick brown fox jumps over the lazy dog. " * 400)
     flags = ["--teacher", "gru", "--task", "language-model", "--data", text, "--json"]
     sizes = {"size.embedding": 8, "size.hidden": 24, "size.layers": 2, "teacher_steps": 60}
-    task = {"task.batch": 4, "task.window": 16, "task.level": "byte", "cache": tmp_path}
-    settings = {**SETTINGS, **sizes, **task, "training.guide": "none", "teacher": "gru"}
+    task = {"task.batch": 4, "task.window": 16, "task.score_window": 8, "task.level": "byte"}
+    asked = {"training.guide": "none", "teacher": "gru", "cache": tmp_path}
+    settings = {**SETTINGS, **sizes, **task, **asked}
     asked = [f"--set={key}={value}" for key, value in settings.items()]
     ended = nas("compress", *flags, *asked, "--run", tmp_path / "run")
     assert ended.returncode == 0, ended.stderr

@@ -23,8 +23,9 @@ from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
-# This many recipes with published values, which span their range.
-EIGHT = 8
+# Of the recipes with published values, five that span their range; all of them are compared by
+# tests/benchmarks/published_scores.py.
+FIVE = 5
 
 
 def authors_score(states: np.ndarray) -> float:
@@ -83,13 +84,13 @@ def test_every_layer_is_scored_once_and_the_decoder_does_not_run() -> None:
     assert not model._forward_hooks
 
 
-def test_eight_published_values_have_the_same_ranks_at_full_size(
+def test_five_published_values_are_ranked_alike_at_full_size(
     data_folder: Path, tmp_path: Path
 ) -> None:
     lines = (data_folder / "nas" / "nas_bench_nlp_wt2.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if (row.get("ref_metrics") or {}).get("hcov1")]
     rows.sort(key=lambda row: row["ref_metrics"]["hcov1"])
-    chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, EIGHT).astype(int)]
+    chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, FIVE).astype(int)]
     recipes = tmp_path / "cells.jsonl"
     recipes.write_text("".join(json.dumps(row) + "\n" for row in chosen))
     task = load_task("language-model", {"data": data_folder / "lang" / "wikitext-2"})
