@@ -9,6 +9,7 @@ from nas.core.registry import BUILT_IN, create
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.output import Output
+from search_spaces.seeding import drawn_from
 from search_spaces.space import ModelShape, Space
 
 FOUND_AS = "nas.models.space:NamedModels"
@@ -28,8 +29,7 @@ class NamedModels(Space):
         """The model, answering as those of other spaces do."""
         (name,) = architecture.spec  # type: ignore[misc]
         options = {"classes": shape.data.outputs, "channels": shape.data.inputs}
-        with torch.random.fork_rng(devices=()):  # its layers draw their weights by themselves
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        with drawn_from(generator):
             return Answering(create("models", str(name), options))
 
 

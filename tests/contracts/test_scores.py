@@ -1,6 +1,7 @@
-"""What every training-free score owes its users; a score joins by its name in the registry."""
+"""Every training-free score keeps the contract; a score joins by its name in the registry."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 from nas.core.registry import BUILT_IN, create
 from nas.core.score import Score, ScoreFailed
 from nas.core.task import Batch
-from search_spaces.output import Output
+from nas.testing import check_score
+from nas.testing.score import Plain
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
@@ -19,6 +21,7 @@ from search_spaces.transformer.spec import MIXINGS, EncoderSpec, LayerSpec
 
 SCORES = [create("scores", name) for name in BUILT_IN["scores"]]
 MEASURED = {"latency"}  # seconds differ from call to call
+READS_NO_VALUES = {"parameters", "flops", "latency", "layers"}
 ANY_MODEL = {"gradient-norm", "parameters", "flops", "latency", "snip", "grasp"}
 ENCODER = {
     "head-confidence",
@@ -66,18 +69,16 @@ def classifier(score: Score) -> tuple[nn.Module, Batch]:
     return model, Batch(inputs, torch.arange(8) % 4, lengths)
 
 
-class Averaged(nn.Module):
-    """A model without recurrent layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(3, 8), nn.Linear(8, 4)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -0.5, 0.5, generator=generator())
-
-    def forward(self, inputs, state=None, lengths=None) -> Output:
-        answers = self.second(torch.tanh(self.first(inputs.mean(dim=1))))
-        return Output(answers, None, answers.new_zeros(()))
+@EVERY_SCORE
+@pytest.mark.parametrize("made", [language_model, classifier])
+def test_it_keeps_the_contract(score, made) -> None:
+    check_score(
+        score,
+        lambda: made(score)[0],
+        made(score)[1],
+        measured=score.name in MEASURED,
+        reads_values=score.name not in READS_NO_VALUES,
+    )
 
 
 @EVERY_SCORE
@@ -87,72 +88,106 @@ def test_it_is_a_score_by_its_registered_name(score) -> None:
 
 
 @EVERY_SCORE
-@pytest.mark.parametrize("made", [language_model, classifier])
-def test_its_values_are_finite_and_bear_its_name(score, made) -> None:
-    model, batch = made(score)
-    values = score(model, batch, generator())
-    assert values
-    assert all(
-        math.isfinite(value) and name.startswith(score.name) for name, value in values.items()
-    )
-
-
-@EVERY_SCORE
-def test_the_same_generator_gives_the_same_values(score) -> None:
-    if score.name in MEASURED:
-        pytest.skip("measured")
-    first, second = (score(*language_model(score), generator(3)) for _ in range(2))
-    assert first == second
-
-
-@EVERY_SCORE
-def test_the_model_is_left_as_it_was(score) -> None:
-    model, batch = language_model(score)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    attributes = [set(module.__dict__) for module in model.modules()]
-    score(model, batch, generator())
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert not any(module.training for module in model.modules())
-    assert all(p.grad is None and p.requires_grad for p in model.parameters())
-    assert attributes == [set(module.__dict__) for module in model.modules()]
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    assert all(getattr(layer, "backend", "auto") == "auto" for layer in model.layers)  # type: ignore[union-attr]
-
-
-@EVERY_SCORE
-def test_global_randomness_is_not_touched(score) -> None:
-    model, batch = language_model(score)
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    score(model, batch, generator())
-    assert torch.equal(before, torch.get_rng_state())
-
-
-@EVERY_SCORE
-def test_under_no_grad_it_says_the_same(score) -> None:
-    if score.name in MEASURED:
-        pytest.skip("measured")
-    expected = score(*language_model(score), generator())
-    with torch.no_grad():
-        assert score(*language_model(score), generator()) == expected
-
-
-@EVERY_SCORE
 def test_a_model_without_recurrent_layers_is_scored_or_refused_in_words(score) -> None:
     inputs = torch.randn(8, 20, 3, generator=generator(1))
     batch = Batch(inputs, torch.arange(8) % 4)
+    model = Plain(batch).eval()
     if score.name in ANY_MODEL:
-        assert all(map(math.isfinite, score(Averaged().eval(), batch, generator()).values()))
+        assert all(map(math.isfinite, score(model, batch, generator()).values()))
     else:
         with pytest.raises(ScoreFailed, match=r"no (recurrent|encoder) layers"):
-            score(Averaged().eval(), batch, generator())
+            score(model, batch, generator())
 
 
 @EVERY_SCORE
-def test_weights_that_are_not_finite_never_become_a_number(score) -> None:
-    if score.name in ("parameters", "flops", "latency", "layers"):
+def test_one_weight_that_is_not_finite_never_becomes_a_number(score) -> None:
+    if score.name in READS_NO_VALUES:
         pytest.skip("looks at no value")
     model, batch = language_model(score)
     nn.init.constant_(next(model.layers.parameters()), float("nan"))  # type: ignore[union-attr]
     with pytest.raises(ScoreFailed):
         score(model, batch, generator())
+
+
+class First:
+    """A score that keeps the contract; `meddle` breaks it."""
+
+    name = "first"
+    higher_is_better = True
+
+    def __init__(self, meddle=lambda model, generator: 0.0) -> None:
+        self.meddle = meddle
+
+    def __call__(self, model, batch, generator) -> dict[str, float]:
+        value = float(next(model.parameters()).detach().sum())
+        if not math.isfinite(value):
+            raise ScoreFailed("the first weight is not finite")
+        return {self.name: value + float(self.meddle(model, generator) or 0.0)}
+
+
+class Misnamed(First):
+    def __call__(self, model, batch, generator):
+        return {"second": super().__call__(model, batch, generator)["first"]}
+
+
+class Trusting(First):
+    def __call__(self, model, batch, generator):
+        return {self.name: float(next(model.parameters()).detach().nan_to_num().sum())}
+
+
+class Recurrent(First):
+    def __call__(self, model, batch, generator):
+        return {self.name: len(model.layers) + super().__call__(model, batch, generator)["first"]}
+
+
+def adds_to_the_weights(model, _) -> None:
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+
+
+def keeps_gradients(model, _) -> None:
+    with torch.enable_grad():
+        sum(p.sum() for p in model.parameters()).backward()
+
+
+def needs_gradients(model, _) -> None:
+    sum(p.sum() for p in model.parameters()).backward()
+    model.zero_grad()
+
+
+def hooks(model, _) -> None:
+    model.register_forward_hook(print)
+
+
+BROKEN = [
+    (object(), "object has no name, higher_is_better, __call__: a score needs"),
+    (Misnamed(), r'names begin with "first"'),
+    (First(lambda *_: math.inf), "return finite numbers"),
+    (First(lambda *_: torch.rand(()) - torch.rand(())), "for the same model and generator"),
+    (First(lambda *_: torch.rand(()) * 0), "global random state"),
+    (First(lambda *_: torch.is_grad_enabled()), r"but .* under torch\.no_grad\(\)"),
+    (First(needs_gradients), "raises RuntimeError: element 0 of tensors does not require grad"),
+    (First(adds_to_the_weights), "changes the model's weights"),
+    (
+        First(keeps_gradients),
+        "a trace in the model: grad is None of decoder_bias is now",
+    ),
+    (
+        First(lambda model, _: model.train() and 0.0),
+        "training of the model is now True",
+    ),
+    (First(hooks), "hooks of the model is now 1"),
+    (Recurrent(), "raises AttributeError for a model of linear layers: .* raise ScoreFailed"),
+    (Trusting(), "for weights that are NaN: raise ScoreFailed"),
+]
+
+
+@pytest.mark.parametrize(("score", "words"), BROKEN)
+def test_what_is_broken_is_caught(score, words: str) -> None:
+    made = partial(language_model, First())
+    with pytest.raises(AssertionError, match=words):
+        check_score(score, lambda: made()[0], made()[1])
+
+
+def test_what_is_not_broken_passes() -> None:
+    check_score(First(), lambda: language_model(First())[0], text_batch())

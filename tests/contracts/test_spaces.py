@@ -1,17 +1,21 @@
-"""What every search space owes its users; a space joins by its line in `SPACES`."""
+"""Every search space keeps the contract; a space joins by its line in `SPACES`."""
 
-import numpy as np
-import optuna
+import itertools
+from typing import Any
+
 import pytest
 import torch
+from networkx import DiGraph
+from torch import nn
 
 from nas.core.registry import BUILT_IN, create
-from search_spaces import genome
+from nas.testing import check_space
 from search_spaces.architecture import Architecture
-from search_spaces.decisions import InvalidArchitecture, from_trial
-from search_spaces.space import DataShape, ModelShape, ModelSize, SearchSpace
+from search_spaces.output import Output
+from search_spaces.space import DataShape, SearchSpace
 from tests.toys import Perceptrons, chains_of_a_stack, students_of_a_gru
 
+DATA = DataShape("features", 3, 2, every_step=False)
 SPACES = [
     *(create("spaces", name) for name in BUILT_IN["spaces"] if name != "layer-chain"),
     Perceptrons(),
@@ -21,97 +25,130 @@ SPACES = [
 EVERY_SPACE = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 
 
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
 @EVERY_SPACE
-def test_it_is_a_search_space_whose_architectures_bear_its_name(space) -> None:
+def test_it_keeps_the_contract(space) -> None:
     assert isinstance(space, SearchSpace)
-    assert genome.sample(space, rng())[0].space == space.name
+    check_space(space, DATA)
 
 
-@EVERY_SPACE
-def test_the_same_decisions_give_the_same_architecture(space) -> None:
-    for seed in range(20):
-        architecture, answers = genome.sample(space, rng(seed))
-        assert genome.decode(space, answers) == architecture
-        assert Architecture.from_json(architecture.to_json()) == architecture
-        assert Architecture.from_json(architecture.to_json()).digest() == architecture.digest()
+class Bare:
+    name = "bare"
+    decide, build = Perceptrons.decide, Perceptrons.build
 
 
-@EVERY_SPACE
-def test_a_mutant_answers_one_decision_of_its_parent_differently(space) -> None:
-    for seed in range(20):
-        _, parent = genome.sample(space, rng(seed))
-        _, child = genome.mutate(space, parent, rng(seed))
-        changed = [name for name in parent if name in child and parent[name] != child[name]]
-        first = next(name for name in parent if parent[name] != child.get(name))
-        assert first == changed[0]
-        before = list(parent)[: list(parent).index(first)]
-        assert all(child[name] == parent[name] for name in before)
+def test_a_space_without_hooks_keeps_it_too() -> None:
+    check_space(Bare(), DATA)
 
 
-@EVERY_SPACE
-def test_a_child_of_two_has_answers_of_either(space) -> None:
-    _, mother = genome.sample(space, rng(1))
-    _, father = genome.sample(space, rng(2))
-    architecture, child = genome.cross(space, mother, father, rng(3))
-    assert genome.decode(space, child) == architecture
-    inherited = [n for n in child if child[n] in (mother.get(n), father.get(n))]
-    assert len(inherited) > len(child) / 2
+COUNT = itertools.count()
 
 
-@EVERY_SPACE
-def test_the_options_of_a_choice_never_change(space) -> None:
-    seen: dict[str, tuple] = {}
-    for seed in range(50):
-        _, answers = genome.sample(space, rng(seed))
-        for name, options in genome.options_of(space, answers).items():
-            if not isinstance(options, range):
-                assert seen.setdefault(name, options) == options
+class Counts(Perceptrons):
+    def decide(self, decisions):
+        return Architecture(self.name, (*super().decide(decisions).spec, next(COUNT)))  # type: ignore
 
 
-@EVERY_SPACE
-def test_an_optuna_trial_answers_and_its_parameters_are_the_record(space) -> None:
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    decided = 0
-    for _ in range(20):
-        trial = study.ask()
-        try:
-            architecture = space.decide(from_trial(trial))
-        except InvalidArchitecture:
-            continue
-        assert genome.decode(space, trial.params) == architecture
-        decided += 1
-    assert decided > 0
+class AsksTwice(Perceptrons):
+    def decide(self, decisions):
+        decisions.integer("layers", 1, 2)
+        return super().decide(decisions)
 
 
-SHAPE = ModelShape(
-    DataShape("features", 3, 2, every_step=False), ModelSize(embedding=4, hidden=5, layers=2)
+class Renames(Perceptrons):
+    def decide(self, decisions):
+        return Architecture("another", super().decide(decisions).spec)
+
+
+class ChangesOptions(Perceptrons):
+    def decide(self, decisions):
+        layers = decisions.integer("layers", 1, 3)
+        return Architecture(self.name, (decisions.choose("width", tuple(range(layers + 1))),))
+
+
+class OffersTuples(Perceptrons):
+    def decide(self, decisions):
+        return Architecture(self.name, decisions.choose("widths", ((4,), (8,))))
+
+
+class KeepsObjects(Perceptrons):
+    def decide(self, decisions):
+        return Architecture(self.name, {"widths": super().decide(decisions).spec})  # type: ignore
+
+
+class RefusesAsAnError(Perceptrons):
+    def decide(self, decisions):
+        architecture = super().decide(decisions)
+        if len(architecture.spec) == 2:  # type: ignore[arg-type]
+            raise RuntimeError("two layers are one too many")
+        return architecture
+
+
+class TorchsOwnWeights(Perceptrons):
+    def build(self, architecture, shape, generator):
+        model = super().build(architecture, shape, generator)
+        model.stack[0].reset_parameters()  # type: ignore
+        return model
+
+
+class NewWeightsEachTime(Perceptrons):
+    def build(self, architecture, shape, generator):
+        return super().build(architecture, shape, torch.Generator().manual_seed(next(COUNT)))
+
+
+class Wrapped(nn.Module):
+    def __init__(self, model: nn.Module, change) -> None:
+        super().__init__()
+        self.model, self.change = model, change
+
+    def forward(self, *given: Any) -> Any:
+        return self.change(self.model(*given))
+
+
+class Changed(Perceptrons):
+    def __init__(self, change) -> None:
+        self.change = change
+
+    def build(self, architecture, shape, generator):
+        return Wrapped(super().build(architecture, shape, generator), self.change)
+
+
+class Choosy(Perceptrons):
+    def check(self, data):
+        raise ValueError("images only")
+
+
+class DrawsWithoutLabels(Perceptrons):
+    def graph(self, architecture):
+        return DiGraph([(0, 1)])
+
+
+class CountsProperties(Perceptrons):
+    def properties(self, architecture):
+        return {"calls": next(COUNT)}
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (object(), "object has no name, decide, build: a space needs name, decide, build"),
+        (Counts(), "the same decisions give different architectures"),
+        (AsksTwice(), '"layers" is asked for twice: give each its own name'),
+        (Renames(), r"return Architecture\(self.name, …\)"),
+        (ChangesOptions(), "decision width has options .* and at other times"),
+        (OffersTuples(), "decision widths has options .*: offer numbers and strings"),
+        (KeepsObjects(), "write the spec in tuples"),
+        (RefusesAsAnError(), "raises RuntimeError: two layers .* raise InvalidArchitecture"),
+        (TorchsOwnWeights(), "build uses the global random state"),
+        (NewWeightsEachTime(), "build gives other weights each time"),
+        (Changed(tuple), "a model returns tuple: return search_spaces.output.Output"),
+        (Changed(lambda o: Output(o.answers[:, :1], None, o.penalty)), r"must be \(4, 2\)"),
+        (Changed(lambda o: o._replace(answers=o.answers * 0)), "no weight of .* has a gradient"),
+        (Choosy(), "images only; name data that the space has models for"),
+        (DrawsWithoutLabels(), "give each node label, kind and state"),
+        (CountsProperties(), "properties differ from call to call"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Perceptrons) else "",
 )
-
-
-@EVERY_SPACE
-def test_what_it_samples_can_be_built_run_and_trained(space) -> None:
-    x = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(0))
-    for seed in range(10):
-        architecture, _ = genome.sample(space, rng(seed))
-        model = space.build(architecture, SHAPE, torch.Generator().manual_seed(0))
-        answers, _, penalty = model(x, None, None)
-        assert answers.shape == (4, 2)
-        (answers.pow(2).sum() + penalty).backward()
-        # Not all: a cell may carry a state that its output never reads.
-        assert any(p.grad is not None and p.grad.any() for p in model.parameters())
-
-
-@EVERY_SPACE
-def test_a_record_in_json_builds_the_same_model(space) -> None:
-    architecture, _ = genome.sample(space, rng())
-    again = Architecture.from_json(architecture.to_json())
-    first, second = (
-        space.build(a, SHAPE, torch.Generator().manual_seed(7)).state_dict()
-        for a in (architecture, again)
-    )
-    assert list(first) == list(second)
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_what_is_broken_is_caught(space: Any, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        check_space(space, DATA)
