@@ -132,7 +132,7 @@ class CountsProperties(Perceptrons):
     [
         (object(), "object has no name, decide, build: a space needs name, decide, build"),
         (Counts(), "the same decisions give different architectures"),
-        (AsksTwice(), '"layers" is asked for twice: give each its own name'),
+        (AsksTwice(), '"layers" is asked for twice: give each decision its own name'),
         (Renames(), r"return Architecture\(self.name, …\)"),
         (ChangesOptions(), "decision width has options .* and at other times"),
         (OffersTuples(), "decision widths has options .*: offer numbers and strings"),
