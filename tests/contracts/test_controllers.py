@@ -1,4 +1,4 @@
-"""What every controller owes its users; a controller joins by its name in the registry."""
+"""The contract of controllers, tested for every controller in the registry."""
 
 import numpy as np
 import optuna
@@ -27,7 +27,7 @@ def sampler(name: str, seed: int = 0) -> optuna.samplers.BaseSampler:
 
 
 def objective(trial: optuna.Trial) -> float:
-    """Conditional, with a float, a settled decision, and failures."""
+    """Return the value of a trial with conditional, float and fixed decisions, and failures."""
     trial.suggest_int("settled", 3, 3)
     layers = trial.suggest_int("layers", 1, 3)
     total = sum(trial.suggest_categorical(f"{i}", (0, 1, 2)) for i in range(layers))
@@ -48,7 +48,7 @@ def test_it_serves_any_plain_optuna_study(name: str, direction: str) -> None:
 
 
 def proposals(name: str, seed: int, space, count: int = 24) -> list[str]:
-    """Digests of what is proposed when every fifth fails and the others are told their length."""
+    """Return digests of proposals; every fifth fails, the others get their length as value."""
     asked = Controller(sampler(name, seed), maximise=True)
     digests = []
     for i in range(count):
@@ -60,7 +60,7 @@ def proposals(name: str, seed: int, space, count: int = 24) -> list[str]:
 
 @EVERY_SPACE
 @EVERY_CONTROLLER
-def test_the_same_seed_proposes_the_same(name: str, space) -> None:
+def test_the_same_seed_gives_the_same_proposals(name: str, space) -> None:
     first = proposals(name, 0, space)
     assert len(set(first)) > 1
     assert first == proposals(name, 0, space)
@@ -68,8 +68,8 @@ def test_the_same_seed_proposes_the_same(name: str, space) -> None:
 
 
 @EVERY_CONTROLLER
-def test_it_goes_on_with_the_record_of_another(name: str) -> None:
-    """Also with failures, and with candidates that are still being evaluated."""
+def test_it_continues_from_another_controllers_record(name: str) -> None:
+    """The record includes failures and candidates that are still being evaluated."""
     before = Controller(sampler(name), maximise=True)
     for i in range(30):
         proposal = before.propose(RnnCellSpace())
@@ -87,8 +87,8 @@ def test_it_goes_on_with_the_record_of_another(name: str) -> None:
 
 @EVERY_SPACE
 @EVERY_POLICY
-def test_its_state_comes_back_from_the_record(name: str, space) -> None:
-    """With equal generators for what follows, the resumed one proposes what the first one does."""
+def test_the_record_restores_its_state(name: str, space) -> None:
+    """With the same generator, the resumed controller makes the same proposals."""
     first, second = sampler(name), sampler(name)
     before, after = Controller(first, maximise=True), Controller(second, maximise=True)
     for i in range(37):
@@ -109,7 +109,7 @@ def test_its_state_comes_back_from_the_record(name: str, space) -> None:
 
 
 @EVERY_CONTROLLER
-def test_what_it_hears_arrives_in_any_order(name: str) -> None:
+def test_values_can_arrive_in_any_order(name: str) -> None:
     asked = Controller(sampler(name), maximise=False)
     waiting = [asked.propose(Perceptrons()) for _ in range(40)]
     for proposal in reversed(waiting):
@@ -118,7 +118,7 @@ def test_what_it_hears_arrives_in_any_order(name: str) -> None:
 
 
 @EVERY_CONTROLLER
-def test_it_follows_several_objectives_or_says_that_it_does_not(name: str) -> None:
+def test_it_supports_several_objectives_or_refuses_them(name: str) -> None:
     study = optuna.create_study(sampler=sampler(name), directions=["minimize", "maximize"])
 
     def both(trial: optuna.Trial) -> tuple[float, float]:
@@ -129,5 +129,5 @@ def test_it_follows_several_objectives_or_says_that_it_does_not(name: str) -> No
         study.optimize(both, n_trials=50)
         assert len(study.best_trials) > 1
     else:
-        with pytest.raises(ValueError, match="follows one objective only"):
+        with pytest.raises(ValueError, match="supports only one objective"):
             study.optimize(both, n_trials=1)

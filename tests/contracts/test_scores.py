@@ -1,4 +1,4 @@
-"""What every training-free score owes its users; a score joins by its name in the registry."""
+"""The contract of training-free scores, tested for every score in the registry."""
 
 import math
 
@@ -18,7 +18,7 @@ from search_spaces.transformer.model import Encoder
 from search_spaces.transformer.spec import MIXINGS, EncoderSpec, LayerSpec
 
 SCORES = [create("scores", name) for name in BUILT_IN["scores"]]
-MEASURED = {"latency"}  # seconds differ from call to call
+MEASURED = {"latency"}  # differs from call to call
 ANY_MODEL = {"gradient-norm", "parameters", "flops", "latency", "snip", "grasp"}
 ENCODER = {
     "head-confidence",
@@ -49,7 +49,7 @@ def text_batch() -> Batch:
 
 
 def encoder(data: DataShape) -> nn.Module:
-    """One layer of each mixing."""
+    """Return an encoder with one layer of each mixing."""
     layers = tuple(LayerSpec(mixing, MIXINGS[mixing][1], 2, 24, 1) for mixing in MIXINGS)
     shape = ModelShape(data, ModelSize(12))
     return Encoder(EncoderSpec(16, layers), shape, 32, generator()).eval()
@@ -81,14 +81,14 @@ class Averaged(nn.Module):
 
 
 @EVERY_SCORE
-def test_it_is_a_score_by_its_registered_name(score) -> None:
+def test_it_is_a_score_with_its_registered_name(score) -> None:
     assert isinstance(score, Score)
     assert type(create("scores", score.name)) is type(score)
 
 
 @EVERY_SCORE
 @pytest.mark.parametrize("made", [language_model, classifier])
-def test_its_values_are_finite_and_bear_its_name(score, made) -> None:
+def test_its_values_are_finite_and_have_its_name(score, made) -> None:
     model, batch = made(score)
     values = score(model, batch, generator())
     assert values
@@ -106,7 +106,7 @@ def test_the_same_generator_gives_the_same_values(score) -> None:
 
 
 @EVERY_SCORE
-def test_the_model_is_left_as_it_was(score) -> None:
+def test_it_does_not_change_the_model(score) -> None:
     model, batch = language_model(score)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     attributes = [set(module.__dict__) for module in model.modules()]
@@ -120,7 +120,7 @@ def test_the_model_is_left_as_it_was(score) -> None:
 
 
 @EVERY_SCORE
-def test_global_randomness_is_not_touched(score) -> None:
+def test_it_does_not_use_global_randomness(score) -> None:
     model, batch = language_model(score)
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -129,7 +129,7 @@ def test_global_randomness_is_not_touched(score) -> None:
 
 
 @EVERY_SCORE
-def test_under_no_grad_it_says_the_same(score) -> None:
+def test_it_gives_the_same_values_under_no_grad(score) -> None:
     if score.name in MEASURED:
         pytest.skip("measured")
     expected = score(*language_model(score), generator())
@@ -138,7 +138,7 @@ def test_under_no_grad_it_says_the_same(score) -> None:
 
 
 @EVERY_SCORE
-def test_a_model_without_recurrent_layers_is_scored_or_refused_in_words(score) -> None:
+def test_a_model_without_recurrent_layers_is_scored_or_refused(score) -> None:
     inputs = torch.randn(8, 20, 3, generator=generator(1))
     batch = Batch(inputs, torch.arange(8) % 4)
     if score.name in ANY_MODEL:
@@ -149,9 +149,9 @@ def test_a_model_without_recurrent_layers_is_scored_or_refused_in_words(score) -
 
 
 @EVERY_SCORE
-def test_weights_that_are_not_finite_never_become_a_number(score) -> None:
+def test_weights_that_are_not_finite_never_give_a_score(score) -> None:
     if score.name in ("parameters", "flops", "latency", "layers"):
-        pytest.skip("looks at no value")
+        pytest.skip("does not read the weights")
     model, batch = language_model(score)
     nn.init.constant_(next(model.layers.parameters()), float("nan"))  # type: ignore[union-attr]
     with pytest.raises(ScoreFailed):

@@ -1,4 +1,4 @@
-"""What every search space owes its users; a space joins by its line in `SPACES`."""
+"""The contract of search spaces, tested for every space in `SPACES`."""
 
 import numpy as np
 import optuna
@@ -26,7 +26,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @EVERY_SPACE
-def test_it_is_a_search_space_whose_architectures_bear_its_name(space) -> None:
+def test_its_architectures_have_its_name(space) -> None:
     assert isinstance(space, SearchSpace)
     assert genome.sample(space, rng())[0].space == space.name
 
@@ -41,7 +41,7 @@ def test_the_same_decisions_give_the_same_architecture(space) -> None:
 
 
 @EVERY_SPACE
-def test_a_mutant_answers_one_decision_of_its_parent_differently(space) -> None:
+def test_a_mutant_differs_from_its_parent_in_one_decision(space) -> None:
     for seed in range(20):
         _, parent = genome.sample(space, rng(seed))
         _, child = genome.mutate(space, parent, rng(seed))
@@ -53,7 +53,7 @@ def test_a_mutant_answers_one_decision_of_its_parent_differently(space) -> None:
 
 
 @EVERY_SPACE
-def test_a_child_of_two_has_answers_of_either(space) -> None:
+def test_a_child_takes_each_answer_from_one_of_its_parents(space) -> None:
     _, mother = genome.sample(space, rng(1))
     _, father = genome.sample(space, rng(2))
     architecture, child = genome.cross(space, mother, father, rng(3))
@@ -73,7 +73,7 @@ def test_the_options_of_a_choice_never_change(space) -> None:
 
 
 @EVERY_SPACE
-def test_an_optuna_trial_answers_and_its_parameters_are_the_record(space) -> None:
+def test_an_optuna_trials_parameters_are_its_record(space) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     decided = 0
     for _ in range(20):
@@ -93,7 +93,7 @@ SHAPE = ModelShape(
 
 
 @EVERY_SPACE
-def test_what_it_samples_can_be_built_run_and_trained(space) -> None:
+def test_its_samples_can_be_built_run_and_trained(space) -> None:
     x = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(0))
     for seed in range(10):
         architecture, _ = genome.sample(space, rng(seed))
@@ -101,7 +101,7 @@ def test_what_it_samples_can_be_built_run_and_trained(space) -> None:
         answers, _, penalty = model(x, None, None)
         assert answers.shape == (4, 2)
         (answers.pow(2).sum() + penalty).backward()
-        # Not all: a cell may carry a state that its output never reads.
+        # not all of them, because a cell may carry a state that its output never reads
         assert any(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
