@@ -1,4 +1,4 @@
-"""Names that settings choose from; a module without heavy imports."""
+"""The names that settings choose from, without heavy imports."""
 
 import re
 from typing import Literal

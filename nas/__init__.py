@@ -1,4 +1,4 @@
-"""Architecture search and model compression: every verb of the command line is a function here."""
+"""Architecture search and model compression. Every command is also a function here."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ VERBS = ("search", "score", "train", "sweep", "compress", "adapt", "report", "ex
 
 
 def __getattr__(name: str) -> Any:
-    """The verbs, imported when first used: `nas --help` must not wait for torch."""
+    """Import the verbs when they are first used, so `nas --help` does not wait for torch."""
     if name in VERBS:
         from nas import api
 
@@ -19,4 +19,4 @@ def __getattr__(name: str) -> Any:
         from nas.jobs.search.config import SearchConfig
 
         return SearchConfig
-    raise AttributeError(f"module nas has no {name}")
+    raise AttributeError(f"module 'nas' has no attribute {name!r}")

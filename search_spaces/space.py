@@ -1,4 +1,4 @@
-"""What every search space provides, and the shape of the model it is asked to build."""
+"""The interface of search spaces, and the shape of the models they build."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from networkx import DiGraph
     from torch import nn
 
-HOOKS = ("check", "graph", "properties")  # what `Space` has defaults for
+HOOKS = ("check", "graph", "properties")  # methods with defaults in `Space`
 
 
 @dataclass(frozen=True, slots=True)
 class DataShape:
-    """What a task's batches hold.
+    """The shape of a task's batches.
 
     kind: "tokens": integers `[B, T]`, below `inputs`; "features": floats `[B, T, inputs]`;
         "images": floats `[B, inputs channels, height, width]`.
-    inputs: size of the vocabulary, or features a step, or channels.
-    outputs: size of the answer: vocabulary or classes.
-    every_step: an answer after every step `[B, T, outputs]`, or one a sequence `[B, outputs]`.
-    height, width: of images.
-    masked: every step's answer is hidden from the inputs, so that both sides may be read.
+    inputs: the size of the vocabulary, the features per step, or the channels.
+    outputs: the size of the answer: vocabulary or classes.
+    every_step: whether there is an answer per step, `[B, T, outputs]`, or one per sequence,
+        `[B, outputs]`.
+    height, width: the size of images.
+    masked: whether the inputs hide every step's answer, so models may read both sides.
     """
 
     kind: Literal["tokens", "features", "images"]
@@ -39,14 +40,14 @@ class DataShape:
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """How large and how regularised a model is built.
+    """The size and regularisation of a model.
 
     embedding, hidden, layers: sizes; a language model ties its last layer to the embedding.
-    dropout, hidden_dropout, input_dropout, embedding_dropout, weight_drop: shares dropped of
-        the last output, between layers, of the embedded input, of whole words, and of
+    dropout, hidden_dropout, input_dropout, embedding_dropout, weight_drop: shares to drop from
+        the last output, between layers, from the embedded input, of whole words, and of
         recurrent weights (Merity et al. 2018, https://arxiv.org/abs/1708.02182, section 4).
     activation_penalty, slowness_penalty: factors of AR and TAR (same paper, section 4.7).
-    frozen_recurrent: recurrent weights keep their first values: see `CompiledRNN`.
+    frozen_recurrent: whether recurrent weights keep their initial values, see `CompiledRNN`.
     """
 
     embedding: int = 64
@@ -64,7 +65,7 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """Everything but the architecture that a model is built from."""
+    """What a model is built from besides its architecture."""
 
     data: DataShape
     size: ModelSize = ModelSize()
@@ -72,27 +73,27 @@ class ModelShape:
 
 @runtime_checkable
 class SearchSpace(Protocol):
-    """Everything that is called of a space. `Space` has the last three, for spaces to derive from.
+    """A search space. The base class `Space` has defaults for the last three methods.
 
-    name: of the space; its architectures carry it.
+    name: the name of the space, which its architectures carry.
     """
 
     @property
     def name(self) -> str: ...
 
     def decide(self, decisions: Decisions) -> Architecture:
-        """Ask for all decisions and return what they describe; pure and cheap.
+        """Make all decisions and return the architecture they describe; pure and cheap.
 
-        Raises `InvalidArchitecture` when the answers describe nothing that may be built.
+        Raises `InvalidArchitecture` if they describe nothing that may be built.
         """
         ...
 
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
     ) -> "nn.Module":
-        """The untrained model, its weights drawn from the generator.
+        """Build the untrained model, with weights drawn from the generator.
 
-        The model is called as `model(inputs, state=None, lengths=None)` and returns a
+        Call it as `model(inputs, state=None, lengths=None)`; it returns a
         `search_spaces.output.Output`.
         """
         ...
@@ -102,7 +103,7 @@ class SearchSpace(Protocol):
         ...
 
     def graph(self, architecture: Architecture) -> "DiGraph | None":
-        """Return a drawing of an architecture, None where there is none to draw.
+        """Return the graph of an architecture for drawings; None if there is none.
 
         Nodes are numbers with `label`, `kind` (input, linear, activation, elementwise, …) and
         `state`: the number of the new state that a node becomes, or None.
@@ -115,7 +116,7 @@ class SearchSpace(Protocol):
 
 
 class Space:
-    """The defaults of a space's hooks: it takes any data, draws nothing and records nothing."""
+    """A base class with default hooks: accept any data, draw nothing, record nothing."""
 
     def check(self, data: DataShape) -> None:
         pass
@@ -129,7 +130,7 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The parts of a space that does not derive from `Space`, see `completed`."""
+    """A space that does not derive from `Space`, with its hooks added; see `completed`."""
 
     name: str
     decide: Callable[..., Architecture]
@@ -140,7 +141,7 @@ class Completed:
 
 
 def completed(space: Any) -> SearchSpace:
-    """Return the space; one that lacks hooks with the defaults of `Space` in their places."""
+    """Return the space, with the defaults of `Space` for any missing hooks."""
     if isinstance(space, SearchSpace):
         return space
     default = Space()

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures that all tests share."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is import
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that two workers end at about the same time."""
+    """Run the longest file first, so that two workers end at about the same time."""
     items.sort(key=lambda item: item.path.name != "test_search_faults.py")
 
 
@@ -29,15 +29,15 @@ def no_command_outlives_the_tests() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """Let every test draw the same random numbers, alone or among others."""
+    """Seed every test, so it draws the same random numbers whichever tests run before it."""
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """Real data, which is no part of the project."""
+    """The folder of real data, which is not part of the project."""
     named = os.environ.get("NAS_DATA")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("no real data: set NAS_DATA to the folder that holds it")
+        pytest.skip("no real data: set NAS_DATA to its folder")
     return folder

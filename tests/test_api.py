@@ -1,4 +1,4 @@
-"""A search in this process: warm starts, several objectives, policies that are kept."""
+"""Searches from Python: warm starts, several objectives, policy files."""
 
 import importlib
 import inspect
@@ -43,7 +43,7 @@ def best_of(drawn: tuple[Candidate, ...], wanted: int) -> set[int]:
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
-def test_a_warm_start_trains_the_best_of_the_pool_and_what_is_proposed(
+def test_a_warm_start_trains_the_best_of_the_pool_and_the_proposals(
     name: str, tmp_path: Path
 ) -> None:
     run = searched(tmp_path / "run", controller=name, warm_start=warm(), candidates=7)
@@ -54,9 +54,7 @@ def test_a_warm_start_trains_the_best_of_the_pool_and_what_is_proposed(
     assert sum(len(c.rungs) > 1 for c in run.candidates) == 2
 
 
-def test_the_controller_hears_of_the_best_of_the_pool_first_and_of_no_other(
-    tmp_path: Path, monkeypatch
-) -> None:
+def test_the_controller_receives_only_the_best_of_the_pool(tmp_path: Path, monkeypatch) -> None:
     heard: list[Any] = []
     monkeypatch.setattr(
         "nas.loop.controller.Controller.tell", lambda _, *told: heard.append(told[1])
@@ -64,7 +62,7 @@ def test_the_controller_hears_of_the_best_of_the_pool_first_and_of_no_other(
     run = searched(tmp_path / "run", controller="evolution", warm_start=warm(), candidates=3)
     best = {c.rungs[0].loss for c in run.candidates if c.rungs}
     assert set(heard) >= best
-    assert set(heard) - best <= {None}  # what was drawn for the pool once more
+    assert set(heard) - best <= {None}  # duplicates of the rest of the pool
 
 
 def test_a_pool_can_be_ranked_by_all_scores(tmp_path: Path) -> None:
@@ -82,12 +80,12 @@ def test_a_pool_can_be_ranked_by_all_scores(tmp_path: Path) -> None:
         searched(tmp_path / "run", **{**settings, "ranking": "first"})
 
 
-def test_a_run_that_is_extended_keeps_its_pool(tmp_path: Path) -> None:
+def test_an_extended_run_keeps_its_pool(tmp_path: Path) -> None:
     first = searched(tmp_path / "run", warm_start=warm(), candidates=4)
     longer = searched(tmp_path / "run", warm_start=warm(), candidates=8)
     assert longer.candidates[:9] == first.candidates[:9]
     assert len(longer.candidates) == len(first.candidates) + 4
-    with pytest.raises(BadInput, match=r"warm_start\.pool was 9 and is 10 now"):
+    with pytest.raises(BadInput, match=r"warm_start\.pool was 9 and is now 10"):
         searched(tmp_path / "run", warm_start=warm(pool=10), candidates=8)
 
 
@@ -99,7 +97,7 @@ def test_losses_can_guide_while_scores_are_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "tpe", "nsga-ii"])
-def test_nothing_trained_is_better_than_the_pareto_front(name: str, tmp_path: Path) -> None:
+def test_no_trained_candidate_dominates_the_pareto_front(name: str, tmp_path: Path) -> None:
     objectives = ("loss", "parameters", "latency")
     run = searched(tmp_path / "run", controller=name, objectives=objectives, candidates=12)
     unique = [c for c in run.candidates if c.duplicate_of is None]
@@ -116,23 +114,29 @@ def test_nothing_trained_is_better_than_the_pareto_front(name: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"objectives": ("parameters",)}, "objectives has no loss"),
-        ({"objectives": ("loss", "loss")}, "names one twice"),
-        ({"objectives": ("loss", "flops"), "controller": "mcts"}, 'mcts" follows one .*nsga-ii'),
+        ({"objectives": ("parameters",)}, "objectives must include loss"),
+        ({"objectives": ("loss", "loss")}, "must not repeat a name"),
+        (
+            {"objectives": ("loss", "flops"), "controller": "mcts"},
+            'mcts" supports only one .*nsga-ii',
+        ),
         ({"warm_start": {"pool": 9}}, r"warm_start\.score"),
-        ({"warm_start": {"score": "luck"}}, 'no score "luck"'),
-        ({"warm_start": {"score": "synflow", "pool": 3}}, "best is 10, more than the pool of 3"),
-        ({"policy": "p.safetensors", "controller": "mcts"}, "is for policy-gradient"),
+        ({"warm_start": {"score": "luck"}}, 'unknown score "luck"'),
+        (
+            {"warm_start": {"score": "synflow", "pool": 3}},
+            r"best \(10\) must not exceed the pool \(3\)",
+        ),
+        ({"policy": "p.safetensors", "controller": "mcts"}, "use policy-gradient or n2n"),
     ],
 )
-def test_what_cannot_be_is_refused(settings: dict, message: str, tmp_path: Path) -> None:
+def test_impossible_settings_are_refused(settings: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=message):
         searched(tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_policy_goes_from_one_space_to_another(tmp_path: Path) -> None:
-    """And a run that is over leaves alone what came of the file since."""
+def test_a_policy_file_works_in_another_space(tmp_path: Path) -> None:
+    """A finished run that is started again does not change the file."""
     file = tmp_path / "policy.safetensors"
     learns = {"controller": "policy-gradient", "policy": file, "candidates": 24}
     searched(tmp_path / "first", **learns)
@@ -144,11 +148,11 @@ def test_a_policy_goes_from_one_space_to_another(tmp_path: Path) -> None:
     searched(tmp_path / "first", **learns)
     assert file.read_bytes() == second
     file.write_text("no weights")
-    with pytest.raises(BadInput, match="holds no policy"):
+    with pytest.raises(BadInput, match="is not a policy"):
         searched(tmp_path / "third", **learns)
 
 
-def test_every_verb_is_a_function_whatever_was_imported_before() -> None:
+def test_every_verb_is_a_function_after_any_import() -> None:
     for module in ("nas.cli.main", "nas.api"):
         importlib.import_module(module)
     assert all(inspect.isfunction(getattr(nas, verb)) for verb in nas.VERBS)

@@ -1,4 +1,4 @@
-"""Hugging Face publishes a package called kernels, as ours is: both can be installed."""
+"""Our package `kernels` and Hugging Face's of the same name can both be installed."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ OURS = ("nas", "search_spaces", "policies", "kernels")
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
-    """A folder on the path with a stand-in for their package."""
+    """Return a folder on the path with a stand-in for their package."""
     package = tmp_path / "theirs" / "kernels"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("get_kernel = len\n")
@@ -40,7 +40,7 @@ def test_installed_into_one_folder_both_packages_work(theirs: Path, tmp_path: Pa
     assert python(tmp_path, "-m", "nas", "ls", path=theirs).returncode == 0
 
 
-# In a checkout that is on the path only: an editable install finds ours by itself.
+# A checkout that is only on the path; an editable install would find our package by itself.
 IN_A_CHECKOUT = """
 import sys
 sys.meta_path[:] = [f for f in sys.meta_path if "__editable__" not in getattr(f, "__module__", "")]

@@ -1,4 +1,4 @@
-"""Who imports whom, over the syntax trees."""
+"""Checks from the syntax trees which module imports which."""
 
 import ast
 import subprocess
@@ -19,7 +19,7 @@ ALLOWED = {
     "policies": {"policies", "optuna", "numpy", "torch", "search_spaces.decisions"},
 }
 
-# the parts of nas/, lowest first: each imports only those before it
+# the parts of nas/, lowest first; each may import only those before it
 ORDER = (
     *("core", "execution", "loop", "training", "tasks", "scores", "models", "reporting"),
     *("jobs/search", "jobs/compress", "jobs/sweep", "jobs/adapt", "jobs"),
@@ -29,7 +29,7 @@ JOBS = {part for part in ORDER if part.startswith("jobs/")}
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that a file names in an import; a relative import is "", allowed nowhere."""
+    """Yield every module that a file imports; "" for a relative import, which is never allowed."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -38,7 +38,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def names(path: Path) -> Iterator[str]:
-    """Every imported module and what is taken of it: `a.b` of both `from a import b` and `a.b`."""
+    """Yield every imported name: `a.b` for `from a import b` and for `import a.b`."""
     yield from imports(path)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -48,7 +48,7 @@ def names(path: Path) -> Iterator[str]:
 
 
 def modules() -> dict[str, Path]:
-    """Every module of ours by its full name."""
+    """Return our modules by full name."""
     found = {}
     for path in (path for package in OURS for path in files(package)):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -61,7 +61,7 @@ def files(package: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("package", ALLOWED)
-def test_a_package_imports_only_what_is_below_it(package: str) -> None:
+def test_a_package_imports_only_packages_below_it(package: str) -> None:
     for path in files(package):
         for module in imports(path):
             top = module.split(".")[0]
@@ -70,7 +70,7 @@ def test_a_package_imports_only_what_is_below_it(package: str) -> None:
 
 
 def part_of(module: str) -> str | None:
-    """The part of nas/ that a module is in; None for `nas` itself."""
+    """Return the part of nas/ that a module is in; None for `nas` itself."""
     _, *names = module.split(".")
     if names[:1] == ["jobs"] and f"jobs/{names[1]}" in JOBS:
         return f"jobs/{names[1]}"
@@ -78,7 +78,7 @@ def part_of(module: str) -> str | None:
 
 
 def arrows_up() -> set[tuple[str, str]]:
-    """Imports (file, module) of a part of nas/ from a part above it or from a job beside it."""
+    """Return the imports (file, module) from a part above or from another job."""
     wrong = set()
     for path in files("nas"):
         own = part_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
@@ -97,7 +97,7 @@ def test_nothing_in_nas_imports_from_above() -> None:
     assert arrows_up() == set()
 
 
-def test_an_arrow_up_and_an_arrow_sideways_are_found(monkeypatch, tmp_path) -> None:
+def test_imports_from_above_and_from_another_job_are_found(monkeypatch, tmp_path) -> None:
     for name, text in {
         "core/files.py": "from nas.loop.driver import Driver",
         "jobs/sweep/run.py": "from nas.jobs.compress.run import run_compress",
@@ -112,15 +112,15 @@ def test_an_arrow_up_and_an_arrow_sideways_are_found(monkeypatch, tmp_path) -> N
     }
 
 
-def test_no_chain_of_imports_leads_back_to_where_it_began() -> None:
-    """Imports within functions count, too: they may save time, not cut a circle."""
+def test_there_are_no_circular_imports() -> None:
+    """Imports inside functions count too: they may save time, but not hide a circle."""
     ours = modules()
     read = {name: set(names(path)) & set(ours) - {name} for name, path in ours.items()}
     read["nas"] = set()  # its verbs are imported when they are first used
     try:
         TopologicalSorter(read).prepare()
     except CycleError as error:
-        pytest.fail(f"a circle of imports: {' ← '.join(error.args[1])}")
+        pytest.fail(f"circular import: {' ← '.join(error.args[1])}")
 
 
 def test_only_the_ray_executor_imports_ray() -> None:
@@ -143,11 +143,11 @@ def test_only_the_record_imports_optuna_storages() -> None:
     assert importers == {"nas/loop/journal.py", "nas/loop/run_folder.py"}
 
 
-def test_kernels_leaves_room_for_the_package_of_the_same_name() -> None:
+def test_kernels_can_share_its_name_with_another_package() -> None:
     assert not (ROOT / "kernels" / "__init__.py").exists()
 
 
-def test_help_is_quick_and_imports_neither_torch_nor_ray() -> None:
+def test_help_imports_neither_torch_nor_ray() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "nas", "--help"]
     subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
     started = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Our packages are found beside nas/ even if the user's folder holds packages of the same names.
+"""Our packages are found even if the user's folder has packages of the same names.
 
-A stand-in house holds nas's finder and four small packages; the user's folder comes before it.
+A stand-in installation has nas's finder and four small packages; the user's folder comes first.
 """
 
 import shutil
@@ -17,7 +17,7 @@ NAS = Path(__file__).parents[1] / "nas"
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
-    """nas as it is, and packages with one module each; kernels has no `__init__.py`."""
+    """Make nas and packages with one module each; kernels has no `__init__.py`."""
     house = tmp_path / "house"
     (house / "nas" / "core").mkdir(parents=True)
     for file in ("__init__.py", "core/__init__.py", "core/own_packages.py"):
@@ -94,14 +94,14 @@ def refusal(code: str, *path: Path) -> str:
     return ended.stderr.strip().splitlines()[-1]
 
 
-def test_a_users_script_that_is_imported_already_is_named(house: Path, user: Path) -> None:
+def test_a_users_script_imported_before_nas_is_named(house: Path, user: Path) -> None:
     write(user / "compress.py", "")
     message = refusal("import compress, nas", user, house)
-    assert message.startswith("ImportError: another module called compress was imported before nas")
+    assert message.startswith("ImportError: another module named compress was imported before nas")
     assert f"rename {user / 'compress.py'}" in message
 
 
-def test_a_users_submodule_that_is_imported_already_is_named(house: Path, user: Path) -> None:
+def test_a_users_submodule_imported_before_nas_is_named(house: Path, user: Path) -> None:
     write(user / "compress" / "__init__.py", "")
     write(user / "compress" / "engine.py", "")
     message = refusal("import compress.engine, nas", user, house)

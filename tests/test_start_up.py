@@ -1,4 +1,4 @@
-"""Which heavy packages each command imports: what needs no model must not wait for torch."""
+"""Commands that need no model import no heavy packages, such as torch."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ HEAVY = {
 
 
 def heavy_imports(*arguments: object, ends_with: int) -> set[str]:
-    """The heavy packages that the command imports before it ends with this exit code."""
+    """Return the heavy packages that the command imports, and check its exit code."""
     ended = nas(*arguments, PYTHONPROFILEIMPORTTIME="1")
     assert ended.returncode == ends_with, ended.stderr.splitlines()[-5:]
     timed = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
@@ -33,7 +33,7 @@ def heavy_imports(*arguments: object, ends_with: int) -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["ls"], ["ls", "--json"]])
-def test_what_only_lists_imports_nothing_heavy(arguments: list[str]) -> None:
+def test_help_and_lists_import_nothing_heavy(arguments: list[str]) -> None:
     assert not heavy_imports(*arguments, ends_with=0)
 
 
@@ -72,7 +72,7 @@ def test_a_refusal_that_needs_no_model_imports_nothing_heavy(arguments: list) ->
     assert not heavy_imports(*arguments, ends_with=2)
 
 
-def test_a_report_imports_what_draws_and_nothing_else(tmp_path: Path) -> None:
+def test_a_report_imports_only_what_draws(tmp_path: Path) -> None:
     run = tmp_path / "run"
     small = {"task": "n-parity", "candidates": 3, "survivors": 3, "training": {"steps": 2}}
     api.search(run=run, execution={"executor": "serial"}, scores=["parameters"], **small)
@@ -80,7 +80,7 @@ def test_a_report_imports_what_draws_and_nothing_else(tmp_path: Path) -> None:
 
 
 def stops_at_once(rng: np.random.Generator) -> RandomSampler:
-    """A controller that ends the process when it is asked for the first proposal."""
+    """Return a controller that ends the process at the first proposal."""
     return StopsAtOnce()
 
 
@@ -89,7 +89,7 @@ class StopsAtOnce(RandomSampler):
         os._exit(0)
 
 
-def test_a_search_draws_and_correlates_nothing_before_its_first_proposal(tmp_path: Path) -> None:
+def test_a_search_imports_no_plotting_before_its_first_proposal(tmp_path: Path) -> None:
     search = ["search", "--controller", "tests.test_start_up:stops_at_once", "--task", "n-parity"]
     run = ["--executor", "serial", "--run", tmp_path / "run"]
     assert heavy_imports(*search, *run, ends_with=0) == {"optuna", "tensorboard", "torch"}

@@ -1,4 +1,4 @@
-"""How certain a statistic is."""
+"""Bootstrap confidence intervals of a statistic."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ RESAMPLES = 500
 def with_interval(
     statistic: Callable[..., float | None], rng: np.random.Generator, *columns: np.ndarray
 ) -> tuple[float | None, float | None, float | None]:
-    """A statistic of columns, and the 2.5 and 97.5 % points of its percentile bootstrap.
+    """Return a statistic of columns, and the 2.5 and 97.5 % points of its percentile bootstrap.
 
-    columns: of equal lengths; their rows are resampled together.
-    All three are None where the statistic is.
+    columns: columns of equal lengths, whose rows are resampled together.
+    Returns three times None if the statistic is None.
     Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
     """
     value = statistic(*columns)

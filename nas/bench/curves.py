@@ -1,4 +1,4 @@
-"""Regret curves of several controllers: as numbers, lines of text and a figure."""
+"""Formats regret curves of controllers as numbers, text and a figure."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 
 from nas.reporting.table import aligned
 
-Curves = Mapping[str, NDArray[np.float64]]  # of a controller: [seeds, trained models]
+Curves = Mapping[str, NDArray[np.float64]]  # controller → [seeds, trained models]
 COLOURS = ("#999999", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 def checkpoints(trained: int) -> list[int]:
-    """Where a curve is told: after 10, 50, 100 and 200 trained models, and at the end."""
+    """Return where to report a curve: after 10, 50, 100 and 200 trained models, and at the end."""
     return sorted({n for n in (10, 50, 100, 200) if n < trained} | {trained})
 
 
 def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Over the seeds; the standard error is 0 for a single one."""
+    """Return mean and standard error over seeds; the error is 0 for a single seed."""
     error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
     return float(values.mean()), float(error)
 
 
 def models_to_equal_random(curves: Curves) -> dict[str, int | None]:
-    """The fewest trained models whose mean regret is at most random's at its end.
+    """Return how many models each controller trains to reach the final mean regret of random.
 
-    None for a controller that does not get there.
+    None for a controller that does not reach it.
     """
     if "random" not in curves:
         return {}
@@ -52,20 +52,20 @@ def as_json(curves: Curves) -> dict[str, Any]:
 
 
 def table(curves: Curves) -> str:
-    """A row a controller: regret ± standard error."""
+    """Return a table with a row per controller: regret ± standard error."""
     trained = next(iter(curves.values())).shape[1]
     equal = models_to_equal_random(curves)
     head = ["trained models", *map(str, checkpoints(trained)), f"= random at {trained}"]
     rows = [head]
     for name, curve in curves.items():
-        told = [mean_and_error(curve[:, n - 1]) for n in checkpoints(trained)]
-        cells = [f"{mean:.3f} ± {error:.3f}" for mean, error in told]
+        values = [mean_and_error(curve[:, n - 1]) for n in checkpoints(trained)]
+        cells = [f"{mean:.3f} ± {error:.3f}" for mean, error in values]
         rows.append([name, *cells, str(equal.get(name) or "–")])
     return "\n".join(aligned(rows))
 
 
 def figure(curves: Curves, title: str, path: Path) -> None:
-    """Mean regret over trained models, both logarithmic, with bands of one standard error."""
+    """Plot mean regret over trained models, both logarithmic, with standard errors as bands."""
     drawn = Figure(figsize=(6, 4), layout="constrained")
     axes = drawn.subplots()
     for i, (name, curve) in enumerate(curves.items()):

@@ -1,4 +1,4 @@
-"""Random graphs drawn, and trained as recurrent networks, several in one computation."""
+"""Draws random graphs and trains them as recurrent networks, several in one computation."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,13 +19,13 @@ from search_spaces.random_graph.space import RandomGraphSpace
 from search_spaces.random_graph.together import GraphNetworks
 from search_spaces.space import ModelShape, ModelSize
 
-TOGETHER = 6  # more do not fit into the caches of usual processors
+TOGETHER = 6  # more do not fit into the caches of common processors
 SETTINGS = TrainingSettings(learning_rate=2e-3)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedGraph:
-    """A graph, what is known of it, and what its network reached on the validation data."""
+    """A graph, its properties, and the validation results of its trained network."""
 
     architecture: Architecture
     properties: dict[str, float]
@@ -37,9 +37,9 @@ class TrainedGraph:
 def trained_graphs(
     space: RandomGraphSpace, task: Task, count: int, steps: int, seed: int
 ) -> Iterator[TrainedGraph]:
-    """So many distinct graphs as they are trained; those whose loss is no number are left out.
+    """Draw `count` distinct graphs, train them and yield those whose loss is finite.
 
-    Raises `BadInput` where networks cannot be trained together.
+    Raises `BadInput` if the networks cannot be trained together.
     """
     rng, drawn = np.random.default_rng(seed), {}
     while len(drawn) < count:
@@ -67,7 +67,7 @@ def trained_graphs(
 def train_together(
     networks: GraphNetworks, task: Task, steps: int, seed: int
 ) -> Sequence[Measured]:
-    """Train all on the same batches, and validate each."""
+    """Train all networks on the same batches; returns each one's validation results."""
     optimizer = adam(networks, SETTINGS)
     count = len(networks.bias)
     for batch in islice(task.training_batches(seed), steps):

@@ -1,4 +1,4 @@
-"""What a random graph's properties say of the accuracy that its network reaches when trained."""
+"""Correlates properties of random graphs with the accuracy of their trained networks."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -49,10 +49,10 @@ PUBLISHED_CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """Of a property with the accuracy; intervals are of 95 %, None where nothing varies.
+    """The correlation of a property with accuracy, with 95 % intervals; None if nothing varies.
 
-    partial: Pearson of what a linear fit to the nodes and the logarithm of the parameters leaves
-        of both. published: Pearson in Darji 2024.
+    partial: Pearson's correlation of the residuals of both after a linear fit to the nodes and the
+        logarithm of the parameters. published: Pearson's correlation in Darji 2024.
     """
 
     cell: str
@@ -71,9 +71,9 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """R² of the accuracy predicted in folds, with its 95 % interval.
+    """The R² of cross-validated accuracy predictions, with its 95 % interval.
 
-    features: "all", "size" for `SIZE` alone, "shape" for all others.
+    features: "all", "size" for `SIZE` only, "shape" for all others.
     """
 
     cell: str
@@ -86,7 +86,7 @@ class Prediction:
 
 
 def correlations(cell: str, graphs: Sequence[TrainedGraph]) -> list[Correlation]:
-    """One of each property, the strongest first; intervals resample the graphs."""
+    """Return one correlation per property, strongest first; intervals resample the graphs."""
     columns, accuracy = _columns(graphs)
     size = columns["nodes"], columns["log_parameters"]
     found = []
@@ -106,7 +106,7 @@ def correlations(cell: str, graphs: Sequence[TrainedGraph]) -> list[Correlation]
 
 
 def predictions(cell: str, graphs: Sequence[TrainedGraph]) -> list[Prediction]:
-    """Three regressors with all properties, with size alone, and without size."""
+    """Return predictions of three regressors from all properties, only size, and all but size."""
     columns, accuracy = _columns(graphs)
     names = {
         "all": list(columns),
@@ -129,7 +129,7 @@ def table(
     correlated: Sequence[Correlation],
     predicted: Sequence[Prediction],
 ) -> str:
-    """All for people; fits 80 columns."""
+    """Return all results as tables for people, within 80 columns."""
     reached = []
     for cell, graphs in trained.items():
         lowest, *middle, highest = np.quantile([g.metric for g in graphs], (0, 0.25, 0.5, 0.75, 1))
@@ -182,7 +182,7 @@ def as_json(
 
 
 def figure(correlated: Sequence[Correlation], path: Path) -> None:
-    """Pearson's correlation of each property, with its interval, of each cell."""
+    """Plot Pearson's correlation of each property, with its interval, for each cell."""
     cells = list(dict.fromkeys(row.cell for row in correlated))
     names = sorted({row.name for row in correlated})
     drawn = Figure(figsize=(3 + 2.6 * len(cells), 0.24 * len(names) + 1.2), layout="constrained")
@@ -206,9 +206,9 @@ def figure(correlated: Sequence[Correlation], path: Path) -> None:
                 linewidth=1,
                 label="Pearson" if kind == "pearson" else "size held fixed",
             )
-        told = [(row.published, places[row.name]) for row in rows if row.published is not None]
-        if told:
-            axes.plot(*zip(*told, strict=True), "x", color="#999999", label="published")
+        known = [(row.published, places[row.name]) for row in rows if row.published is not None]
+        if known:
+            axes.plot(*zip(*known, strict=True), "x", color="#999999", label="published")
         axes.axvline(0, color="#cccccc", linewidth=0.8, zorder=0)
         axes.set(title=cell, xlim=(-1, 1))
         axes.set_yticks(list(places.values()), list(places), fontsize=8)
@@ -219,7 +219,7 @@ def figure(correlated: Sequence[Correlation], path: Path) -> None:
 
 
 def _columns(graphs: Sequence[TrainedGraph]) -> tuple[dict[str, Values], Values]:
-    """Every property by name, and the validation metric."""
+    """Return every property by name, and the validation metric."""
     rows = [{**g.properties, "log_parameters": math.log(g.parameters)} for g in graphs]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return columns, np.array([g.metric for g in graphs])
@@ -232,7 +232,7 @@ def _pearson(a: Values, b: Values) -> float | None:
 
 
 def _partial(a: Values, b: Values, *size: Values) -> float | None:
-    """Pearson of what a linear fit to the size leaves of both."""
+    """Return Pearson's correlation of the residuals of both after a linear fit to the size."""
     base = np.column_stack([np.ones(len(a)), *size])
     both = np.column_stack([a, b])
     left = both - base @ np.linalg.lstsq(base, both, rcond=None)[0]

@@ -1,4 +1,4 @@
-"""Compiled cells against a step-by-step eager loop, and against PyTorch's own LSTM."""
+"""Times compiled cells against a step-by-step eager loop and PyTorch's LSTM."""
 
 import platform
 import statistics
@@ -18,7 +18,7 @@ from kernels.cell.spec import CellSpec
 from nas.reporting.table import aligned
 
 STEPS, BATCH = 70, 20
-# The layers of NAS-Bench-NLP's networks (section 4.1), and one layer of a small proxy.
+# The layer sizes of NAS-Bench-NLP's networks (section 4.1), and of single small layers.
 SHAPES = {
     "nas-bench-nlp": (400, 600, 600, 400),
     "32": (32, 32),
@@ -29,13 +29,13 @@ SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cell in one shape: forward and backward of all layers, medians of repeats.
+    """One cell in one shape: median times of forward and backward through all layers.
 
-    reference_ms: of the eager loop, one operation after the other.
-    compiled_ms: of the same weights on the compiled kernels.
-    torch_lstm_ms: of `torch.nn.LSTM` in the same shape, for a cell that is an LSTM.
-    compile_seconds: to emit and compile or load the cell.
-    of_peak: arithmetic rate of the compiled cell over that of one large matrix product.
+    reference_ms: the time of the eager loop, one operation after another.
+    compiled_ms: the time of the compiled kernels with the same weights.
+    torch_lstm_ms: the time of `torch.nn.LSTM` in the same shape, if the cell is an LSTM.
+    compile_seconds: the time to generate and compile, or load, the cell.
+    of_peak: the arithmetic rate of the compiled cell over that of one large matrix product.
     """
 
     cell: str
@@ -51,12 +51,12 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How many times faster than the eager loop."""
+        """How many times faster the cell is than the eager loop."""
         return self.reference_ms / self.compiled_ms
 
 
 def machine() -> dict[str, str]:
-    """What the figures were measured on."""
+    """Return the hardware and versions that the figures depend on."""
     names = {line for line in _cpuinfo() if line.startswith("model name")}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     processor = names.pop().partition(":")[2].strip() if names else platform.processor()
@@ -75,7 +75,7 @@ def measure(
     dtype: torch.dtype,
     repeats: int,
 ) -> Iterator[Row]:
-    """A row for each cell and shape; both implementations run in turn, in this process."""
+    """Yield a row per cell and shape; the implementations run in turn in this process."""
     peak = _peak_flops(device, dtype)
     for shape in shapes:
         for name, cell in cells.items():
@@ -117,7 +117,7 @@ def _row(
 
 
 class _Stack(nn.Module):
-    """Layers of one cell; equal weights whatever the backend."""
+    """Layers of one cell, with the same weights for every backend."""
 
     def __init__(self, cell: CellSpec, sizes: tuple[int, ...], backend: str) -> None:
         super().__init__()
@@ -149,10 +149,10 @@ def _step(model: nn.Module, x: Tensor) -> None:
 
 
 def _medians(steps: Sequence[Callable[[], object]], repeats: int, device: str) -> list[float]:
-    """Seconds of each, in three rounds so that a change of the machine's load meets all alike.
+    """Return each step's median seconds, in three rounds that spread changes of load evenly.
 
-    A step is measured behind two of its own kind, as in training, with its memory at hand.
-    On a CPU the process's own time: other programs on the machine are not counted.
+    Two unmeasured repeats come first, so memory is warm as in training. On a CPU this is process
+    time, which excludes other programs.
     """
     times: list[list[float]] = [[] for _ in steps]
     for _ in range(3):
@@ -173,7 +173,7 @@ def _clock(device: str) -> float:
 
 
 def _peak_flops(device: str, dtype: torch.dtype) -> float:
-    """Operations a second of a large product by torch and, on a CPU, by oneDNN: the best seen."""
+    """Return the operations per second of a large matrix product, by torch or oneDNN."""
     a, b = (torch.randn(1400, 600, device=device, dtype=dtype) for _ in range(2))
     products: list[Callable[[], object]] = [lambda: a @ b.T]
     if device == "cpu" and dtype == torch.float32:
@@ -182,7 +182,7 @@ def _peak_flops(device: str, dtype: torch.dtype) -> float:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows for people."""
+    """Return the rows as a table for people."""
     head = ["cell", "layers", "eager ms", "compiled ms", "ratio", "nn.LSTM", "compile s", "of peak"]
     lines = [
         [
@@ -201,14 +201,14 @@ def table(rows: list[Row]) -> str:
 
 
 def as_json(rows: list[Row]) -> dict[str, object]:
-    """The rows for programs, with the machine."""
+    """Return the rows and the machine for JSON."""
     described = [{**asdict(row), "ratio": row.ratio} for row in rows]
     setting = {"batch": BATCH, "steps": STEPS, "what": "forward and backward, median ms"}
     return {**machine(), **setting, "rows": described}
 
 
 def figure(rows: list[Row], path: Path) -> None:
-    """Bars of the ratios, a panel for each shape."""
+    """Plot the ratios as bars, with a panel per shape."""
     shapes = list(dict.fromkeys(row.shape for row in rows))
     drawn = Figure(figsize=(3.2 * len(shapes), 3.2), layout="constrained")
     panels = drawn.subplots(1, len(shapes), squeeze=False)[0]

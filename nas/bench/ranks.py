@@ -1,4 +1,4 @@
-"""Rank correlation of scores with losses, with its uncertainty: rows, table and figure."""
+"""Rank correlations of scores with losses and their intervals: rows, table and figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from scipy.stats import kendalltau, spearmanr
 from nas.bench.bootstrap import with_interval
 from nas.reporting.table import aligned
 
-FEWEST = 3  # candidates for which a rank correlation says anything
+FEWEST = 3  # candidates that a rank correlation needs
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value of a score against the loss; intervals are of 95 %, None where nothing varies.
+    """The correlation of a score's value with the loss; 95 % intervals, None if nothing varies.
 
-    tau, rho: Kendall's tau-b and Spearman's rho, below zero where high values go with low losses.
-    tau_good_half: tau-b among the candidates of the lower losses.
-    seconds_per_candidate: processor time of the whole score; building the model is not counted.
-        None for what was not computed here.
+    tau, rho: Kendall's tau-b and Spearman's rho, negative if high values go with low losses.
+    tau_good_half: tau-b among the candidates with the lower losses.
+    seconds_per_candidate: processor time of the whole score, without building the model.
+        None for a score that was not computed here.
     """
 
     name: str
@@ -46,7 +46,7 @@ def rank_row(
     failed: int,
     rng: np.random.Generator,
 ) -> Row:
-    """The row of a score's values, one a candidate; the intervals resample the candidates."""
+    """Return the row of a score's values, one per candidate; intervals resample candidates."""
     good = losses <= np.median(losses) if len(losses) else np.zeros(0, bool)
     tau, tau_low, tau_high = with_interval(_tau, rng, values, losses)
     rho, rho_low, rho_high = with_interval(spearman, rng, values, losses)
@@ -70,7 +70,7 @@ def _tau(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
-    """None where nothing varies."""
+    """Return Spearman's rho; None if nothing varies."""
     varies = len(a) >= FEWEST and np.ptp(a) > 0 and np.ptp(b) > 0
     return _known(spearmanr(a, b)[0]) if varies else None
 
@@ -80,7 +80,7 @@ def _known(statistic: Any) -> float | None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows for people."""
+    """Return the rows as a table for people."""
     head = ["score", "tau-b", "95 %", "rho", "95 %", "good half", "ms each", "n", "failed"]
     lines = [
         [
@@ -104,7 +104,7 @@ def _text(value: float | None) -> str:
 
 
 def figure(rows: Sequence[Row], path: Path) -> None:
-    """Kendall's tau-b of every row with its interval."""
+    """Plot Kendall's tau-b of every row with its interval."""
     known = [row for row in rows if row.tau is not None]
     drawn = Figure(figsize=(6.4, 0.8 + 0.28 * len(known)), layout="constrained")
     axes = drawn.subplots()

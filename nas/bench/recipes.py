@@ -1,4 +1,4 @@
-"""Tables of recurrent cells with the losses that they reached when trained."""
+"""Reads tables of recurrent cells and the losses they reached when trained."""
 
 import itertools
 import json
@@ -15,15 +15,15 @@ from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
 from search_spaces.rnn_cell.recipe import read_recipe
 
-EPOCHS = (1, 3, 10)  # after which the validation loss is compared with scores
+EPOCHS = (1, 3, 10)  # epochs whose validation losses are compared with scores
 
 
 @dataclass(frozen=True)
 class Trained:
     """A recipe and the mean of its runs' last test losses.
 
-    known: what else the table has, by name: validation losses on the way, published scores.
-    curve: the validation loss after each epoch. seconds: of an epoch. Of the recipe's first run.
+    known: the table's other columns by name: early validation losses, published scores.
+    curve, seconds: the validation loss after each epoch and the time per epoch, in the first run.
     """
 
     architecture: Architecture
@@ -34,11 +34,11 @@ class Trained:
 
 
 def read_table(path: Path) -> list[Trained]:
-    """The distinct recipes of a table; runs of the same one are merged.
+    """Return the distinct recipes of a table; runs of the same recipe are merged.
 
-    Lines: `id`, `recipe`, `last_test`, and, where known, `val_losses`, one an epoch,
-    `wall_per_epoch` in seconds, and `ref_metrics`, published scores by name; of a recipe's runs
-    the first one's count. A last loss of null is of a run that failed and is left out.
+    Each line has `id`, `recipe` and `last_test`, and optionally `val_losses`, one per epoch,
+    `wall_per_epoch` in seconds, and `ref_metrics`, published scores by name. The optional values
+    come from a recipe's first run. A run whose last loss is null failed and is left out.
     Raises `BadInput` naming the line.
     """
     try:
@@ -67,7 +67,7 @@ def read_table(path: Path) -> list[Trained]:
             losses.setdefault(digest, []).append(_number(row["last_test"], "last_test", where))
     if len(losses) < FEWEST:
         raise BadInput(
-            f"{path} has {len(losses)} distinct recipes with a loss, {FEWEST} are needed"
+            f"{path} has {len(losses)} distinct recipes with a loss: add more, at least {FEWEST}"
         )
     return [replace(first[d], loss=float(np.mean(losses[d]))) for d in losses]
 
@@ -76,20 +76,20 @@ def _row_of(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise BadInput(f"{where}: no JSON: {error}") from None
+        raise BadInput(f"{where}: not JSON: {error}") from None
     if not isinstance(row, dict):
         raise BadInput(f'{where}: expected {{"id": …, "recipe": {{node: …}}, "last_test": …}}')
     missing = [key for key in ("id", "recipe", "last_test") if key not in row]
     if missing:
-        raise BadInput(f'{where}: "{missing[0]}" is missing')
+        raise BadInput(f'{where}: add the missing "{missing[0]}"')
     return row
 
 
 def _trained(architecture: Architecture, row: dict[str, Any], where: str) -> Trained:
-    """What a line says of its run, but for the last loss."""
+    """Return a line's run, without the last loss."""
     losses, seconds = row.get("val_losses") or [], row.get("wall_per_epoch")
     if not isinstance(losses, list):
-        raise BadInput(f"{where}: val_losses is {losses!r}, must be a list of numbers")
+        raise BadInput(f"{where}: val_losses must be a list of numbers, not {losses!r}")
     finished = itertools.takewhile(lambda loss: loss is not None, losses)
     curve = tuple(_number(loss, "val_losses", where) for loss in finished)
     epochs = {f"loss after epoch {n}": curve[n - 1] for n in EPOCHS if n <= len(curve)}
@@ -105,7 +105,7 @@ def _trained(architecture: Architecture, row: dict[str, Any], where: str) -> Tra
 def _published(row: dict[str, Any], where: str) -> dict[str, float]:
     metrics = row.get("ref_metrics") or {}
     if not isinstance(metrics, dict):
-        raise BadInput(f"{where}: ref_metrics is {metrics!r}, must be numbers by name")
+        raise BadInput(f"{where}: ref_metrics must be {{name: number}}, not {metrics!r}")
     return {
         f"published {name}": _number(value, f"ref_metrics.{name}", where)
         for name, value in metrics.items()
@@ -115,5 +115,5 @@ def _published(row: dict[str, Any], where: str) -> dict[str, float]:
 
 def _number(value: Any, name: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadInput(f"{where}: {name} is {value!r}, must be a number")
+        raise BadInput(f"{where}: {name} must be a number, not {value!r}")
     return float(value)

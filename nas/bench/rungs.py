@@ -1,4 +1,4 @@
-"""Rungs replayed on learning curves: what halving saves of the hours that training takes."""
+"""Replays rungs on learning curves: how many hours of training halving saves."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ from nas.reporting.table import aligned
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a search with rungs costs and finds, of each seed an entry.
+    """The cost and regret of a search with rungs, one entry per seed.
 
-    hours: until the last training is over, on all workers together at the same time.
-    regret: the best trained candidate's last test loss, less the best of the candidates.
+    hours: the time until the last training ends, with the workers running in parallel.
+    regret: the best trained candidate's last test loss, minus the best of all candidates.
     """
 
     hours: NDArray[np.float64]
@@ -28,11 +28,11 @@ class Replay:
 
 
 def with_curves(recipes: Sequence[Trained]) -> list[Trained]:
-    """Those whose every epoch is known; raises `BadInput` where there are none."""
+    """Return the recipes with complete curves; raises `BadInput` if there are none."""
     longest = max(len(recipe.curve) for recipe in recipes)
     known = [r for r in recipes if r.seconds is not None and len(r.curve) == longest > 0]
     if not known:
-        raise BadInput("the table has no recipe with val_losses and wall_per_epoch")
+        raise BadInput("no recipe of the table has both val_losses and wall_per_epoch: add them")
     return known
 
 
@@ -44,7 +44,7 @@ def replay(
     workers: int,
     seeds: Sequence[int],
 ) -> Replay:
-    """Train random candidates in rungs, promoted as a run's driver does it, on a virtual clock."""
+    """Train random candidates in rungs on a virtual clock, promoted as a run's driver does."""
     epochs = len(recipes[0].curve)
     steps = [max(1, epochs // reduction ** (rungs - 1 - i)) for i in range(rungs)]
     plan = list(zip(steps, halved(candidates, rungs, reduction), strict=True))
@@ -62,7 +62,7 @@ def replay(
 def _trainings(
     chosen: Sequence[Trained], plan: Sequence[tuple[int, int]], workers: int
 ) -> Iterator[tuple[tuple[int, int], float]]:
-    """Every training in the order of its end: candidate and epochs, and the second of its end."""
+    """Yield every training as ((candidate, epochs), end in seconds), in the order of the ends."""
     order = {n: float(n) for n in range(len(chosen))}
     losses: dict[int, dict[int, float]] = {step: {} for step, _ in plan}
     before = dict(zip((step for step, _ in plan), (0, *(step for step, _ in plan)), strict=False))
@@ -90,9 +90,9 @@ def as_json(replays: dict[str, Replay]) -> dict[str, Any]:
 
 
 def table(replays: dict[str, Replay]) -> str:
-    """A row a plan: hours and regret, mean ± standard error."""
+    """Return a table with a row per plan: hours and regret, mean ± standard error."""
     rows = [["rungs", "hours", "regret"]]
     for name, r in replays.items():
-        told = [mean_and_error(values) for values in (r.hours, r.regret)]
-        rows.append([name, *(f"{mean:.3f} ± {error:.3f}" for mean, error in told)])
+        cells = [mean_and_error(values) for values in (r.hours, r.regret)]
+        rows.append([name, *(f"{mean:.3f} ± {error:.3f}" for mean, error in cells)])
     return "\n".join(aligned(rows))

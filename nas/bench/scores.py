@@ -1,4 +1,4 @@
-"""Training-free scores against the losses that recipes of a table reached when trained."""
+"""Compares training-free scores with the losses that a table's recipes reached."""
 
 import json
 import math
@@ -28,7 +28,7 @@ FOLDS = 5
 
 
 class Features:
-    """What a predicted loss is predicted from, computed like a score."""
+    """The features that a predicted loss uses, computed like a score."""
 
     name = PredictedLoss.name
     higher_is_better = False
@@ -37,10 +37,10 @@ class Features:
 
 @dataclass(frozen=True)
 class Column:
-    """One value of a score.
+    """One value of a score for all recipes.
 
-    values: of every recipe, NaN where it has none.
-    seconds: processor time a recipe; None for what was not computed here.
+    values: one per recipe, NaN if it has none.
+    seconds: processor time per recipe; None for a score that was not computed here.
     """
 
     name: str
@@ -52,9 +52,9 @@ class Column:
 def measure(
     scores: Sequence[Score], recipes: Sequence[Trained], task: Task, size: ModelSize, seed: int = 0
 ) -> list[Column]:
-    """A column for each value of each score; every recipe gets the same seed.
+    """Return a column for each value of each score; every recipe uses the same seed.
 
-    A predicted loss is predicted in five folds, of recipes that its forest has not seen.
+    Predicted losses come from five-fold cross-validation.
     """
     scores = [Features() if isinstance(score, PredictedLoss) else score for score in scores]
     found: dict[str, list[dict[str, float]]] = {score.name: [] for score in scores}
@@ -75,7 +75,7 @@ def measure(
 
 
 def known_columns(recipes: Sequence[Trained]) -> list[Column]:
-    """A column for everything that the table itself has of its recipes."""
+    """Return a column for each value that the table itself has."""
     names = dict.fromkeys(name for recipe in recipes for name in recipe.known)
     return [
         Column(name, np.array([recipe.known.get(name, np.nan) for recipe in recipes]))
@@ -84,7 +84,7 @@ def known_columns(recipes: Sequence[Trained]) -> list[Column]:
 
 
 def rows_of(columns: Sequence[Column], recipes: Sequence[Trained], seed: int = 0) -> list[Row]:
-    """How each column ranks the recipes that it has a value of."""
+    """Return how each column ranks the recipes that have a value in it."""
     rng = np.random.default_rng(seed)
     losses = np.array([recipe.loss for recipe in recipes])
     rows = []
@@ -97,8 +97,10 @@ def rows_of(columns: Sequence[Column], recipes: Sequence[Trained], seed: int = 0
 
 
 def write_table(columns: Sequence[Column], recipes: Sequence[Trained], path: Path) -> None:
-    """The recipes with their losses and scores as `nas bench search` reads them: in scores there,
-    higher is better."""
+    """Write recipes, losses and scores for `nas bench search`.
+
+    A score is negated if lower is better, because `nas bench search` prefers higher ones.
+    """
     lines = []
     for i, recipe in enumerate(recipes):
         scores = {c.name: c.values[i] * (1 if c.higher_is_better else -1) for c in columns}
@@ -114,7 +116,7 @@ def write_table(columns: Sequence[Column], recipes: Sequence[Trained], path: Pat
 def fitted(
     recipes: Sequence[Trained], task: Task, size: ModelSize, seed: int = 0
 ) -> tuple[Forest, int]:
-    """The forest of a predicted loss, and how many recipes it was fitted to."""
+    """Fit the forest of a predicted loss; returns it and the number of recipes used."""
     rows, losses = [], []
     for recipe in recipes:
         ((_, features, _),) = values_of([Features()], recipe.architecture, task, size, seed)
@@ -127,11 +129,11 @@ def fitted(
 def values_of(
     scores: Sequence[Score], architecture: Architecture, task: Task, size: ModelSize, seed: int
 ) -> Iterator[tuple[str, dict[str, float] | CandidateFailed, float]]:
-    """Each score by name: its values, or why there are none, and its processor seconds."""
+    """Yield each score's name, its values or failure, and its processor seconds."""
     batch = task.score_batch(seed)
     generator = torch.Generator().manual_seed(seed)
     model = RnnCellSpace().build(architecture, ModelShape(task.shape, size), generator).eval()
-    with torch.no_grad():  # what is compiled once and then kept is no part of a score's time
+    with torch.no_grad():  # compile first, so that a score's time does not include it
         model(batch.inputs[:1, :2], None, None)
     for score in scores:
         again = torch.Generator().manual_seed(seed)
@@ -143,15 +145,17 @@ def values_of(
 def _finite(values: dict[str, float]) -> dict[str, float]:
     for name, value in values.items():
         if not math.isfinite(value):
-            raise ScoreFailed(f"{name} is {value}")
+            raise ScoreFailed(f"{name} is not finite: {value}")
     return values
 
 
 def cross_validated(
     rows: Sequence[dict[str, float]], losses: Sequence[float], seed: int
 ) -> list[dict[str, float]]:
-    """The loss predicted of every row of features by a forest that was fitted without its fold;
-    nothing of a row without features."""
+    """Predict every row's loss with a forest fitted to the other folds.
+
+    The prediction is empty for a row without features.
+    """
     known = [i for i, row in enumerate(rows) if row]
     order = np.random.default_rng(seed).permutation(known)
     predicted: list[dict[str, float]] = [{} for _ in rows]

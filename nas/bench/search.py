@@ -1,4 +1,4 @@
-"""Controllers replayed on a table of trained architectures: how soon do they find a good one?"""
+"""Replays controllers on a table of trained architectures: how soon do they find a good one?"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,19 +29,19 @@ from search_spaces.decisions import (
 from search_spaces.space import SearchSpace
 
 Tell = Callable[[float | None], None]
-Proposals = Iterator[tuple[int | None, Tell]]  # a row, None for what the table lacks
-MOST_REJECTIONS = 10_000  # in a row
+Proposals = Iterator[tuple[int | None, Tell]]  # a row; None if the table lacks the proposal
+MOST_REJECTIONS = 10_000  # consecutive proposals that the table may lack
 
 
 @dataclass(frozen=True, slots=True)
 class WarmStart:
-    """Scores that need no training choose what is trained first.
+    """A start that trains the architectures with the best training-free scores first.
 
     Abdelfattah et al. 2021, section 4, https://arxiv.org/abs/2101.08134
 
-    scores: whose ranks are added; higher is better.
-    pool: how many random architectures are scored.
-    best: how many of them are trained before the controller proposes.
+    scores: the scores whose ranks are added; higher is better.
+    pool: the number of random architectures to score.
+    best: the number of them to train before the controller proposes.
     """
 
     scores: tuple[str, ...] = ("synflow", "jacov", "nwot")
@@ -49,7 +49,7 @@ class WarmStart:
     best: int = 50
 
     def choose(self, table: Table, rng: np.random.Generator) -> list[int]:
-        """Rows of the table in the order in which to train them."""
+        """Return rows of the table in the order in which to train them."""
         known = table.scored(self.scores)
         pool = rng.choice(known, min(self.pool, len(known)), replace=False)
         columns = [[table.rows[i].scores[name] for i in pool] for name in self.scores]
@@ -65,12 +65,12 @@ def replay(
     warm: WarmStart | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> NDArray[np.float64]:
-    """The regret after 1 to `trained` trained models: best of the table minus best so far.
+    """Return the regret after 1 to `trained` trained models: best of the table minus best so far.
 
     name: a controller, `warm-` and a controller, or `ranked`: a pool in the order of its scores.
 
-    A proposal that was trained before is told its value again and costs nothing, up to 20 times
-    in a row, as a run's driver does it; an invalid one is told as failed.
+    As in a run's driver, a proposal that was trained before gets its value again and costs
+    nothing, up to 20 times in a row; an invalid one is reported as failed.
     """
     rng = np.random.default_rng(seed)
     regrets: list[float] = []
@@ -81,7 +81,9 @@ def replay(
             tell(None)
             rejections += 1
             if rejections == MOST_REJECTIONS:
-                raise BadInput(f"{name}: {rejections} proposals in a row are not in {table.name}")
+                raise BadInput(
+                    f"{name}: {rejections} proposals in a row are not in {table.name}: use random"
+                )
             continue
         rejections = 0
         reward = table.rows[row].reward
@@ -106,10 +108,10 @@ def _proposals(
     options: Mapping[str, Any],
 ) -> Proposals:
     if name == "ranked":
-        return ((row, _nobody) for row in warm.choose(table, rng))
+        return ((row, _ignore) for row in warm.choose(table, rng))
     if not table.has_decisions and name != "random":
         raise BadInput(
-            f"{table.name} has rows without decisions: only random and ranked can choose there"
+            f"{table.name} has rows without decisions: use the controllers random or ranked"
         )
     if not name.startswith("warm-"):
         return of_sampler(create_controller(name, rng, options), table, rng)
@@ -148,7 +150,7 @@ def _warm_study(controller: Controller, table: Table, first: Sequence[int]) -> P
 
 
 def _path(table: Table, row: int) -> Path:
-    """The decisions that lead to a row."""
+    """Return the decisions that lead to a row."""
     path: list[Decision] = []
     table.decide(Decisions(partial(_noted, path, replayed(table.rows[row].answers))))
     return tuple(path)
@@ -161,7 +163,7 @@ def _noted(path: list[Decision], known: Decisions, name: str, options: Sequence[
 
 
 def of_policy(policy: Policy, table: Table) -> Proposals:
-    """What a `PathSampler` of the policy would propose, without the cost of a study."""
+    """Yield what a `PathSampler` of the policy would propose, without the cost of a study."""
     while True:
         decisions, path = by_policy(policy.choose)
         try:
@@ -178,7 +180,7 @@ def of_optuna(controller: Controller, table: Table) -> Proposals:
 
 
 class _Uniform:
-    """What Optuna's random sampler does, in distribution."""
+    """A uniform policy, equal in distribution to Optuna's random sampler."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -189,4 +191,4 @@ class _Uniform:
     def learn(self, path: Path, reward: float | None) -> None: ...
 
 
-def _nobody(reward: float | None) -> None: ...
+def _ignore(reward: float | None) -> None: ...

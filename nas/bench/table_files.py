@@ -1,4 +1,4 @@
-"""Files of trained architectures: two published benchmarks, and JSON lines of one's own."""
+"""Reads files of trained architectures: published benchmarks, and your own JSON Lines."""
 
 import csv
 import json
@@ -19,24 +19,24 @@ MACRO_BLOCKS = ("identity", "mb3_k3", "mb6_k5")
 
 
 def read_table(path: Path) -> Table:
-    """The table that a file or a folder holds.
+    """Return the table in a file or a folder.
 
-    - a folder with `nb201_val_accs_all15625.csv` and perhaps `nb201_zc_proxies.csv`: NAS-Bench-201
+    - a folder with `nb201_val_accs_all15625.csv`, optionally `nb201_zc_proxies.csv`: NAS-Bench-201
       (Dong and Yang 2020, https://arxiv.org/abs/2001.00326), validation accuracy on CIFAR-10;
-      `nb201_valid_nets.csv` in it: the same without the isomorphic ones, which count as invalid
+      the file `nb201_valid_nets.csv`: the same without isomorphic nets, which count as invalid
     - `.json`: NAS-Bench-Macro (Su et al. 2021, https://arxiv.org/abs/2103.11922), test accuracy
     - `.csv` with the columns `log name` and `loss`: recurrent cells of NAS-Bench-NLP with their
       scores (Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142), no decisions
     - `.jsonl`: lines {"decisions": {name: option}, "value": number}; "recipe" instead of
       "decisions" numbers the rows, "loss" instead of "value" is better when lower, and "scores":
-      {name: number} may stand beside them
+      {name: number} are optional
 
     Raises `BadInput` naming the line that cannot be used.
     """
     if path.is_dir():
         path = path / NB201_ALL
     if not path.is_file():
-        raise BadInput(f"no table {path}")
+        raise BadInput(f"{path} does not exist: pass a table's file or folder")
     if path.name in (NB201_ALL, NB201_DISTINCT):
         return _nas_bench_201(path)
     if path.suffix == ".json":
@@ -58,9 +58,9 @@ def _nas_bench_201(path: Path) -> Table:
                 for edge, operation in zip(NB201_EDGES, operations, strict=True)
             }
         except (ValueError, IndexError, TypeError):
-            raise BadInput(f"{place}: {net} is not six operations of 0 to 4") from None
+            raise BadInput(f"{place}: net must be six operations from 0 to 4, not {net}") from None
         if "val_accs" not in values:
-            raise BadInput(f"{place}: no number val_accs")
+            raise BadInput(f"{place}: val_accs must be a number")
         rows.append(Row(answers, values["val_accs"], known.get(net, {}), place))
     return Table("nas-bench-201", rows)
 
@@ -86,7 +86,7 @@ def _macro_row(place: str, key: str, entry: Any) -> Row:
         return Row(dict(answers), float(entry["mean_acc"]), scores, place)
     except (ValueError, KeyError, IndexError, TypeError):
         raise BadInput(
-            f"{place}: must be digits of 0 to 2 with mean_acc, params and flops"
+            f"{place}: expected digits from 0 to 2 with mean_acc, params and flops"
         ) from None
 
 
@@ -95,7 +95,7 @@ def _recurrent_cells(path: Path) -> Table:
     for place, row in _csv(path):
         numbers = _numbers(row)
         if "loss" not in numbers:
-            raise BadInput(f"{place}: no number loss")
+            raise BadInput(f"{place}: loss must be a number")
         scores = {k: v for k, v in numbers.items() if k not in ("loss", "perplexity")}
         scores.pop("bits per word", None)
         rows.append(Row({"row": len(rows)}, -numbers["loss"], scores, place))
@@ -112,11 +112,11 @@ def _own(path: Path) -> Table:
             kinds.add("decisions" if "decisions" in data else "recipe")
             rows.append(_own_row(data, len(rows), place))
         except KeyError as error:
-            raise BadInput(f"{place}: no {error}") from None
+            raise BadInput(f"{place}: add the missing {error}") from None
         except (ValueError, TypeError, AttributeError) as error:
             raise BadInput(f"{place}: {error}") from None
         if len(kinds) > 1:
-            raise BadInput(f"{place}: some rows have decisions and others recipes")
+            raise BadInput(f"{place}: use either decisions or recipes in all rows, not both")
     return Table(path.stem, rows, has_decisions=kinds != {"recipe"})
 
 
@@ -127,11 +127,11 @@ def _own_row(data: dict[str, Any], number: int, place: str) -> Row:
     elif not isinstance(data["recipe"], dict):
         raise ValueError('"recipe" must be an object')
     if not isinstance(answers, dict) or not all(map(_plain, answers.values())):
-        raise ValueError('"decisions" must be {name: word or number}')
+        raise ValueError('"decisions" must be {name: string or number}')
     reward = float(data["value"]) if "value" in data else -float(data["loss"])
     scores = {name: float(score) for name, score in data.get("scores", {}).items()}
     if not math.isfinite(reward) or not all(map(math.isfinite, scores.values())):
-        raise ValueError("a value or score is not finite")
+        raise ValueError("values and scores must be finite")
     return Row(answers, reward, scores, place)
 
 
@@ -147,7 +147,7 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
 
 
 def _numbers(row: dict[str, str | None]) -> dict[str, float]:
-    """The columns that hold finite numbers."""
+    """Return the columns that hold finite numbers."""
     numbers = {}
     for name, text in row.items():
         try:

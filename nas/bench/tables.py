@@ -1,4 +1,4 @@
-"""Tables of trained architectures: search spaces whose results are known beforehand."""
+"""Tables of trained architectures, used as search spaces with known results."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from search_spaces.decisions import Answer, Answers, Decisions, InvalidArchitect
 class Row:
     """An architecture of a table.
 
-    answers: its decisions by name, in the order in which they are asked.
-    reward: what training it gave; higher is better.
-    scores: what is known without training it, by name; higher is better.
-    place: where the table's file has it, for messages.
+    answers: its decisions by name, in order.
+    reward: its result after training; higher is better.
+    scores: its training-free scores by name; higher is better.
+    place: its file and line, for messages.
     """
 
     answers: Answers
@@ -26,16 +26,16 @@ class Row:
 
 @dataclass(slots=True)
 class _Question:
-    """What is asked after certain answers, and where each answer leads: on, or to a row."""
+    """A decision after certain answers, and the next decision or the row for each answer."""
 
     name: str
     leads_to: dict[Answer, "_Question | int"] = field(default_factory=dict)
 
 
 class Table:
-    """A search space of the rows of a table; `decide` gives a row's number.
+    """A search space whose architectures are the rows of a table; `decide` returns a row's number.
 
-    has_decisions: False for rows that are only numbered, as there is nothing to decide in them.
+    has_decisions: False if the rows are only numbered.
 
     >>> rows = [Row({"op": "tanh"}, 0.8), Row({"op": "relu"}, 0.9)]
     >>> table = Table("mine", rows)
@@ -47,26 +47,26 @@ class Table:
         self.name = name
         self.rows = list(rows)
         if not self.rows:
-            raise BadInput(f"{name} holds no architecture")
+            raise BadInput(f"{name} has no architectures: add at least one row")
         self.has_decisions = has_decisions
         self.best = max(row.reward for row in self.rows)
         self._options = _options(self.rows)
         self._first = _tree(self.rows)
 
     def decide(self, decisions: Decisions) -> int:
-        """One question a position; raises `InvalidArchitecture` for what the table lacks."""
+        """Choose a row by its decisions; raises `InvalidArchitecture` if the table lacks it."""
         at: _Question | int = self._first
         while isinstance(at, _Question):
             answer = decisions.choose(at.name, self._options[at.name])
             if answer not in at.leads_to:
-                raise InvalidArchitecture(f"the table has no {decisions.answers}")
+                raise InvalidArchitecture(f"the table has no row with {decisions.answers}")
             at = at.leads_to[answer]
         return at
 
     def scored(self, names: Iterable[str]) -> list[int]:
-        """The rows that have all these scores.
+        """Return the rows that have all these scores.
 
-        Raises `BadInput` when there is none.
+        Raises `BadInput` if there are none.
         """
         wanted = list(names)
         found = [i for i, row in enumerate(self.rows) if all(n in row.scores for n in wanted)]
@@ -74,13 +74,13 @@ class Table:
             known = sorted({name for row in self.rows for name in row.scores})
             raise BadInput(
                 f"{self.name} has no row with {' and '.join(wanted)}: "
-                + (f"its scores are {', '.join(known)}" if known else "it has no scores")
+                + (f"choose from its scores {', '.join(known)}" if known else "it has no scores")
             )
         return found
 
 
 def _options(rows: list[Row]) -> dict[str, tuple[Answer, ...]]:
-    """The options of every decision: all answers that the table has, always the same ones."""
+    """Return the options of every decision: all answers in the table, in a fixed order."""
     found: dict[str, dict[Answer, None]] = {}
     for row in rows:
         for name, answer in row.answers.items():
@@ -89,7 +89,7 @@ def _options(rows: list[Row]) -> dict[str, tuple[Answer, ...]]:
 
 
 def _ordered(answers: Iterable[Answer]) -> list[Answer]:
-    """Numbers by size, so that no order of the rows changes a search; then words."""
+    """Sort numbers first, then words, so the order of the rows does not affect a search."""
     return sorted(answers, key=lambda a: (isinstance(a, str), a is not None, a))
 
 
@@ -102,22 +102,25 @@ def _tree(rows: list[Row]) -> _Question:
 
 def _add(first: _Question, row: Row, number: int) -> None:
     if not row.answers:
-        raise BadInput(f"{row.place}: no decisions")
+        raise BadInput(f"{row.place}: decisions are empty: add at least one")
     at: _Question | int = first
     names = [*row.answers, None]
     for name, following in pairwise(names):
         assert name is not None
         if isinstance(at, int):
-            raise BadInput(f'{row.place}: decision "{name}" follows where another row ends')
+            raise BadInput(
+                f'{row.place}: decision "{name}" comes after all decisions of another row: remove '
+                "one of the rows"
+            )
         if at.name != name:
             raise BadInput(
-                f'{row.place}: decision "{name}" stands where other rows have "{at.name}": after '
-                "the same answers every row must ask the same"
+                f'{row.place}: decision "{name}" must be "{at.name}" as in other rows: the same '
+                "answers lead to the same decision"
             )
         answer = row.answers[name]
         if following is None and answer in at.leads_to:
             raise BadInput(
-                f"{row.place}: its decisions are those of an earlier row, or their start"
+                f"{row.place}: remove the row; its decisions equal or begin those of an earlier row"
             )
         default = number if following is None else _Question(following)
         at = at.leads_to.setdefault(answer, default)

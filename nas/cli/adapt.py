@@ -1,4 +1,4 @@
-"""`nas adapt`: chains of a decoder's own layers, for single inputs and for all."""
+"""`nas adapt`: find chains of a decoder's layers, for single inputs and for all inputs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,53 +13,53 @@ def adapt(
     model: Annotated[
         str | None,
         Option(
-            help="Folder or hub name of transformers, or a llama2.c file; a small decoder is "
-            "trained if not given."
+            help="A transformers folder or hub name, or a llama2.c file; trains a small decoder by "
+            "default."
         ),
         Key("model"),
     ] = None,
     items: Annotated[
         Path | None,
-        Option(help="JSON lines: query, choices, gold; or prompt, answer."),
+        Option(help="JSON Lines file with query, choices, gold; or with prompt, answer."),
         Key("items"),
     ] = None,
     answers: Annotated[
         str | None,
-        Option(help="Judge choices by the letters before them, or by their likelihoods."),
+        Option(help="letters or likelihoods: how to judge the choices."),
         Key("answers"),
     ] = None,
     samples: Annotated[
-        int | None, Option(help="Items that each get chains of their own."), Key("samples")
+        int | None, Option(help="Number of items to find chains for."), Key("samples")
     ] = None,
     simulations: Annotated[
-        int | None, Option(help="Chains tried for each of them."), Key("simulations")
+        int | None, Option(help="Number of chains to try per item."), Key("simulations")
     ] = None,
     actions: Annotated[
-        str | None, Option(help="Edits of a chain: skip,repeat or one of them."), Key("actions")
+        str | None, Option(help="How to edit a chain: skip, repeat or skip,repeat."), Key("actions")
     ] = None,
     objective: Annotated[
         str | None,
-        Option(help="shorter: use all simulations; correct: stop at a right answer."),
+        Option(help="shorter: use all simulations; correct: stop at the first correct answer."),
         Key("objective"),
     ] = None,
     by: Annotated[
         str | None,
-        Option(help="What rewards a chain: gold; or agreement, confidence, which need no labels."),
+        Option(help="What to reward: gold; or agreement or confidence, which need no labels."),
         Key("by"),
     ] = None,
     static: Annotated[
         bool | None,
-        Option(help="Look for one chain for all inputs, and export it."),
+        Option(help="Also search for one chain for all inputs, and export it."),
         Key("static"),
     ] = None,
     menu: Annotated[
-        int | None, Option(help="Chains that a router chooses from; 0 for no router."), Key("menu")
+        int | None, Option(help="Number of chains for a router; 0 for no router."), Key("menu")
     ] = None,
     memory: Annotated[
-        float | None, Option(help="MiB of hidden states per worker."), Key("memory")
+        float | None, Option(help="Cache of hidden states per worker, in MiB."), Key("memory")
     ] = None,
 ) -> None:
-    """Skip, loop and reorder a pretrained decoder's layers; find what can go, and for which inputs.
+    """Skip and repeat a pretrained decoder's layers: find which ones each input needs.
 
-    If interrupted or killed, the same command continues.
+    To continue an interrupted run, run the same command again.
     """

@@ -1,4 +1,4 @@
-"""`nas compress`: a smaller network that is searched for, distilled, measured and written."""
+"""`nas compress`: find, distil, measure and write a smaller network."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,34 +12,34 @@ from nas.cli.job_command import Data, GpusPerSurvivor, Key, Policy, job_command
 def compress(
     teacher: Annotated[
         str | None,
-        Option(help="A model of `nas ls`, module:function, or a trained folder."),
+        Option(help="A model from `nas ls`, module:function, or a folder of a trained model."),
         Key("teacher"),
     ] = None,
     weights: Annotated[
         Path | None,
-        Option("--weights", "--state-dict", help="Its weights: .safetensors, .th or .pt."),
+        Option("--weights", "--state-dict", help="File of its weights: .safetensors, .th or .pt."),
         Key("weights"),
     ] = None,
     task: Annotated[
         str | None,
-        Option(help="What it answers: a name of `nas ls` or module:name."),
+        Option(help="The teacher's task: a name from `nas ls` or module:name."),
         Key("task.name"),
     ] = None,
     data: Data = None,
     controller: Annotated[
         str | None,
-        Option(help="What proposes students: policy-gradient, n2n, evolution, tpe, …"),
+        Option(help="What proposes students: policy-gradient, n2n, evolution, tpe …"),
         Key("controller.name"),
     ] = None,
     updates: Annotated[
-        int | None, Option(help="How often the controller learns."), Key("updates")
+        int | None, Option(help="Number of controller updates."), Key("updates")
     ] = None,
     rollouts: Annotated[
-        int | None, Option(help="Students between two updates."), Key("rollouts")
+        int | None, Option(help="Number of students per update."), Key("rollouts")
     ] = None,
     cost: Annotated[
         str | None,
-        Option(help="What shrinks: parameters, flops, bytes or milliseconds."),
+        Option(help="What to reduce: parameters, flops, bytes or milliseconds."),
         Key("cost"),
     ] = None,
     target_compression: Annotated[
@@ -50,7 +50,7 @@ def compress(
     policy: Policy = None,
     gpus_per_survivor: GpusPerSurvivor = None,
 ) -> None:
-    """Compress a trained network: remove layers, narrow the rest, distil, prove the speed.
+    """Compress a trained network: remove layers, narrow the rest, distil, measure the speed.
 
-    If interrupted or killed, the same command continues. The student is in RUN/student/.
+    Writes the student to RUN/student/. To continue an interrupted run, run the same command again.
     """

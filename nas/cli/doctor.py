@@ -1,4 +1,4 @@
-"""`nas doctor`: what of this machine a search can use."""
+"""`nas doctor`: show what a search can use on this machine."""
 
 import importlib.metadata
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("torch", "triton", "optuna", "ray", "numpy", "networkx", "tensorboar
 def doctor(
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check versions, devices, what cells run on, Ray's start and shared memory."""
+    """Check package versions, devices, kernels, Ray and shared memory."""
     from nas.cli.output import say, say_json
 
     facts = {"python": platform.python_version()}
@@ -50,14 +50,14 @@ def _kernels() -> dict[str, str]:
 
 
 def _shared_memory() -> dict[str, str]:
-    """Ray's object store lies there; too small a one makes it slow, not wrong."""
+    """Return the free shared memory, where Ray keeps objects; too little makes Ray slow."""
     try:
         free = shutil.disk_usage("/dev/shm").free
     except OSError:
         return {"shared memory": "none"}
     from nas.execution.ray import OBJECT_STORE_BYTES
 
-    remark = "" if free > OBJECT_STORE_BYTES else ", less than a search asks for"
+    remark = "" if free > OBJECT_STORE_BYTES else ", less than a search needs"
     return {"shared memory": f"{free / 2**20:.0f} MiB free{remark}"}
 
 

@@ -1,4 +1,4 @@
-"""`nas export`: a trained candidate as files that load anywhere."""
+"""`nas export`: write a trained candidate as files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,22 +9,22 @@ from nas.core.errors import BadInput
 
 
 def export(
-    run: Annotated[Path, Argument(help="Folder of the run.")],
-    to: Annotated[Path, Option(help="Folder for the files.")],
+    run: Annotated[Path, Argument(help="The run's folder.")],
+    to: Annotated[Path, Option(help="Folder to write to.")],
     best: Annotated[
-        bool, Option("--best", help="The best trained candidate (the default).")
+        bool, Option("--best", help="Export the best trained candidate (the default).")
     ] = False,
     candidate: Annotated[
-        int | None, Option(help="Number of another trained candidate, or of a sweep's row.")
+        int | None, Option(help="Number of the trained candidate, or of the sweep's row.")
     ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Write safetensors, architecture JSON and a torch.export program; load and compare each.
+    """Write safetensors, architecture JSON and a torch.export program, and check their answers.
 
-    Of a compression the student, of an adaptation the static chain, of a sweep a row's network.
+    For a compression, export the student; for an adaptation, the static chain; for a sweep, a row.
     """
     if best and candidate is not None:
-        raise BadInput("--best and --candidate name two candidates: give one of them")
+        raise BadInput("--best and --candidate exclude each other: pass only one")
     from nas import api
     from nas.cli.output import say, say_json
 

@@ -1,4 +1,4 @@
-"""Commands that start a job: their common options, their settings, what they print at the end."""
+"""Makes the commands that start a job: common options, settings, output."""
 
 import importlib
 import inspect
@@ -13,30 +13,27 @@ from typer import Argument, Option
 
 @dataclass(frozen=True)
 class Key:
-    """The setting that an option gives, as a dotted name; list: its values have commas between."""
+    """The dotted name of the setting that an option sets; a list takes commas between values."""
 
     name: str
     is_list: bool = False
 
 
-Data = Annotated[Path | None, Option(help="The task's file or folder of data."), Key("task.data")]
+Data = Annotated[Path | None, Option(help="The task's data file or folder."), Key("task.data")]
 Policy = Annotated[
     Path | None,
-    Option(
-        help="File of a trained policy: the search starts from it if it exists, and writes what "
-        "was learnt to it at the end."
-    ),
+    Option(help="Policy file: the search starts from it if it exists, and updates it at the end."),
     Key("policy"),
 ]
 GpusPerSurvivor = Annotated[
     float | None,
-    Option(help="GPUs that a training asks Ray for; may be a fraction."),
+    Option(help="GPUs per training call on Ray; may be a fraction."),
     Key("execution.gpus_per_survivor"),
 ]
-Config = Annotated[Path | None, Argument(help="TOML file with any of the settings.")]
+Config = Annotated[Path | None, Argument(help="TOML file of settings.")]
 Set = Annotated[
     list[str] | None,
-    Option("--set", help="Any setting, as in training.steps=300; repeat for more."),
+    Option("--set", help="Any setting, such as training.steps=300; repeat for more."),
 ]
 Json = Annotated[bool, Option("--json", help="Print one JSON object instead of tables.")]
 
@@ -44,41 +41,41 @@ Json = Annotated[bool, Option("--json", help="Print one JSON object instead of t
 def _common(
     run: Annotated[
         Path | None,
-        Option(help="Folder of the run; the same command continues it."),
+        Option(help="The run's folder; the same command continues the run."),
         Key("run"),
     ] = None,
     executor: Annotated[
         str | None,
-        Option(help="ray (processes, clusters) or serial (this process)."),
+        Option(help="ray (several processes or a cluster) or serial (this process)."),
         Key("execution.executor"),
     ] = None,
     workers: Annotated[
         int | None,
-        Option(help="Evaluations at the same time; all CPUs if not given."),
+        Option(help="Number of parallel evaluations; default: one per CPU."),
         Key("execution.workers"),
     ] = None,
     ray_address: Annotated[
         str | None,
-        Option(help="Join a Ray cluster: host:port or auto."),
+        Option(help="Ray cluster to join: host:port or auto."),
         Key("execution.ray_address"),
     ] = None,
     storage: Annotated[
         str | None,
-        Option(help="Optuna storage URL; a journal in the run's folder if not given."),
+        Option(help="Optuna storage URL; default: a journal in the run's folder."),
         Key("storage"),
     ] = None,
-    seed: Annotated[int | None, Option(help="Seed of everything random."), Key("seed")] = None,
+    seed: Annotated[int | None, Option(help="Random seed."), Key("seed")] = None,
     set_: Set = None,
     json: Json = False,
 ) -> None:
-    """The options that every job has, behind its own."""
+    """Declare the options that every job has after its own."""
 
 
 def job_command(settings: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command of a function that only declares a job's own options.
+    """Make a command from a function that only declares a job's own options.
 
-    settings: the job's configuration, as "package.module:Name". The command is called like the
-    verb in `nas.api`, which it calls with the settings. It prints the report's text or facts.
+    settings: the job's configuration class, as "package.module:Name". The command calls the
+    verb of the same name in `nas.api`, then prints the report's text or facts.
     """
 
     def decorate(declared: Callable[..., None]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""`nas ls`: what can be named, and the runs that there are."""
+"""`nas ls`: list available names, and runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +7,10 @@ from typer import Argument, Option
 
 
 def ls(
-    folder: Annotated[Path, Argument(help="Folder in which to look for runs.")] = Path("runs"),
+    folder: Annotated[Path, Argument(help="Folder that holds the runs.")] = Path("runs"),
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List spaces, controllers, scores, tasks, and the runs in a folder."""
+    """List spaces, controllers, scores, tasks and models, and the runs in a folder."""
     from nas.cli.output import say, say_json
     from nas.core.registry import BUILT_IN, available
 

@@ -1,4 +1,4 @@
-"""The command `nas`: its verbs, and how any of them ends."""
+"""The command `nas`: its verbs and exit codes."""
 
 import functools
 import sys
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 def _ended_well(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb with its results on stdout and its errors as one line and an exit code."""
+    """Wrap a verb: results go to stdout, an error becomes one line and an exit code."""
 
     @functools.wraps(verb)
     def run(*arguments: object, **options: object) -> None:
@@ -58,6 +58,9 @@ app.add_typer(benches, name="bench")
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 failed, 2 wrong input, 3 target not met, 75 run in use, 130 and 143
-    interrupted."""
+    """Run the command line.
+
+    Exit codes: 0 done, 1 failed, 2 bad input, 3 target not met, 75 run in use, 130 and 143
+    interrupted.
+    """
     app()

@@ -1,4 +1,4 @@
-"""Results go to stdout, everything else to stderr, whatever libraries print."""
+"""Sends results to stdout and everything else, including what libraries print, to stderr."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _results: TextIO = sys.stdout
 
 @contextmanager
 def results_on_stdout() -> Iterator[None]:
-    """Keep the real stdout for results: Ray's processes write to file descriptor 1 themselves."""
+    """Keep stdout for results; redirect file descriptor 1, where Ray's processes write."""
     global _results
     sys.stdout.flush()
     kept = os.dup(1)
@@ -39,19 +39,19 @@ def say(text: str) -> None:
 
 
 def say_json(data: dict[str, Any], *, schema: bool = True) -> None:
-    """Print a result for programs: one object on one line."""
+    """Print a result for programs: one JSON object on one line."""
     print(json.dumps({"schema": SCHEMA, **data} if schema else data), file=_results, flush=True)
 
 
 def check_files(*paths: Path | None, figure: Path | None = None) -> None:
-    """Raises `BadInput` for files that could not be written when all is done."""
+    """Raise `BadInput` now for files that could not be written at the end."""
     for path in (*paths, figure):
         if path is not None and not path.absolute().parent.is_dir():
-            raise BadInput(f"{path}: there is no folder {path.parent}, make it first")
+            raise BadInput(f"{path}: create the folder {path.parent} first")
     if figure is not None and figure.suffix not in FIGURES:
-        raise BadInput(f"{figure} is no figure: end its name in {', '.join(FIGURES)}")
+        raise BadInput(f"{figure}: end the figure's name in {', '.join(FIGURES)}")
 
 
 def is_terminal() -> bool:
-    """Whether somebody looks at the results."""
+    """Return whether results go to a terminal."""
     return _results.isatty()

@@ -1,4 +1,4 @@
-"""`nas report`: a run's results printed again, and its report regenerated."""
+"""`nas report`: print a run's results again and regenerate its report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,12 @@ from typer import Argument, Option
 
 
 def report(
-    run: Annotated[Path, Argument(help="Folder of the run, finished or not.")],
+    run: Annotated[Path, Argument(help="The run's folder, finished or not.")],
     json: Annotated[
         bool, Option("--json", help="Print one JSON object instead of the table.")
     ] = False,
 ) -> None:
-    """Print a run's results, and regenerate its tables, figures and page from its record."""
+    """Print a run's results, and regenerate its tables, figures and HTML report."""
     from nas.cli.output import say, say_json
     from nas.jobs.reports import read_run
     from nas.reporting.report import write_report

@@ -1,4 +1,4 @@
-"""`nas score`: training-free scores of given cells."""
+"""`nas score`: compute training-free scores of cells."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,22 +7,20 @@ from typer import Option
 
 
 def score(
-    recipes: Annotated[Path, Option(help='File of cells, one {"id": …, "recipe": {…}} a line.')],
+    recipes: Annotated[Path, Option(help='File with one {"id": …, "recipe": {…}} per line.')],
     score: Annotated[list[str] | None, Option(help="Score to compute; repeat for more.")] = None,
-    task: Annotated[
-        str, Option(help="Task whose validation data the models read.")
-    ] = "python-text",
-    data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
-    embedding: Annotated[int, Option(help="Embedding size; as published if not given.")] = 400,
-    hidden: Annotated[int, Option(help="Hidden size; as published if not given.")] = 600,
-    layers: Annotated[int, Option(help="Recurrent layers; as published if not given.")] = 3,
+    task: Annotated[str, Option(help="Task whose data the models read.")] = "python-text",
+    data: Annotated[Path | None, Option(help="The task's data file or folder.")] = None,
+    embedding: Annotated[int, Option(help="Embedding size; the default is as published.")] = 400,
+    hidden: Annotated[int, Option(help="Hidden size; the default is as published.")] = 600,
+    layers: Annotated[int, Option(help="Recurrent layers; the default is as published.")] = 3,
     seed: Annotated[int, Option(help="Seed of the untrained weights.")] = 0,
-    json: Annotated[bool, Option("--json", help="One JSON object a line.")] = False,
+    json: Annotated[bool, Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Score the cells of a recipe file without training them.
 
-    The sizes are those of NAS-Bench-NLP, about a second a cell; `--hidden 96 --embedding 64` is
-    15 times quicker and ranks them alike.
+    The default sizes are those of NAS-Bench-NLP and take about a second per cell; `--hidden 96
+    --embedding 64` is 15 times faster and gives a similar ranking.
     """
     from nas import api
     from nas.cli.output import say, say_json

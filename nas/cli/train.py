@@ -1,4 +1,4 @@
-"""`nas train`: one architecture trained and tested."""
+"""`nas train`: train and test one architecture."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,24 +11,24 @@ def train(
         str, Argument(help="Architecture or recipe JSON, or the name of a known cell such as lstm.")
     ],
     config: Annotated[
-        Path | None, Option(help="TOML file of a search, for task, sizes and training.")
+        Path | None, Option(help="TOML file of a search, for its task, sizes and training.")
     ] = None,
     task: Annotated[
-        str | None, Option(help="What to train on: a name of `nas ls` or module:name.")
+        str | None, Option(help="Task to train on: a name from `nas ls` or module:name.")
     ] = None,
-    data: Annotated[Path | None, Option(help="The task's file or folder of data.")] = None,
+    data: Annotated[Path | None, Option(help="The task's data file or folder.")] = None,
     kernels: Annotated[
         str | None,
-        Option(help="How cells are run: auto (the fastest), reference, cpu or gpu."),
+        Option(help="Kernels that run cells: auto (the fastest), reference, cpu or gpu."),
     ] = None,
-    to: Annotated[Path | None, Option(help="Folder for the trained model.")] = None,
+    to: Annotated[Path | None, Option(help="Folder to write the trained model to.")] = None,
     seed: Annotated[int | None, Option(help="Seed of weights and data order.")] = None,
     set_: Annotated[
-        list[str] | None, Option("--set", help="Any setting, as in training.steps=300.")
+        list[str] | None, Option("--set", help="Any setting, such as training.steps=300.")
     ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Train one architecture and report validation and test."""
+    """Train one architecture and report its validation and test results."""
     from nas import api
     from nas.cli.output import say, say_json
     from nas.core.settings import read_config

@@ -1,4 +1,4 @@
-"""Functions that tasks share: the loss and accuracy of answers, and arrays as tensors."""
+"""Helpers that tasks share: cross-entropy, accuracy, and arrays as tensors."""
 
 from collections.abc import Iterable
 
@@ -8,12 +8,12 @@ from torch.nn import functional
 
 
 def cross_entropy(answers: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of `[…, classes]` against class numbers `[…]`, in nats."""
+    """The mean cross-entropy of `[…, classes]` against class numbers `[…]`, in nats."""
     return functional.cross_entropy(answers.flatten(0, -2), targets.flatten())
 
 
 def mean_cross_entropy(answered: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-    """Cross-entropy and accuracy, both averaged over all answers."""
+    """Return cross-entropy and accuracy, both averaged over all answers."""
     loss = correct = answers_seen = 0.0
     for answers, targets in answered:
         loss += float(cross_entropy(answers, targets)) * targets.numel()
@@ -23,5 +23,5 @@ def mean_cross_entropy(answered: Iterable[tuple[Tensor, Tensor]]) -> tuple[float
 
 
 def tensor(array) -> Tensor:
-    """A copy as a tensor: shared arrays are read-only."""
+    """Copy an array into a tensor, because shared arrays are read-only."""
     return torch.tensor(array)

@@ -1,34 +1,34 @@
-"""What can be wrong with a command, and the exit code that says so."""
+"""The errors that end a command, and their exit codes."""
 
 
 class NasError(Exception):
-    """Ends a command with one line on stderr."""
+    """An error that ends a command with one line on stderr."""
 
     exit_code = 1
 
 
 class BadInput(NasError):
-    """A configuration, file or name that cannot be used: what, where, the remedy."""
+    """A setting, file or name that cannot be used; the message says what, where and what to do."""
 
     exit_code = 2
 
 
 class TargetNotMet(NasError):
-    """Everything went well, but nothing found is good enough."""
+    """The run finished, but nothing it found meets the target."""
 
     exit_code = 3
 
 
 class RunLocked(NasError):
-    """Another driver owns the run."""
+    """Another process is working on the run."""
 
     exit_code = 75
 
 
 class Interrupted(BaseException):
-    """Stopped by a signal; the same command goes on. No `Exception`, so that nothing takes it
-    for a candidate's failure."""
+    """A signal stopped the run. Not an `Exception` subclass, so `except Exception` cannot mistake
+    it for a failed candidate."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__("interrupted: the same command goes on with the run")
+        super().__init__("interrupted: run the same command again to continue")
         self.exit_code = 128 + signal_number

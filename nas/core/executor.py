@@ -1,4 +1,4 @@
-"""Where candidates are evaluated: submit a function, wait for what came of it."""
+"""The interface of executors: submit a function call, wait for its outcome."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ Handle = Any  # an executor's own token for a submitted call
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one call needs."""
+    """The CPUs and GPUs that one call needs."""
 
     cpus: float = 1
     gpus: float = 0
@@ -26,7 +26,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class CandidateFailed:
-    """The candidate cannot be evaluated: a result like any other.
+    """The candidate could not be evaluated. This is a result, not an error of the run.
 
     stage: "build", "score" or "train".
     """
@@ -41,7 +41,7 @@ class CandidateFailed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """The worker died; the candidate may or may not be the cause."""
+    """The worker died, perhaps because of the candidate."""
 
     reason: str
 
@@ -50,15 +50,15 @@ Outcome = Done | CandidateFailed | WorkerLost
 
 
 class Executor(Protocol):
-    """Runs functions of their arguments, here or elsewhere.
+    """Runs function calls, in this process or on other machines.
 
-    width: how many calls run at the same time.
+    width: the number of calls that run at the same time.
     """
 
     width: int
 
     def share(self, value: Any) -> Any:
-        """A token for a large value; passed as an argument it arrives as the value."""
+        """Return a token for a large value; a call that gets the token receives the value."""
         ...
 
     def submit(
@@ -66,17 +66,19 @@ class Executor(Protocol):
     ) -> Handle: ...
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, Outcome]]:
-        """Outcomes of those calls that have ended; returns after `seconds` at the latest,
-        with an empty list if none has."""
+        """Return the outcomes of the calls that have ended, waiting at most `seconds`.
+
+        The list is empty if no call has ended.
+        """
         ...
 
     def close(self) -> None: ...
 
 
 def attempt(stage: str, function: Callable[[], T]) -> T | CandidateFailed:
-    """The function's value, or `CandidateFailed` when it raises.
+    """Return the function's value, or `CandidateFailed` if it raises.
 
-    A candidate may run anybody's code, so that nothing it raises may end the search.
+    A candidate can run arbitrary code, so no exception from it may end the search.
     """
     started = time.perf_counter()
     try:

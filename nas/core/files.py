@@ -1,11 +1,11 @@
-"""Files that are either there whole or not at all."""
+"""Writes files so that they are either complete or absent."""
 
 import os
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write next to the path, make sure it is on the disk, then give it its name."""
+    """Write a temporary file beside the path, flush it to disk, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:

@@ -1,4 +1,4 @@
-"""What a job gives the driver: a space, and functions that measure a candidate of it."""
+"""The interface of jobs: a space, and methods that measure a candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from search_spaces.space import SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The number that a job ranks trained candidates by.
+    """The number by which a job ranks trained candidates.
 
-    name: as tables, TensorBoard and Optuna show it, "validation loss" or "reward" for instance.
-    unit: "nats" or "layer calls" for instance; "" for a number without a unit.
+    name: as tables, TensorBoard and Optuna show it, for example "validation loss" or "reward".
+    unit: for example "nats" or "layer calls"; "" for a number without a unit.
     """
 
     name: str
@@ -23,16 +23,16 @@ class Objective:
     higher_is_better: bool = False
 
     def cost(self, value: float) -> float:
-        """The value with its sign changed if higher is better: lower costs are always better."""
+        """Return the value, negated if higher is better, so that a lower cost is always better."""
         return -value if self.higher_is_better else value
 
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """What is known of a candidate without training it.
+    """What screening found out about a candidate, without training it.
 
-    parameters, flops: of the model that would be trained.
-    scores: by name; the first one guides the search; all are finite.
+    parameters, flops: the size and cost of the model that would be trained.
+    scores: finite values by name; the first one guides the search.
     measures: other measurements, by name.
     """
 
@@ -45,13 +45,13 @@ class Screened:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What one stretch of training yields.
+    """The result of one stretch of training.
 
     objective: the job's objective at the end of the stretch.
     validation: the task's loss and metric on the validation data.
-    checkpoint: what training continues from and exports are made of, in the job's format.
-    seconds: including validation.
-    train_loss: mean over the stretch; None for a job without a training loss.
+    checkpoint: the trained state in the job's format; training and exports continue from it.
+    seconds: training time, including validation.
+    train_loss: the mean over the stretch; None for a job without a training loss.
     measures: other measurements of the trained model, by name.
     """
 
@@ -65,9 +65,9 @@ class Trained:
 
 
 class Job(Protocol):
-    """Sent to every worker once; its methods depend on nothing but their arguments.
+    """Screens and trains candidates. Each worker receives it once; its methods keep no state.
 
-    checkpoint_suffix: file name ending of its checkpoints, ".safetensors" or ".json".
+    checkpoint_suffix: the file name suffix of its checkpoints, ".safetensors" or ".json".
     """
 
     @property
@@ -82,11 +82,11 @@ class Job(Protocol):
     def screen(
         self, candidates: list[tuple[int, Architecture]]
     ) -> list[Screened | CandidateFailed]:
-        """Judge candidates, given by number, without training them."""
+        """Measure candidates, given with their numbers, without training them."""
         ...
 
     def train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
     ) -> Trained | CandidateFailed:
-        """Train one candidate up to step `until`, from its checkpoint if it has one."""
+        """Train one candidate until step `until`, starting from its checkpoint if it has one."""
         ...

@@ -1,4 +1,4 @@
-"""Our other top-level packages are the ones beside `nas/`, even if yours have the same names."""
+"""Makes imports find our top-level packages even if the user has packages of the same names."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 class OwnPackagesFinder:
-    """Finds the packages in `NAMES` and their direct submodules, for `sys.meta_path`.
+    """A finder on `sys.meta_path` for the packages in `NAMES` and their direct submodules.
 
-    Ours come first and other folders of the same name after them, so `compress.mine` in the
+    It searches our folders first, then others of the same name, so `compress.mine` in the
     user's folder and Hugging Face's `kernels` can still be imported.
     """
 
@@ -31,8 +31,10 @@ class OwnPackagesFinder:
 
 
 def _package(name: str) -> ModuleSpec | None:
-    """Return our package. If it has no `__init__.py`, return the first package that has one:
-    its submodules are ours and theirs."""
+    """Return our package, or the first package with an `__init__.py` if ours has none.
+
+    `find_spec` then adds our submodules to that package's own.
+    """
     ours = PathFinder.find_spec(name, [HOME])
     if ours is None or ours.loader:
         return ours
@@ -41,14 +43,14 @@ def _package(name: str) -> ModuleSpec | None:
 
 
 def install() -> None:
-    """Put the finder before all others.
+    """Put the finder before all other finders.
 
-    Raises `ImportError` if a module that hides one of ours has been imported before.
+    Raises `ImportError` if a module that hides one of ours has already been imported.
     """
     for name, module in list(sys.modules.items()):
         if _hides_ours(name, module):
             raise ImportError(
-                f"another module called {name} was imported before nas and hides the one that "
+                f"another module named {name} was imported before nas and hides the one that "
                 f"nas needs: import nas first, or rename {_origin(module) or name}",
                 name=name,
             )
@@ -59,7 +61,7 @@ def _hides_ours(name: str, module: ModuleType) -> bool:
     package, dot, rest = name.partition(".")
     if package not in NAMES or "." in rest:
         return False
-    if not dot:  # our submodules are found in any package, but a single file has none
+    if not dot:  # any package can hold our submodules, but a single file cannot
         return not hasattr(module, "__path__")
     ours = PathFinder.find_spec(name, [os.path.join(HOME, package)])
     if ours is None or ours.origin is None:

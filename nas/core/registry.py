@@ -1,4 +1,4 @@
-"""What can be named on the command line: spaces, controllers, scores, tasks and models."""
+"""Looks up spaces, controllers, scores, tasks and models by name."""
 
 import importlib
 import inspect
@@ -96,7 +96,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
 
 
 def needed(kind: Kind) -> tuple[str, ...]:
-    """The attributes that a thing of a kind must have: the members of its protocol."""
+    """Return the attributes that an object of a kind must have: its protocol's members."""
     from nas.core.score import Score
     from nas.core.task import Task  # these import torch
     from search_spaces.space import HOOKS, SearchSpace
@@ -105,26 +105,28 @@ def needed(kind: Kind) -> tuple[str, ...]:
         return tuple(part for part in _members(SearchSpace) if part not in HOOKS)
     if kind == "controllers":
         return ()
-    if kind == "models":  # those of an `nn.Module` that are used
+    if kind == "models":  # the members of `nn.Module` that we use
         return ("forward", "state_dict", "named_modules")
     return _members(Score if kind == "scores" else Task)
 
 
 def _members(protocol: type) -> tuple[str, ...]:
-    """What a protocol names, in its order."""
+    """Return the public members of a protocol, in order."""
     named = [*protocol.__annotations__, *vars(protocol)]
     return tuple(name for name in named if name == "__call__" or not name.startswith("_"))
 
 
 def available(kind: Kind) -> dict[str, str]:
-    """Name → `module:attribute` of what is built in and of what installed packages register
-    under the entry-point group of the kind, `nas.spaces` for instance."""
+    """Return name → `module:attribute` of everything that is built in or registered.
+
+    Installed packages register under an entry-point group such as `nas.spaces`.
+    """
     registered = {entry.name: entry.value for entry in entry_points(group=f"nas.{kind}")}
     return {**registered, **BUILT_IN[kind]}
 
 
 def reference_of(kind: Kind, name: str) -> str:
-    """Return the `module:attribute` that a name stands for, without importing the module.
+    """Return the `module:attribute` of a name, without importing the module.
 
     Raises `BadInput` for a name that is not available.
     """
@@ -132,26 +134,26 @@ def reference_of(kind: Kind, name: str) -> str:
     if reference is None:
         known = ", ".join(available(kind))
         raise BadInput(
-            f'no {kind.removesuffix("s")} "{name}": there are {known}, '
-            "or name your own as package.module:name"
+            f'unknown {kind.removesuffix("s")} "{name}"; available: {known}; '
+            "or pass your own as package.module:name"
         )
     return reference
 
 
 def check_score_name(text: str) -> None:
-    """Raise `BadInput` for a score that is not available; `text` may have options after commas."""
+    """Raise `BadInput` for an unknown score; `text` may have options after commas."""
     reference_of("scores", text.partition(",")[0])
 
 
 def resolve(kind: Kind, name: str) -> Any:
-    """What a name or a `package.module:attribute` stands for.
+    """Import the object that a name or a `package.module:attribute` stands for.
 
-    Raises `BadInput` when there is no such thing.
+    Raises `BadInput` if it does not exist.
     """
     singular = kind.removesuffix("s")
     module_name, _, attribute = reference_of(kind, name).partition(":")
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # one's own module lies where the command is given
+        sys.path.append(os.getcwd())  # the user's module is in the current folder
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except ImportError as error:
@@ -161,9 +163,9 @@ def resolve(kind: Kind, name: str) -> Any:
 
 
 def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
-    """The named thing, made with the options if it is a class or a function, and checked.
+    """Return the named object, checked; a class or function is called with the options first.
 
-    Raises `BadInput` for an unknown option or for a thing that lacks part of its contract.
+    Raises `BadInput` for an unknown option, or if the object lacks part of its protocol.
     """
     thing = resolve(kind, name)
     singular = kind.removesuffix("s")
@@ -173,10 +175,10 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
         thing = _called(f'{singular} "{name}"', thing, options or {})
         lacks = [part for part in parts if not hasattr(thing, part)]
     elif options:
-        raise BadInput(f'{singular} "{name}" takes no options, but got {", ".join(options)}')
+        raise BadInput(f'{singular} "{name}" takes no options: remove {", ".join(options)}')
     if lacks:
         raise BadInput(
-            f'{singular} "{name}" has no {", ".join(lacks)}: a {singular} needs {", ".join(parts)}'
+            f'{singular} "{name}" lacks {", ".join(lacks)}: a {singular} needs {", ".join(parts)}'
         )
     return _completed(thing) if kind == "spaces" else thing
 
@@ -188,7 +190,7 @@ def _completed(space: Any) -> Any:
 
 
 def load_task(name: str, options: Mapping[str, Any]) -> "Task":
-    """The task by its name; raises `BadInput` when its data cannot be used."""
+    """Return the named task; raises `BadInput` if its data cannot be used."""
     options = dict(options)
     if "data" in options:
         options["data"] = Path(options["data"])
@@ -196,30 +198,31 @@ def load_task(name: str, options: Mapping[str, Any]) -> "Task":
 
 
 def create_score(text: str) -> Any:
-    """A score by its name, with options after commas: `hidden-covariance,between=sequences`.
+    """Return a score by name and options, such as `hidden-covariance,between=sequences`.
 
-    Raises `BadInput` as `create`.
+    Raises `BadInput` like `create`.
     """
     name, *settings = text.split(",")
     pairs = [setting.partition("=") for setting in settings]
     for setting, (key, equals, _) in zip(settings, pairs, strict=True):
         if not (key and equals):
-            raise BadInput(f'score "{text}": "{setting}" is no option=value')
+            raise BadInput(f'score "{text}": write "{setting}" as option=value')
     return create("scores", name, {key: value for key, _, value in pairs})
 
 
 def create_controller(
     name: str, rng: "np.random.Generator", options: Mapping[str, Any]
 ) -> "BaseSampler":
-    """The Optuna sampler that the named function makes of a generator and the options.
+    """Return the Optuna sampler that the named function makes from a generator and options.
 
-    Raises `BadInput` as `create`, and when what is made is no sampler.
+    Raises `BadInput` like `create`, and if the result is not a sampler.
     """
-    from optuna.samplers import BaseSampler  # names are listed and checked without it
+    from optuna.samplers import BaseSampler  # slow; listing and checking names does not need it
 
     sampler = _called(f'controller "{name}"', resolve("controllers", name), options, rng)
     if not isinstance(sampler, BaseSampler):
-        raise BadInput(f'controller "{name}" makes a {type(sampler).__name__}, no Optuna sampler')
+        made = type(sampler).__name__
+        raise BadInput(f'controller "{name}" must return an Optuna sampler, not {made}')
     return sampler
 
 
@@ -228,7 +231,8 @@ def _called(what: str, function: Any, options: Mapping[str, Any], *arguments: An
     accepted = dict(parameters)
     unknown = [name for name in options if name not in accepted]
     if unknown:
-        raise BadInput(f"{what} takes no {unknown[0]}: it takes {', '.join(accepted) or 'nothing'}")
+        known = ", ".join(accepted) or "none"
+        raise BadInput(f"{what} has no option {unknown[0]}; options: {known}")
     missing = [
         name
         for name, parameter in accepted.items()

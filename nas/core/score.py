@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class ScoreFailed(ValueError):
-    """The score cannot be computed for this model; the message says why."""
+    """Raised when a score cannot be computed for a model; the message says why."""
 
 
 @runtime_checkable
 class Score(Protocol):
-    """Rates a model that has not been trained.
+    """Rates a model without training it.
 
-    Called with the model in evaluation mode, a batch of the task and a seeded generator, it
-    returns its values by name, the one to search by first. It raises `ScoreFailed` for a model
-    that it cannot rate.
+    A call takes a model in evaluation mode, a batch of the task and a seeded generator. It
+    returns values by name, the one that guides a search first, or raises `ScoreFailed` for a
+    model that it cannot rate.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Seeds that depend on nothing but what they are for."""
+"""Seeds that depend only on the study and the candidate."""
 
 import numpy as np
 
 
 def candidate_seed(study_seed: int, number: int) -> int:
-    """A seed that a retry of the candidate, on whatever worker, gets again."""
+    """Return a candidate's seed, the same for every retry and on every worker."""
     return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""Settings: defaults, then the TOML file, then --set, then the flags."""
+"""Settings: defaults, overridden by the TOML file, then by --set, then by flags."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from nas.core.errors import BadInput
 
 
 class Section(BaseModel):
-    """Part of a configuration: an unknown key is an error."""
+    """A part of a configuration that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def check(self) -> None:
         """Raise `BadInput` for a name or a file that does not exist.
 
-        Imports neither torch nor anything else that takes long: `read_config` calls it, so that a
-        misspelt name is refused at once.
+        `read_config` calls it, so a misspelt name is refused at once. It must not import torch
+        or anything else that is slow.
         """
 
 
 class Named(Section):
-    """Something by name, with the options that it takes."""
+    """A name and the options that go with it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -57,7 +57,7 @@ class Size(Section):
 
 
 class Execution(Section):
-    """Where candidates are evaluated. Nothing of this changes what a run is."""
+    """Where candidates are evaluated. These settings do not affect a run's identity."""
 
     executor: Literal["ray", "serial"] = "ray"
     kernels: Literal["auto", "reference", "cpu", "gpu"] = "auto"
@@ -73,7 +73,7 @@ Config = TypeVar("Config", bound=Section)
 
 
 class RunSettings(Section):
-    """What every job that keeps a run folder has.
+    """The settings of every job that keeps a run folder.
 
     run: the folder. storage: an Optuna storage URL; None for a journal in the folder.
     """
@@ -84,18 +84,18 @@ class RunSettings(Section):
     storage: str | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What must stay the same for a run to continue, flat, by the names of the settings."""
+        """Return the settings that must stay the same for a run to continue, by dotted name."""
         return flat(self.model_dump(mode="json", exclude={"run", "execution", "storage"}))
 
 
 def read_config(
     kind: type[Config], file: Path | None, settings: Sequence[str], flags: Mapping[str, Any]
 ) -> Config:
-    """The configuration that a command line asks for.
+    """Return the configuration that a command line asks for.
 
-    settings: `a.b=value` in TOML's notation; a value that is not TOML is a string.
-    flags: dotted names with values; None leaves a setting as it is.
-    Raises `BadInput`; the message names the key.
+    settings: `a.b=value` in TOML; a value that is not TOML is taken as a string.
+    flags: values by dotted name; None leaves a setting unchanged.
+    Raises `BadInput` naming the key.
     """
     data = read_toml(file) if file else {}
     for setting in settings:
@@ -108,7 +108,7 @@ def read_config(
             _put(data, key, value)
     for key, field in kind.model_fields.items():
         if isinstance(field.default, Named) and isinstance(data.get(key), dict):
-            data[key].setdefault("name", field.default.name)  # options of the default thing
+            data[key].setdefault("name", field.default.name)  # these are options of the default
     try:
         config = kind.model_validate(data)
     except ValidationError as error:
@@ -118,11 +118,11 @@ def read_config(
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Raises `BadInput` when the file is not there or is no TOML."""
+    """Return the content of a TOML file; raises `BadInput` if it is missing or not TOML."""
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise BadInput(f"{path} does not exist: name a TOML file, or leave it out") from None
+        raise BadInput(f"{path} does not exist: pass an existing TOML file, or none") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} cannot be read as TOML: {error}") from None
 
@@ -135,7 +135,7 @@ def _toml_value(text: str) -> Any:
 
 
 def _put(data: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; a name alone may stand for a section that has a name."""
+    """Set a dotted key; a string in place of a section becomes the section's name."""
     *sections, last = key.split(".")
     for section in sections:
         inner = data.setdefault(section, {})
@@ -150,7 +150,7 @@ def _first_problem(kind: type[Section], error: ValidationError, where: str) -> s
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        message = f"unknown key; there are {', '.join(_keys_beside(kind, problem['loc']))}"
+        message = f"unknown key; choose from {', '.join(_keys_beside(kind, problem['loc']))}"
     given = "" if problem["type"] == "extra_forbidden" or not key else f", not {problem['input']!r}"
     return f"{where}: {key + ': ' if key else ''}{message}{given}"
 
@@ -159,7 +159,7 @@ def _keys_beside(kind: type[Section], location: Sequence[str | int]) -> list[str
     section: Any = kind
     for part in location[:-1]:
         annotation = section.model_fields[str(part)].annotation
-        section, *_ = get_args(annotation) or (annotation,)  # of one that may be left out
+        section, *_ = get_args(annotation) or (annotation,)  # the section of an optional one
     return sorted(section.model_fields)
 
 

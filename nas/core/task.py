@@ -1,4 +1,4 @@
-"""What every task provides: data, loss, metric."""
+"""The interface of tasks: data, loss, metric."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class BadData(ValueError):
-    """Data that no task can be made of; the message names the file and the remedy."""
+    """Raised for data that a task cannot use; the message names the file and the remedy."""
 
 
 class Batch(NamedTuple):
-    """Inputs as the task's `DataShape` says.
+    """A batch of inputs, in the form that the task's `DataShape` describes, and their answers.
 
     targets: the right answers as class or token numbers, `[B, T]` or `[B]`.
-    lengths: `[B]` steps that count, None when all do.
+    lengths: `[B]`, the number of steps that count; None if all do.
     """
 
     inputs: "Tensor"
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """loss: mean cross-entropy in nats an answer. metric: the task's metric."""
+    """A measured loss (mean cross-entropy in nats per answer) and the task's metric."""
 
     loss: float
     metric: float
@@ -34,11 +34,11 @@ class Measured(NamedTuple):
 
 @runtime_checkable
 class Task(Protocol):
-    """Data, loss and metric. Holds numpy arrays only, so that it is shared without copies.
+    """Data, loss and metric. It holds only numpy arrays, which workers share without copies.
 
-    metric: "perplexity" or "accuracy", say.
-    higher_is_better: of the metric.
-    carries_state: a training or validation batch goes on where the one before it ended.
+    metric: its name, for example "perplexity" or "accuracy".
+    higher_is_better: whether a higher metric is better.
+    carries_state: whether each training or validation batch continues the previous one.
     """
 
     @property
@@ -57,23 +57,23 @@ class Task(Protocol):
     def shape(self) -> DataShape: ...
 
     def training_batches(self, seed: int) -> Iterator[Batch]:
-        """Endless, and the same for the same seed."""
+        """Yield batches without end, the same ones for the same seed."""
         ...
 
     def validation_batches(self) -> Iterator[Batch]: ...
 
     def test_batches(self) -> Iterator[Batch]:
-        """Touched once, at the end."""
+        """Yield the test data, which is used once, at the end."""
         ...
 
     def score_batch(self, seed: int) -> Batch:
-        """The batch that training-free scores look at; of the training data."""
+        """Return the batch of training data that training-free scores use."""
         ...
 
     def loss(self, answers: "Tensor", targets: "Tensor") -> "Tensor":
-        """The mean loss of a batch, a scalar."""
+        """Return the mean loss of a batch, a scalar."""
         ...
 
     def measure(self, answered: "Iterable[tuple[Tensor, Tensor]]") -> Measured:
-        """Loss and metric over pairs of answers and targets."""
+        """Return loss and metric over pairs of answers and targets."""
         ...

@@ -1,4 +1,4 @@
-"""The executor that the settings name."""
+"""Opens the executor that the settings name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from nas.execution.serial import SerialExecutor
 
 @contextmanager
 def executor_of(execution: Execution) -> Iterator[Executor]:
+    """Open the executor, and close it on exit."""
     if execution.executor == "serial":
         executor: Executor = SerialExecutor()
     else:

@@ -1,4 +1,4 @@
-"""Candidates evaluated by Ray's workers, on this machine or on a cluster."""
+"""Evaluates candidates on Ray's workers, on this machine or on a cluster."""
 
 import os
 import socket
@@ -7,7 +7,7 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# A task without a GPU must not have the machine's GPUs hidden from it: scores may use them.
+# Keep GPUs visible to calls that reserve none, because scores may use them.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -32,16 +32,16 @@ CONNECT_SECONDS = 5.0
 
 
 class NoRay(BadInput):
-    """Ray cannot be started or joined; the message says what to do."""
+    """Raised when Ray cannot be started or joined; the message says what to do."""
 
 
 class RayExecutor:
-    """Starts Ray here with `workers` CPUs, or joins the cluster at `address`.
+    """Starts Ray on this machine with `workers` CPUs, or joins the cluster at `address`.
 
     address: "host:port", "auto" for a cluster this machine belongs to, None to start Ray.
-    workers: how many calls run at the same time; None for all CPUs.
+    workers: the number of calls that run at the same time; None for all CPUs.
 
-    A call whose worker dies is not repeated by Ray: the driver counts and repeats.
+    Ray does not repeat a call whose worker dies; the driver does, and counts the attempts.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class RayExecutor:
             except (RayError, OSError, RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 raise NoRay(
-                    f"no Ray at {address or 'this machine'}: {reason}; "
-                    "see `nas doctor`, or use --executor serial"
+                    f"cannot {f'join Ray at {address}' if address else 'start Ray'}: {reason}; "
+                    "run `nas doctor`, or use --executor serial"
                 ) from error
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.width = workers or max(1, cpus)
@@ -101,7 +101,7 @@ class RayExecutor:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise `OSError` where nobody listens: Ray itself would try for minutes."""
+    """Raise `OSError` if nothing listens at the address; Ray itself would retry for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
@@ -116,22 +116,22 @@ def _other_nas() -> str | None:
 
 
 def _preload_nas() -> None:
-    """Let workers import ours before Ray puts the current folder on their path."""
+    """Make workers import our `nas` before Ray puts the current folder on their path."""
     if _other_nas():
         os.environ["RAY_preload_python_modules"] = "nas"  # noqa: SIM112 Ray writes it so
 
 
 def _check_no_other_nas() -> None:
-    """Raise `NoRay` if workers that run already would import another `nas`."""
+    """Raise `NoRay` if the cluster's workers would import another `nas`."""
     if other := _other_nas():
         raise NoRay(
             f"the workers of a cluster would import {other} instead of the installed nas: "
-            "run this command in another folder"
+            "run this command from another folder"
         )
 
 
 def _import_torch() -> None:
-    """Takes a new worker seconds, which it may as well use while the driver loads its data."""
+    """Import torch, which takes seconds, on a new worker while the driver loads its data."""
     import torch  # noqa: F401
 
 

@@ -1,4 +1,4 @@
-"""Candidates evaluated one after the other in this process."""
+"""Evaluates candidates one after another in this process."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from nas.core.executor import CandidateFailed, Done, Handle, Outcome, Resources,
 
 
 class SerialExecutor:
-    """Runs a call when it is waited for, the one submitted first before the others."""
+    """Runs calls in the order of submission, each when the driver waits for it."""
 
     width = 1
 

@@ -1,4 +1,4 @@
-"""The network that a run of any kind ended in, as files in a folder of the user's choice."""
+"""Exports the network that a run of any kind found, to a folder of the user's choice."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ def export_run(folder: Path, to: Path, number: int | None) -> dict[str, Any]:
         return export_candidate(folder, to, number)
     kept = folder / KEPT[kind]
     if not kept.is_dir():
-        raise BadInput(f"{folder} has no network to export yet: let `nas {kind}` finish")
+        raise BadInput(f"{folder} has no network to export yet: let `nas {kind}` finish first")
     if kind == "sweep":
         kept = _row(folder, kept, number)
     from nas.models.model_files import copied  # imports torch
@@ -27,11 +27,11 @@ def export_run(folder: Path, to: Path, number: int | None) -> dict[str, Any]:
 
 
 def _row(folder: Path, rows: Path, number: int | None) -> Path:
-    """The folder of a sweep's row; raises `BadInput` if there is no such row."""
+    """Return the folder of a sweep's row; raises `BadInput` if there is no such row."""
     known = sorted(int(row.name) for row in rows.iterdir())
     if number not in known:
         raise BadInput(
-            f"{folder} is a sweep: name a row with --candidate, {known[0]} to {known[-1]}; "
+            f"{folder} is a sweep: choose a row from {known[0]} to {known[-1]} with --candidate; "
             f"{folder / 'report' / 'rows.csv'} lists them"
         )
     return rows / f"{number:04d}"

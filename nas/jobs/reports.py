@@ -1,4 +1,4 @@
-"""The record and the report of a run of any kind."""
+"""Reads the record of a run of any kind and makes its report."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from nas.reporting.report import Report
 
 
 def read_run(folder: Path) -> tuple[Any, Report]:
-    """A run's summary and its report, from its record, finished or not.
+    """Return a run's summary and report, finished or not.
 
     Raises `BadInput` if the folder holds no run.
     """
-    match read_run_file(folder).kind:  # each kind imports only what its own report needs
+    match read_run_file(folder).kind:  # import only what this kind's report needs
         case "search":
             from nas.jobs.search.report import search_report
             from nas.jobs.search.summary import read_search

@@ -1,4 +1,4 @@
-"""Calls in flight: what workers evaluate, and what is repeated when one of them dies."""
+"""Calls in flight: what workers evaluate, and which calls to repeat after a worker dies."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from nas.core.executor import CandidateFailed, Done, Executor, Handle, Resources
 from nas.core.job import Job, Screened, Trained
 from nas.loop.candidate import Candidate
 
-ATTEMPTS = 4  # the first one and three more; then a candidate that kills its worker has failed
+ATTEMPTS = 4  # one attempt and three more before a candidate that kills its worker fails
 POLL_SECONDS = 0.2
 
 Result = Screened | Trained | CandidateFailed
@@ -16,18 +16,18 @@ Result = Screened | Trained | CandidateFailed
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The candidates that a call evaluates, and up to which step if it trains one."""
+    """The candidates that a call evaluates, and the step until which it trains, if it does."""
 
     candidates: tuple[int, ...]
     until: int | None = None
 
 
 class Calls:
-    """Submits calls of a job to an executor, and repeats those whose worker died.
+    """Submits a job's calls to an executor, and repeats those whose worker died.
 
-    candidate: what is known of a number. checkpoint: the content of a checkpoint file.
-    in_order: take results in the order in which they were asked for.
-    training: what one training call needs.
+    candidate: returns a candidate by number. checkpoint: reads a checkpoint file.
+    in_order: return results in the order of submission.
+    training: the resources of one training call.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Calls:
         self._job = executor.share(job)
         self._candidate, self._checkpoint = candidate, checkpoint
         self._in_order, self._training = in_order, training
-        self._losses: dict[int, int] = {}  # workers that died evaluating a candidate
+        self._losses: dict[int, int] = {}  # candidate → workers that died evaluating it
         self._lost: deque[Call] = deque()
         self._in_flight: dict[Handle, Call] = {}
 
@@ -53,12 +53,12 @@ class Calls:
 
     @property
     def are_enough(self) -> bool:
-        """Whether every worker has a call and one more waits for it."""
+        """Whether every worker has a call, with another one waiting."""
         return len(self._in_flight) >= 2 * self._executor.width
 
     @property
     def has_lost(self) -> bool:
-        """Whether calls wait to be repeated."""
+        """Whether lost calls are waiting to be submitted again."""
         return bool(self._lost)
 
     def repeat(self, call: Call) -> None:
@@ -66,7 +66,7 @@ class Calls:
         self._lost.append(call)
 
     def take_lost(self) -> Iterator[Call]:
-        """The calls to submit again."""
+        """Yield the lost calls, which must be submitted again."""
         while self._lost:
             yield self._lost.popleft()
 
@@ -89,7 +89,7 @@ class Calls:
         self._in_flight[handle] = call
 
     def results(self) -> Iterator[tuple[int, Result]]:
-        """Candidates with their results, as far as any came within a fraction of a second."""
+        """Yield the results that arrive within a fraction of a second, by candidate number."""
         handles = list(self._in_flight)
         waited = handles[:1] if self._in_order else handles
         for handle, outcome in self._executor.wait(waited, POLL_SECONDS):
@@ -103,11 +103,11 @@ class Calls:
                 yield from ((number, outcome) for number in call.candidates)
 
     def _repeated(self, call: Call, reason: str) -> Iterator[tuple[int, CandidateFailed]]:
-        """Evaluate each candidate of a lost call once more, alone, to find the one at fault."""
+        """Queue each candidate of a lost call again, alone, to find the one at fault."""
         for number in call.candidates:
             self._losses[number] = self._losses.get(number, 0) + 1
             if self._losses[number] < ATTEMPTS:
                 self._lost.append(Call((number,), call.until))
             else:
-                text = f"{ATTEMPTS} workers died evaluating it ({reason})"
+                text = f"{ATTEMPTS} workers died while evaluating it ({reason})"
                 yield number, CandidateFailed("poison", text)

@@ -1,4 +1,4 @@
-"""What is known of a candidate: the record that reports, exports and resumed runs read."""
+"""The record of a candidate, which reports, exports and resumed runs read."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from search_spaces.architecture import Architecture
 class Rung:
     """One stretch of a candidate's training.
 
-    step: optimiser steps since the beginning.
-    objective: the job's objective after that step; loss, metric: of the validation data.
-    train_loss: mean over the stretch; None for a job without a training loss.
-    seconds: of this stretch, including validation.
-    checkpoint: file, relative to the run's folder.
+    step: optimiser steps since the start of training.
+    objective: the job's objective after that step; loss, metric: on the validation data.
+    train_loss: the mean over the stretch; None for a job without a training loss.
+    seconds: the time of this stretch, including validation.
+    checkpoint: the file's path, relative to the run's folder.
     """
 
     step: int
@@ -35,14 +35,14 @@ class Candidate:
     """One architecture that a controller proposed.
 
     number: its number in the run.
-    parameters, flops: of the model that is trained; flops of one step of one sequence.
+    parameters, flops: the trained model's size, and its cost per step of one sequence.
     scores: training-free scores by name.
-    measures: the job's other measurements by name; training adds to screening.
-    failed: "stage: reason", None while nothing went wrong.
+    measures: the job's other measurements by name, from screening and training.
+    failed: "stage: reason"; None unless it failed.
     duplicate_of: the number of an earlier candidate with the same digest.
     rungs: its training so far; empty if it was only screened.
-    seconds: of all its evaluations.
-    ended: Unix time of its latest result, None while it has none.
+    seconds: the time of all its evaluations.
+    ended: the Unix time of its latest result; None before the first.
     """
 
     number: int
@@ -62,7 +62,7 @@ class Candidate:
         return self.architecture.digest()
 
     def screened(self, result: Screened) -> "Candidate":
-        """The candidate with what screening found."""
+        """Return the candidate with a screening result."""
         return replace(
             self,
             parameters=result.parameters,
@@ -73,7 +73,7 @@ class Candidate:
         )
 
     def trained(self, result: Trained, checkpoint: str) -> "Candidate":
-        """The candidate with one more rung; checkpoint: its file, relative to the run's folder."""
+        """Return the candidate with another rung, whose `checkpoint` is relative to the run."""
         rung = Rung(
             step=result.step,
             objective=result.objective,
@@ -91,11 +91,11 @@ class Candidate:
         )
 
     def failing(self, reason: str, seconds: float = 0.0) -> "Candidate":
-        """The candidate marked as failed."""
+        """Return the candidate, marked as failed."""
         return replace(self, failed=reason, seconds=self.seconds + seconds)
 
     def with_results_of(self, original: "Candidate", with_rung: bool) -> "Candidate":
-        """A duplicate with the original's results, including its first rung if `with_rung`."""
+        """Return a duplicate with the original's results, and its first rung if `with_rung`."""
         return replace(
             original,
             number=self.number,
@@ -106,7 +106,7 @@ class Candidate:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, which `from_dict` reads."""
+        """Return plain values for JSON; `from_dict` reads them."""
         return {
             "number": self.number,
             "digest": self.digest,
@@ -124,7 +124,7 @@ class Candidate:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Candidate":
-        """The candidate that `to_dict` wrote."""
+        """Return the candidate that `to_dict` wrote."""
         fields = {key: value for key, value in data.items() if key != "digest"}
         fields["architecture"] = Architecture.from_json(json.dumps(data["architecture"]))
         fields["rungs"] = tuple(Rung(**rung) for rung in data["rungs"])
@@ -138,6 +138,6 @@ def candidates_in(folder: Path) -> tuple[Candidate, ...]:
 
 
 def best_first(candidates: Sequence[Candidate], objective: Objective) -> list[Candidate]:
-    """The trained candidates that did not fail: those trained longest first, then the best."""
+    """Return the trained candidates that did not fail, the longest trained first, then the best."""
     trained = [c for c in candidates if c.rungs and c.failed is None]
     return sorted(trained, key=lambda c: (-c.rungs[-1].step, objective.cost(c.rungs[-1].objective)))

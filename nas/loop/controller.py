@@ -1,4 +1,4 @@
-"""The controller's study: in memory, with every proposal and what the controller was told of it."""
+"""Controllers: an Optuna sampler with an in-memory study of its proposals and their values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ MOST_REJECTIONS = 10_000
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-Told = float | tuple[float, ...] | None  # one value an objective, None for a failure
+Value = float | tuple[float, ...] | None  # one value per objective; None for a failure
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A valid architecture and the decisions that led to it; `token` is the controller's own."""
+    """A valid architecture and its decisions; `token` identifies it to the controller."""
 
     architecture: Architecture
     params: Mapping[str, Any]
@@ -35,29 +35,29 @@ class Proposal:
 
 
 class Proposer(Protocol):
-    """What a driver needs of whatever proposes; `Controller` says what each is for."""
+    """Proposes architectures to a driver. `Controller` documents the methods."""
 
     def propose(self, space: SearchSpace) -> Proposal: ...
 
     def enqueue(self, answers: Mapping[str, Any]) -> None: ...
 
-    def tell(self, token: int, value: Told) -> None: ...
+    def tell(self, token: int, value: Value) -> None: ...
 
     def tell_late_failure(self, trial: FrozenTrial) -> None: ...
 
-    def remember(self, trial: FrozenTrial, value: Told, evaluated: bool) -> int: ...
+    def remember(self, trial: FrozenTrial, value: Value, evaluated: bool) -> int: ...
 
     def offer(self, trial: FrozenTrial, scores: Mapping[str, float]) -> None: ...
 
 
 class Controller:
-    """Any Optuna sampler, asked for architectures of a space.
+    """Proposes architectures of a space with any Optuna sampler.
 
-    A proposal that the space refuses is told as failed and another is drawn: what is kept of a
-    run are valid candidates only, and a decision costs no write to a disk.
+    A proposal that the space refuses is reported to the sampler as failed, and another one is
+    drawn. So a run records only valid candidates, and decisions cost no disk writes.
 
-    maximise: whether what it is told is better when higher.
-    objectives: how many values it is told of a candidate.
+    maximise: whether higher values are better.
+    objectives: the number of values per candidate.
     """
 
     def __init__(self, sampler: BaseSampler, maximise: bool, objectives: int = 1) -> None:
@@ -67,9 +67,9 @@ class Controller:
         self._study = optuna.create_study(sampler=sampler, directions=directions)
 
     def propose(self, space: SearchSpace) -> Proposal:
-        """The next architecture to try.
+        """Return the next architecture to try.
 
-        Raises `BadInput` when the space refuses everything that is proposed.
+        Raises `BadInput` if the space refuses every proposal.
         """
         reason = ""
         for _ in range(MOST_REJECTIONS):
@@ -82,42 +82,43 @@ class Controller:
                 continue
             return Proposal(architecture, trial.params, trial.distributions, trial.number)
         raise BadInput(
-            f"space {space.name}: {MOST_REJECTIONS} proposals in a row were invalid: {reason}"
+            f"space {space.name} refused {MOST_REJECTIONS} proposals in a row; the last reason: "
+            f"{reason}"
         )
 
     def enqueue(self, answers: Mapping[str, Any]) -> None:
-        """Decide the next proposal, as far as the answers go."""
+        """Fix decisions of the next proposal, by name."""
         self._study.enqueue_trial(dict(answers))
 
-    def tell(self, token: int, value: Told) -> None:
-        """What came of a proposal; None when it failed."""
+    def tell(self, token: int, value: Value) -> None:
+        """Report the value of a proposal; None if it failed."""
         if value is None:
             self._study.tell(token, state=TrialState.FAIL)
         else:
             self._study.tell(token, value)
 
     def tell_late_failure(self, trial: FrozenTrial) -> None:
-        """A candidate of the record that was told a value has failed after all."""
+        """Report that a candidate failed after its value had been reported."""
         self.tell(self._ask_again(trial), None)
 
-    def remember(self, trial: FrozenTrial, value: Told, evaluated: bool) -> int:
-        """Take in a candidate of the record; returns the token to tell it by."""
+    def remember(self, trial: FrozenTrial, value: Value, evaluated: bool) -> int:
+        """Add a recorded candidate, with its value if `evaluated`; returns its token."""
         token = self._ask_again(trial)
         if evaluated:
             self.tell(token, value)
         return token
 
     def offer(self, trial: FrozenTrial, scores: Mapping[str, float]) -> None:
-        """Training-free scores of a candidate, for a controller that makes use of them."""
+        """Pass a candidate's training-free scores to a controller that uses them."""
         if isinstance(self.sampler, PathSampler):
             self.sampler.offer(trial, list(scores.values()))
 
     def _ask_again(self, trial: FrozenTrial) -> int:
-        """The same decisions as a proposal of the sampler's own; returns its token."""
+        """Make the sampler propose a trial's decisions again; returns the new token."""
         self.enqueue(trial.params)
         return self._ask(trial.distributions).number
 
     def _ask(self, distributions: Mapping[str, BaseDistribution] | None = None) -> Trial:
         trial = self._study.ask(fixed_distributions=dict(distributions or {}))
-        _ = trial.relative_params  # Optuna's NSGA-II counts no candidate that it was not asked for
+        _ = trial.relative_params  # otherwise Optuna's NSGA-II does not count the trial
         return trial

@@ -30,7 +30,7 @@ class Watcher(Protocol):
 
 
 class Driver:
-    """Owns the controller, the run and the calls in flight; knows no job by name."""
+    """Runs any job: owns the controller, the run's folder and the calls in flight."""
 
     def __init__(
         self,
@@ -42,7 +42,10 @@ class Driver:
         watchers: Iterable[Watcher] = (),
         drawer: Proposer | None = None,
     ) -> None:
-        """drawer: proposes the pool of a plan that has one."""
+        """Open the calls and resume the run.
+
+        drawer: proposes the pool, if the plan has one.
+        """
         self.run, self.job, self.plan = run, job, plan
         self.controller = controller
         self.watchers = list(watchers)
@@ -64,14 +67,14 @@ class Driver:
     def search(self, stop: Stop) -> list[Candidate]:
         """Work until the plan is done; returns all candidates by number.
 
-        Raises `Interrupted` if a signal ends it before.
+        Raises `Interrupted` if a signal ends it first.
         """
         while True:
             if stop.signal_number is None:
                 self._fill()
             if not self._calls:
                 if stop.signal_number is None and self._work_is_left():
-                    continue  # the last proposals were answered at once, and promote others
+                    continue  # duplicates of known candidates promoted others
                 break
             for number, result in self._calls.results():
                 self._take(number, result)
@@ -87,7 +90,7 @@ class Driver:
         return found
 
     def _resume(self) -> None:
-        """Take in what the run's record holds; what has no result is evaluated again."""
+        """Restore the recorded candidates; those without a result are evaluated again."""
         trials = self.run.trials()
         for trial in trials[: self.plan.pool]:
             self._take_up(trial)
@@ -96,7 +99,7 @@ class Driver:
             self._take_up(trial)
 
     def _take_up(self, trial: FrozenTrial) -> None:
-        """Take in a candidate of the record, and evaluate it again if it has no result."""
+        """Restore a recorded candidate, and evaluate it again if it has no result."""
         number, result = trial.number, self.run.result(trial)
         candidate = result or Candidate(
             number, Architecture.from_json(trial.user_attrs["architecture"])
@@ -132,7 +135,7 @@ class Driver:
         return bool(self._proposals.left or self._calls.has_lost or self._promotions())
 
     def _promotions(self) -> list[Call]:
-        """Training calls for candidates that are sure of a place in a rung and not yet in it."""
+        """Return training calls for candidates that are certain to enter a rung."""
         proposals = self._proposals
         if proposals.opening is None:
             return []
@@ -162,7 +165,7 @@ class Driver:
         self._record(candidate.with_results_of(known, with_rung=not self.plan.guide))
 
     def _record(self, candidate: Candidate) -> None:
-        """Keep a result, then tell the controller, its duplicates and the watchers."""
+        """Save a result, then pass it to the controller, the duplicates and the watchers."""
         candidate = replace(candidate, ended=time.time())
         self.candidates[candidate.number] = candidate
         self.run.write(candidate)

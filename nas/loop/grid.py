@@ -6,16 +6,16 @@ from typing import Any
 from optuna.trial import FixedTrial, FrozenTrial
 
 from nas.core.errors import BadInput
-from nas.loop.controller import Proposal, Told
+from nas.loop.controller import Proposal, Value
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Answers, enumerated, from_trial
 from search_spaces.space import SearchSpace
 
 
 class Grid:
-    """Proposes every architecture of a space in the order of its decisions.
+    """Proposes every architecture of a space once, in the order of its decisions.
 
-    What a run remembers is not proposed again, whatever came of it: a resumed grid is complete.
+    It does not propose recorded architectures again, so a resumed grid becomes complete.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -27,9 +27,12 @@ class Grid:
         self._proposed = 0
 
     def propose(self, space: SearchSpace) -> Proposal:
-        """The next one; raises `BadInput` when none is left."""
+        """Return the next architecture; raises `BadInput` if none is left."""
         if not self._left:
-            raise BadInput(f"all {self.size} architectures of {space.name} are proposed")
+            raise BadInput(
+                f"all {self.size} architectures of {space.name} have been proposed: "
+                "ask for fewer candidates"
+            )
         architecture, answers = self._left.pop(next(iter(self._left)))
         params: dict[str, Any] = dict(answers)
         trial = FixedTrial(params)
@@ -37,18 +40,18 @@ class Grid:
         return Proposal(architecture, params, trial.distributions, self._token())
 
     def enqueue(self, answers: Mapping[str, Any]) -> None:
-        """Changes nothing: everything is proposed anyway, in its own order."""
+        """Do nothing: the order is fixed."""
 
-    def tell(self, token: int, value: Told) -> None:
-        """Nothing is learnt."""
+    def tell(self, token: int, value: Value) -> None:
+        """Do nothing: a grid does not learn."""
 
     def tell_late_failure(self, trial: FrozenTrial) -> None:
-        """Nothing is learnt."""
+        """Do nothing: a grid does not learn."""
 
     def offer(self, trial: FrozenTrial, scores: Mapping[str, float]) -> None:
-        """Nothing is learnt."""
+        """Do nothing: a grid does not learn."""
 
-    def remember(self, trial: FrozenTrial, value: Told, evaluated: bool) -> int:
+    def remember(self, trial: FrozenTrial, value: Value, evaluated: bool) -> int:
         self._left.pop(trial.user_attrs["digest"], None)
         return self._token()
 

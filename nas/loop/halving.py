@@ -1,17 +1,17 @@
-"""Successive halving: which candidates go on to the next stage, once it is certain."""
+"""Successive halving: which candidates are certain to advance to the next stage."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 def promoted(values: Mapping[int, float], unfinished: int, places: int) -> list[int]:
-    """The candidates that are sure to be among the best `places` of a stage.
+    """Return the candidates that are certain to be among the best `places` of a stage.
 
-    values: of the finished candidates by number; lower is better.
-    unfinished: how many candidates will still finish the stage, or fail in it.
+    values: the finished candidates' values by number; lower is better.
+    unfinished: the number of candidates that have not yet finished the stage or failed in it.
 
-    A candidate goes on once it would keep its place even if all unfinished ones were better.
-    So stages overlap (as in ASHA, Li et al. 2020, https://arxiv.org/abs/1810.05934), yet who goes
-    on does not depend on who finished first.
+    A candidate advances once it would keep its place even if all unfinished ones were better.
+    So stages overlap (as in ASHA, Li et al. 2020, https://arxiv.org/abs/1810.05934), but the
+    selection does not depend on the order in which candidates finish.
     """
     ranked = sorted(values, key=lambda number: (values[number], number))
     return ranked[: max(0, places - unfinished)]
@@ -23,11 +23,11 @@ def climbing(
     unfinished: int,
     rungs: Iterable[tuple[int, int]],
 ) -> Iterator[tuple[int, int]]:
-    """The candidates that are sure of a place in a rung and not yet there, with its step.
+    """Yield candidates that are certain to enter a rung but have not finished it, with its step.
 
-    values, unfinished: as in `promoted`, of the stage before the first rung.
-    losses_at: of a step: the losses of those that have trained up to it.
-    rungs: of each the step at its end and its places.
+    values, unfinished: as in `promoted`, for the stage before the first rung.
+    losses_at: returns the losses of the candidates that have trained until a step.
+    rungs: each rung's last step and number of places.
     """
     for step, places in rungs:
         going = promoted(values, unfinished, places)
@@ -39,5 +39,5 @@ def climbing(
 
 
 def halved(first: int, stages: int, reduction: int) -> tuple[int, ...]:
-    """Places in each of several stages: `first`, then `reduction` times fewer, at least one."""
+    """Return the places per stage: `first`, then `reduction` times fewer each, at least one."""
     return tuple(max(1, first // reduction**i) for i in range(stages))

@@ -1,4 +1,4 @@
-"""Optuna's record of a run: where it is stored, how it is opened and repaired."""
+"""Opens and repairs Optuna's record of a run."""
 
 import contextlib
 import json
@@ -26,10 +26,10 @@ def open_study(
     objectives: Sequence[Objective],
     url: str | None,
 ) -> tuple[BaseStorage, int]:
-    """Open a run's study, or create it; returns its storage and the study's id.
+    """Open or create a run's study; returns its storage and the study's id.
 
     identity: what must stay the same for the run to continue.
-    objectives: what candidates are judged by; they name and direct the study's values.
+    objectives: what candidates are judged by; the names and directions of the study's values.
     url: an Optuna storage URL; None for a journal in the folder.
     Raises `BadInput` if the storage cannot be opened or the identity differs.
     """
@@ -44,7 +44,7 @@ def open_study(
     except Exception as error:
         reason = str(error).splitlines()[0]
         where = url or folder / JOURNAL
-        raise BadInput(f"the storage {where} cannot be opened: {reason}") from error
+        raise BadInput(f"cannot open the storage {where}: {reason}") from error
     kept = study.user_attrs.get("identity")
     if kept is None:
         study.set_user_attr("identity", dict(identity))
@@ -52,15 +52,15 @@ def open_study(
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names([objective.name for objective in objectives])
     elif kept != identity:
-        raise BadInput(f"{folder} holds another run: {_difference(kept, identity)}")
+        raise BadInput(f"{folder} holds a different run: {_difference(kept, identity)}")
     return storage, storage.get_study_id_from_name(folder.name)
 
 
 class RunJournal(JournalFileBackend):
-    """A journal file that records when an evaluation really ended.
+    """A journal file that records when each evaluation actually ended.
 
-    Optuna takes the time at which a trial gets its final state; a run gives all of them their
-    final states at its end.
+    Optuna records the time at which a trial gets its final state, but a run sets all final
+    states at its end.
     """
 
     ended: float | None = None  # Unix time of the trial that is being finished
@@ -76,7 +76,7 @@ class RunJournal(JournalFileBackend):
 
 
 class RunStorage(JournalStorage):
-    """The storage of a run's own journal."""
+    """The storage of a run's journal."""
 
     def __init__(self, journal: RunJournal) -> None:
         super().__init__(journal)
@@ -85,7 +85,7 @@ class RunStorage(JournalStorage):
 
 @contextlib.contextmanager
 def ended_at(storage: BaseStorage, ended: float | None):
-    """Finish a trial inside with this Unix time; databases record the present time instead."""
+    """Record this Unix time for trials finished inside; databases record the current time."""
     if not isinstance(storage, RunStorage):
         yield
         return
@@ -97,9 +97,9 @@ def ended_at(storage: BaseStorage, ended: float | None):
 
 
 def repair_journal(path: Path) -> int:
-    """Cut off a last line that a dying driver left unfinished; returns the bytes cut.
+    """Cut off an incomplete last line, left by a killed driver; returns the bytes cut.
 
-    Optuna would append to such a line, and the study could never be read again.
+    Optuna would append to such a line and make the study unreadable.
     """
     with path.open("rb+") as file:
         content = file.read()
@@ -112,17 +112,17 @@ def _file_storage(path: Path) -> RunStorage:
     if path.exists():
         repair_journal(path)
     lock = JournalFileOpenLock(str(path))
-    # The caller has locked the run: a lock on its journal was left by a driver that died.
+    # The caller has locked the run, so any lock on its journal comes from a driver that died.
     with contextlib.suppress(FileNotFoundError):
         os.remove(f"{path}.lock")
     return RunStorage(RunJournal(str(path), lock_obj=lock))
 
 
 def _difference(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The settings in which a run differs from what is asked for now."""
+    """Return a message about the settings that have changed."""
     changed = [
-        f"{name} was {json.dumps(kept.get(name))} and is {json.dumps(wanted.get(name))} now"
+        f"{name} was {json.dumps(kept.get(name))} and is now {json.dumps(wanted.get(name))}"
         for name in sorted({*kept, *wanted})
         if kept.get(name) != wanted.get(name)
     ]
-    return "; ".join(changed) + ": choose another folder with --run, or restore the setting"
+    return "; ".join(changed) + ": pass another folder with --run, or restore the setting"

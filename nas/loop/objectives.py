@@ -1,4 +1,4 @@
-"""What a controller can be told about a trained candidate."""
+"""The objectives that a controller can optimise."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,14 +13,14 @@ OBJECTIVES: dict[str, Callable[[Candidate], float]] = {
 
 
 def named_objectives(candidate: Candidate, names: Sequence[str]) -> dict[str, float]:
-    """The named objectives of a candidate that has finished the first rung."""
+    """Return the named objectives of a candidate that has finished the first rung."""
     return {name: OBJECTIVES[name](candidate) for name in names}
 
 
 def pareto_front(candidates: Sequence[Candidate], names: Sequence[str]) -> list[Candidate]:
-    """The trained candidates that no other dominates, sorted by the first objective.
+    """Return the trained candidates that no other dominates, sorted by the first objective.
 
-    Lower is better. A candidate is dominated if another one is at least as good in each objective
+    Lower is better. One candidate dominates another if it is at least as good in every objective
     and better in one. Duplicates are left out.
     """
     known = [

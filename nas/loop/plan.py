@@ -1,4 +1,4 @@
-"""How much a search does, and what its controller is told of a candidate."""
+"""A search's plan: how many candidates, which rungs, and the values its controller receives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,30 +6,30 @@ from dataclasses import dataclass, field
 from nas.core.executor import Resources
 from nas.core.job import Objective
 from nas.loop.candidate import Candidate
-from nas.loop.controller import Told
+from nas.loop.controller import Value
 from nas.loop.objectives import named_objectives
 from nas.loop.ranking import guiding_values, rank_sums
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is done.
+    """The plan of a search.
 
-    candidates: valid proposals in all, including duplicates and those that open the search.
+    candidates: all valid proposals, including duplicates and those that open the search.
     steps: training steps at the end of each rung.
-    places: how many candidates train in each rung.
-    objective: of the job.
-    guide: the training-free score that the controller is told, as an objective; None if it is told
-        the `objectives` instead.
-    batch: candidates screened by one call; one if the controller waits for losses.
-    rank_sum: scores whose ranks are added to rank candidates, with whether higher is better;
-        if empty, the guide ranks them.
-    objectives: names of `nas.loop.objectives.OBJECTIVES`, known after the first rung; "loss" is
+    places: the number of candidates that train in each rung.
+    objective: the job's objective.
+    guide: the training-free score that the controller optimises; None if it optimises the
+        `objectives` instead.
+    batch: the candidates that one call screens; one if the controller waits for losses.
+    rank_sum: score → whether higher is better, for the scores whose ranks are added up to rank
+        candidates; if empty, the guide ranks them.
+    objectives: names from `nas.loop.objectives.OBJECTIVES`, known after the first rung; "loss" is
         the job's objective.
-    pool: candidates drawn at random and screened before anything else; they have the first numbers.
-    opening: how many of them, the best by the first score, are the controller's first proposals.
-    deterministic: results are taken in the order in which they were asked for.
-    training: what one training call needs.
+    pool: candidates that are drawn at random and screened first; they have the lowest numbers.
+    opening: the number of pool candidates, best by the first score, that open the search.
+    deterministic: take results in the order of submission.
+    training: the resources of one training call.
     """
 
     candidates: int
@@ -48,31 +48,31 @@ class Plan:
 
     @property
     def records(self) -> int:
-        """How many candidates the record holds at the end."""
+        """The number of candidates in the finished record."""
         return self.candidates + self.pool - self.opening
 
     @property
     def judged_by(self) -> tuple[Objective, ...]:
-        """What candidates are judged by: the guiding score, or the objectives."""
+        """The objectives that candidates are judged by: the guide, or `objectives`."""
         if self.guide:
             return (self.guide,)
         return tuple(self.objective if n == "loss" else Objective(n) for n in self.objectives)
 
-    def is_told(self, candidate: Candidate) -> bool:
-        """Whether there is something to tell the controller about a candidate."""
+    def has_value(self, candidate: Candidate) -> bool:
+        """Whether the candidate has a value or a failure for the controller."""
         judged = candidate.scores if self.guide else candidate.rungs
         return bool(judged or candidate.failed)
 
     def judgement(self, candidate: Candidate) -> tuple[float, ...] | None:
-        """The candidate's values of `judged_by`; None for a failure or an unknown value."""
-        if candidate.failed or not self.is_told(candidate):
+        """Return the candidate's values of `judged_by`; None if it failed or has none yet."""
+        if candidate.failed or not self.has_value(candidate):
             return None
         if self.guide:
             return (next(iter(candidate.scores.values())),)
         return tuple(named_objectives(candidate, self.objectives).values())
 
-    def value(self, candidate: Candidate) -> Told:
-        """What the controller is told: the guiding score, or the objectives as costs."""
+    def value(self, candidate: Candidate) -> Value:
+        """Return the value for the controller: the guiding score, or the objectives as costs."""
         judged = self.judgement(candidate)
         if judged is None:
             return None
@@ -82,7 +82,7 @@ class Plan:
         return (first, *others) if others else first
 
     def ranks(self, candidates: Mapping[int, Candidate]) -> Mapping[int, float]:
-        """What ranks screened candidates, lower first."""
+        """Return the values that rank screened candidates; lower is better."""
         if self.rank_sum:
             return rank_sums(
                 {n: guiding_values(c.scores, self.rank_sum) for n, c in candidates.items()}

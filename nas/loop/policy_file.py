@@ -1,4 +1,4 @@
-"""A trained policy in a file, for a search that begins where another one ended."""
+"""Saves and loads trained policies, so a search can start where another one ended."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,29 +16,30 @@ from policies.policy_gradient import PolicyGradient
 
 
 def save_policy(policy: PolicyGradient, path: Path) -> None:
-    """Write the weights as safetensors, without the optimiser's state and the record."""
+    """Write the policy's weights as safetensors, without the optimiser state and the record."""
     write_atomically(path, save(policy.network.state_dict()))
 
 
 def load_policy(policy: PolicyGradient, path: Path) -> None:
-    """Take the weights of a file; what the two spaces name alike is known at once, and with n2n
-    every layer, whatever its name.
+    """Load a policy's weights from a file.
 
-    Raises `BadInput` when the file holds no such policy.
+    They apply to the decisions that have the same names in both spaces; with n2n, to all layers.
+    Raises `BadInput` if the file does not hold such a policy.
     """
     try:
         policy.network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise BadInput(f"{path} holds no policy: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{path} is not a policy of this controller: {reason}") from None
 
 
 def first_controller(
     run: RunFolder, policy: Path | None, name: str, make: Callable[[int, Path | None], Controller]
 ) -> Controller:
-    """Make a run's controller, and keep the policy that it starts from for when the run resumes.
+    """Return a run's controller, and save the policy it starts from, so the run can resume.
 
-    policy: the policy file, None for a run without one. name: of the controller.
-    make: the controller after this many trials, started from a policy file if there is one.
+    policy: the policy file; None for a run without one. name: the controller's name.
+    make: returns the controller for a number of trials and an optional policy file.
     """
     done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
     controller = make(done, kept if done else policy)
@@ -48,12 +49,12 @@ def first_controller(
 
 
 def policy_of(sampler: BaseSampler, name: str) -> PolicyGradient:
-    """The policy that a controller trains.
+    """Return the policy that a controller trains.
 
-    Raises `BadInput` when the controller of this name trains none.
+    Raises `BadInput` if the controller of this name trains none.
     """
     if isinstance(sampler, PathSampler) and isinstance(sampler.policy, PolicyGradient):
         return sampler.policy
     raise BadInput(
-        f'controller "{name}" trains no policy: a policy file is for policy-gradient or n2n'
+        f'controller "{name}" trains no policy: use policy-gradient or n2n, or omit --policy'
     )

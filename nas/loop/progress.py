@@ -1,4 +1,4 @@
-"""Progress of a run: a live table on a terminal, otherwise a line every 10 s."""
+"""Shows a run's progress: a live table on a terminal, otherwise a line every 10 s."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LINES = 10.0
 class Progress:
     """Shows what is done, failed and in flight, the best so far and the time left.
 
-    candidates: to screen. rungs: to train. metric: of the task.
+    candidates: the number to screen. rungs: the number to train. metric: the task's metric.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class Progress:
         self.known: dict[int, Candidate] = {}
         self.in_flight = 0
         self._clock = clock
-        self._started = self._said = clock()
-        self._before = (0, 0)  # screened and rungs that an earlier driver did
+        self._started = self._last_line = clock()
+        self._before = (0, 0)  # candidates and rungs that an earlier driver finished
         self._screened_at: float | None = None
         self._stream = stream
         self._live = (
@@ -48,7 +48,7 @@ class Progress:
         )
 
     def __enter__(self) -> "Progress":
-        """Begin to show; what was told before was there when the run was resumed."""
+        """Start the display; results received before were there when the run resumed."""
         self._before = (len(self.known), self._rungs_done())
         self._started = self._clock()
         if self._live:
@@ -59,7 +59,7 @@ class Progress:
         if self._live:
             self._live.stop()
         else:
-            self._say()
+            self._print_line()
 
     def update(self, candidate: Candidate) -> None:
         self.known[candidate.number] = candidate
@@ -69,12 +69,12 @@ class Progress:
     def tick(self, in_flight: int) -> None:
         self.in_flight = in_flight
         now = self._clock()
-        if self._live is None and now - self._said >= SECONDS_BETWEEN_LINES:
-            self._said = now
-            self._say()
+        if self._live is None and now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._print_line()
 
     def facts(self) -> dict[str, str]:
-        """The words of the line and the rows of the table."""
+        """Return the entries of the line, or the rows of the table."""
         failed = sum(c.failed is not None for c in self.known.values())
         rungs_done = self._rungs_done()
         facts = {
@@ -98,7 +98,7 @@ class Progress:
         return sum(len(c.rungs) for c in self.known.values())
 
     def _seconds_left(self, rungs_done: int) -> float | None:
-        """From the pace so far of what is going on now: screening, then training."""
+        """Estimate the time left from the pace of the current stage: screening, then training."""
         screened_before, rungs_before = self._before
         if self._screened_at is None:
             done, left, since = len(self.known), self.wanted - len(self.known), self._started
@@ -108,7 +108,7 @@ class Progress:
             since = max(self._screened_at, self._started)
         return (self._clock() - since) / done * left if done else None
 
-    def _say(self) -> None:
+    def _print_line(self) -> None:
         line = ", ".join(f"{name} {value}" for name, value in self.facts().items())
         print(line, file=self._stream, flush=True)
 

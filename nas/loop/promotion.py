@@ -1,4 +1,4 @@
-"""Which candidates of a search train next, and up to which step."""
+"""Chooses which candidates of a search train next, and until which step."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -10,13 +10,13 @@ from nas.loop.plan import Plan
 def due_to_train(
     plan: Plan, candidates: Mapping[int, Candidate], unfinished: int
 ) -> Iterator[tuple[int, int]]:
-    """Candidates that are sure of a place in a rung and not yet in it, with the rung's step.
+    """Yield candidates that are certain to enter a rung but have not finished it, with its step.
 
     candidates: those that may train, by number.
-    unfinished: how many proposals are still to be made or screened.
+    unfinished: the number of proposals that are still to be made or screened.
     """
     if unfinished and plan.guide and plan.rank_sum:
-        return  # a newcomer may reverse the order of two sums of ranks
+        return  # another candidate could swap the order of two rank sums
     ranks = _ranks(plan, candidates)
     alive = {n: rank for n, rank in ranks.items() if _is_alive(candidates[n])}
 
@@ -33,7 +33,7 @@ def due_to_train(
 
 
 def best_of_pool(plan: Plan, pool: Collection[Candidate]) -> tuple[list[int], set[int]]:
-    """The best screened candidates of a pool, which open a search, and all that were ranked."""
+    """Return the best screened candidates of a pool, and the set of all that were ranked."""
     screened = {c.number: c for c in pool if c.scores and c.duplicate_of is None}
     ranks = plan.ranks(screened)
     best = sorted(ranks, key=lambda number: (ranks[number], number))
@@ -41,9 +41,10 @@ def best_of_pool(plan: Plan, pool: Collection[Candidate]) -> tuple[list[int], se
 
 
 def _ranks(plan: Plan, candidates: Mapping[int, Candidate]) -> Mapping[int, float]:
-    """What ranks those that may train, lower first; equal for all that wait for losses.
+    """Return ranks of the candidates that may train, lower first; all equal without a guide.
 
-    Those that failed in training keep theirs, or the others' would depend on when they failed.
+    Candidates that failed in training keep their ranks, so the others' ranks do not depend on
+    when the failures happened.
     """
     ranked = {
         n: candidate

@@ -1,4 +1,4 @@
-"""New candidates: who proposes them, which are equal to a known one, which results are awaited."""
+"""Turns proposals into candidates, finds duplicates, and tracks which results are pending."""
 
 from collections.abc import Callable
 
@@ -9,17 +9,17 @@ from nas.loop.plan import Plan
 from nas.loop.promotion import best_of_pool
 from nas.loop.run_folder import RunFolder
 
-REDRAWS = 20  # of a proposal whose result is known, before it counts as a candidate
+REDRAWS = 20  # proposals with known results before such a proposal becomes a candidate
 
 
 class Proposals:
-    """Makes candidates of a controller's proposals, and tells it what came of them.
+    """Makes candidates from a controller's proposals, and reports their results to it.
 
-    candidates: all of the run by number; new ones are added.
-    drawer: proposes the pool of a plan that has one.
+    candidates: the run's candidates by number; new ones are added.
+    drawer: proposes the pool, if the plan has one.
     answer: gives a candidate (first argument) the results of an equal one (second argument).
 
-    unscreened: candidates whose screening is awaited.
+    unscreened: the candidates that are still being screened.
     opening: the best of the pool, which open the search; None until the pool is screened.
     """
 
@@ -36,25 +36,25 @@ class Proposals:
         self._run, self._space, self._plan = run, job.space, plan
         self._candidates, self._answer = candidates, answer
         self._controller, self._drawer = controller, drawer
-        self._tokens: dict[int, int] = {}  # of the candidates that the controller waits for
+        self._tokens: dict[int, int] = {}  # of candidates whose value the controller lacks
         self._originals: dict[str, int] = {}  # digest -> the first candidate that has it
-        self._duplicates: dict[int, list[int]] = {}  # original -> those that wait for it
+        self._duplicates: dict[int, list[int]] = {}  # original -> duplicates that wait for it
         self.unscreened: set[int] = set()
         self.opening: list[int] | None = None
 
     @property
     def left(self) -> int:
-        """How many proposals the plan still asks for."""
+        """The number of proposals that the plan still needs."""
         return self._plan.records - len(self._candidates)
 
     def wanted_now(self) -> int:
-        """How many proposals the next call screens; none while the pool's last are screened."""
+        """Return how many proposals to screen in the next call; 0 while the pool finishes."""
         if self.opening is None:
             return min(self._plan.batch, self._plan.pool - len(self._candidates))
         return min(self._plan.batch if self._plan.guide else 1, self.left)
 
     def propose(self, wanted: int) -> list[int]:
-        """Add new candidates; returns the numbers of those that must be evaluated."""
+        """Add new candidates; returns the numbers of those to evaluate."""
         new = []
         for _ in range(wanted):
             proposal = self._proposal()
@@ -67,7 +67,7 @@ class Proposals:
         return new
 
     def is_new(self, candidate: Candidate) -> bool:
-        """Whether no equal candidate is known; if one is, this one gets its results."""
+        """Return whether no equal candidate is known; otherwise share the known one's results."""
         original = self._originals.setdefault(candidate.digest, candidate.number)
         if original == candidate.number:
             self.unscreened.add(original)
@@ -79,23 +79,23 @@ class Proposals:
         return False
 
     def remember(self, candidate: Candidate) -> None:
-        """Take in a result of the record."""
+        """Register a recorded candidate that has a result."""
         self._originals.setdefault(candidate.digest, candidate.number)
 
     def introduce(self, candidate: Candidate) -> None:
-        """Tell the controller about a candidate of the pool or the record."""
+        """Pass a candidate of the pool or the record to the controller."""
         if self.opening is None:
             return
-        known = self._plan.is_told(candidate)
+        known = self._plan.has_value(candidate)
         trial = self._run.trial(candidate.number)
         token = self._controller.remember(trial, self._plan.value(candidate), known)
         if not known:
             self._tokens[candidate.number] = token
 
     def open(self) -> None:
-        """Make the best of the pool the controller's first proposals, once all is screened.
+        """Make the best of the pool the controller's first proposals, once the pool is screened.
 
-        The others count as never drawn: a proposal of one of them is a new candidate.
+        The others count as never proposed: if one is proposed later, it is a new candidate.
         """
         pool = self._plan.pool
         if self.opening is not None or len(self._candidates) < pool:
@@ -110,9 +110,9 @@ class Proposals:
             self.introduce(self._candidates[number])
 
     def tell(self, candidate: Candidate) -> None:
-        """Tell the controller about a new result, and give it to the candidate's duplicates."""
+        """Report a new result to the controller, and share it with the candidate's duplicates."""
         number, in_pool = candidate.number, self.is_in_the_pool(candidate.number)
-        if not self._plan.is_told(candidate) and not in_pool:
+        if not self._plan.has_value(candidate) and not in_pool:
             return
         token = self._tokens.pop(number, None)
         if token is not None:
@@ -123,21 +123,21 @@ class Proposals:
             self._answer(duplicate, number)
 
     def offer(self, candidate: Candidate) -> None:
-        """Offer the scores to a controller that waits for losses."""
+        """Offer a candidate's scores to a controller that waits for losses."""
         if candidate.scores and not self._plan.guide:
             self._controller.offer(self._run.trial(candidate.number), candidate.scores)
 
     def is_in_the_pool(self, number: int) -> bool:
-        """Whether it was drawn for the pool and is not one of those that open the search."""
+        """Whether a candidate was drawn for the pool and does not open the search."""
         return number < self._plan.pool and number not in (self.opening or ())
 
     def _is_awaited(self, number: int) -> bool:
         return number in self._tokens or number in self.unscreened
 
     def _proposal(self) -> Proposal:
-        """A proposal that has not been evaluated before, if one comes within a few draws.
+        """Return a proposal that has not been evaluated before, if a few draws find one.
 
-        The proposer is told the recorded results of the others.
+        The proposer receives the recorded results of the other draws.
         """
         proposer = self._drawer if self.opening is None else self._controller
         proposal = proposer.propose(self._space)

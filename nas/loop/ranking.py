@@ -1,4 +1,4 @@
-"""Which candidates are best by several training-free scores together."""
+"""Ranks candidates by several training-free scores together."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,11 @@ from nas.core.errors import BadInput
 
 
 def guiding_values(values: Mapping[str, float], scores: Mapping[str, bool]) -> tuple[float, ...]:
-    """One value a score, the first of those that bear its name; lower is better.
+    """Return one value per score, the first that has its name; lower is better.
 
-    values: of a candidate, by names that are a score's or go on from it after a hyphen.
+    values: a candidate's values; each name is a score's name, or starts with it and a hyphen.
     scores: name → whether higher is better.
-    Raises `BadInput` when no value bears a score's name.
+    Raises `BadInput` if no value has a score's name.
 
     >>> guiding_values({"a": 3.0, "b-1": 5.0, "b-2": 1.0}, {"a": True, "b": False})
     (-3.0, 5.0)
@@ -19,13 +19,14 @@ def guiding_values(values: Mapping[str, float], scores: Mapping[str, bool]) -> t
     for score, higher_is_better in scores.items():
         own = [v for name, v in values.items() if name == score or name.startswith(f"{score}-")]
         if not own:
-            raise BadInput(f'score "{score}" gives no value of its name, but {", ".join(values)}')
+            wrong = ", ".join(values)
+            raise BadInput(f'score "{score}" must return "{score}" or "{score}-…", not {wrong}')
         found.append(-own[0] if higher_is_better else own[0])
     return tuple(found)
 
 
 def rank_sums(rows: Mapping[int, Sequence[float]]) -> dict[int, int]:
-    """The sum over all columns of each row's rank: 1 for the lowest value, equal ones share theirs.
+    """Return each row's sum of ranks over all columns: 1 is the lowest value, ties share a rank.
 
     >>> rank_sums({7: (0.1, 30.0), 8: (0.2, 10.0), 9: (0.2, 20.0)})
     {7: 4, 8: 3, 9: 4}

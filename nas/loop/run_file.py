@@ -1,4 +1,4 @@
-"""`run.json`: what a run is, which versions and settings made it, when it began and ended."""
+"""Reads and writes `run.json`: a run's kind, settings, versions and times."""
 
 import importlib.metadata
 import json
@@ -24,15 +24,15 @@ PACKAGES = ("nas-search", "torch", "optuna", "numpy")
 
 @dataclass(frozen=True)
 class RunFile:
-    """What a report must know about a run besides its candidates.
+    """What a report needs to know about a run besides its candidates.
 
-    kind: the verb, "search" for instance. settings: all of them, as the verb's configuration.
+    kind: the verb, for example "search". settings: the verb's whole configuration.
     objective: what trained candidates are ranked by.
-    metric, higher_is_better: of the task.
-    details: whatever else the kind's report needs.
+    metric, higher_is_better: the task's metric and its direction.
+    details: further entries that the report of this kind needs.
     started, ended: ISO times of the first driver's start and the last one's end.
-    seconds: of all drivers together. finished: False if interrupted or still running.
-    command: the command line that worked on the run last.
+    seconds: the time of all drivers together. finished: False if interrupted or still running.
+    command: the last command line that worked on the run.
     """
 
     kind: str
@@ -51,20 +51,20 @@ class RunFile:
 
 
 def read_run_file(folder: Path) -> RunFile:
-    """The run file of a folder; raises `BadInput` if it holds no run of this version."""
+    """Return a folder's run file; raises `BadInput` if it has no run of this version."""
     data = _read(folder)
     if data is None:
-        raise BadInput(f"{folder} holds no run: give the folder that was the --run of a command")
+        raise BadInput(f"{folder} is not a run: pass the --run folder of an earlier command")
     fields = {key: value for key, value in data.items() if key != "schema"}
     return RunFile(**{**fields, "objective": Objective(**data["objective"])})
 
 
 def check_run_folder(folder: Path, kind: str) -> None:
-    """Raises `BadInput` if the folder holds a run of another kind or of an earlier version."""
+    """Raise `BadInput` if the folder holds a run of another kind or of an earlier version."""
     data = _read(folder)
     if data is not None and data["kind"] != kind:
         raise BadInput(
-            f"{folder} holds a run of `nas {data['kind']}`: choose another folder with --run"
+            f"{folder} holds a run of `nas {data['kind']}`: pass another folder with --run"
         )
 
 
@@ -94,14 +94,14 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
 
 
 def _read(folder: Path) -> Mapping[str, Any] | None:
-    """The content of `run.json`, None where there is no run."""
+    """Return the content of `run.json`; None if there is no run."""
     path = folder / FILE
     data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     has_run = data is not None or (folder / "trials").exists()
     if has_run and (data or {}).get("schema") != SCHEMA:
         raise BadInput(
-            f"{folder} was written by an earlier version of nas, which kept its records "
-            "differently: start the run again in another folder with --run"
+            f"{folder} was written by an earlier version of nas, in another format: "
+            "start the run again in another folder with --run"
         )
     return data
 

@@ -1,4 +1,4 @@
-"""A run's folder: its lock, its candidates, and each result exactly once."""
+"""A run's folder: its lock, its candidates and their results."""
 
 import contextlib
 import fcntl
@@ -22,10 +22,9 @@ from nas.loop.journal import ended_at, open_study
 class RunFolder:
     """The record of one run.
 
-    Two things are kept of a candidate: an Optuna trial, written when it is proposed, and
-    `trials/NNNN/result.json`, written before anything else learns of a result. A candidate with a
-    trial and no result was being evaluated when a driver died: it is evaluated again, under the
-    same number and with the same seed.
+    Each candidate has an Optuna trial, written when it is proposed, and `trials/NNNN/result.json`,
+    written before anyone else receives the result. A candidate with a trial but no result was
+    being evaluated when a driver died. It is evaluated again with the same number and seed.
     """
 
     def __init__(self, folder: Path, storage: BaseStorage, study_id: int) -> None:
@@ -42,13 +41,13 @@ class RunFolder:
         objectives: Sequence[Objective],
         storage: str | None = None,
     ) -> Iterator["RunFolder"]:
-        """Begin a run or continue it; nobody else can until the context is left.
+        """Start or continue a run, and lock it until the context exits.
 
         identity: what must stay the same for a run to continue: space, task, scores, seed …
         objectives: what candidates are judged by.
         storage: an Optuna storage URL; None for a journal in the folder.
-        Raises `RunLocked` while another driver has the run, `BadInput` if the identity differs,
-        or the storage cannot be opened. A `BadInput` raised inside removes a new folder.
+        Raises `RunLocked` while another driver has the run, and `BadInput` if the identity
+        differs or the storage cannot be opened. A `BadInput` raised inside removes a new folder.
         """
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +56,7 @@ class RunFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunLocked(
-                    f"{folder} is in use by another `nas`: wait for it, or use another --run"
+                    f"{folder} is in use by another `nas`: wait for it, or pass another --run"
                 ) from None
             try:
                 yield cls(folder, *open_study(folder, identity, objectives, storage))
@@ -67,11 +66,11 @@ class RunFolder:
                 raise
 
     def trials(self) -> list[FrozenTrial]:
-        """The Optuna trials of all candidates, by number."""
+        """Return the Optuna trials of all candidates, by number."""
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
 
     def is_over(self, candidates: int) -> bool:
-        """Whether that many candidates exist and each has its final state."""
+        """Return whether that many candidates exist and all have their final states."""
         trials = self.trials()
         return len(trials) >= candidates and all(trial.state.is_finished() for trial in trials)
 
@@ -96,22 +95,22 @@ class RunFolder:
         return Candidate(self._storage.get_trial_number_from_id(trial_id), architecture)
 
     def start(self, number: int) -> None:
-        """Record that the candidate's evaluation starts now."""
+        """Record that the candidate's evaluation has started."""
         if self.trial(number).state == TrialState.WAITING:
             self._storage.set_trial_state_values(self._trial_id(number), TrialState.RUNNING)
 
     def result(self, trial: FrozenTrial) -> Candidate | None:
-        """What is known of a candidate, None while it has no result."""
+        """Return a candidate with its results; None while it has none."""
         path = self.trial_folder(trial.number) / "result.json"
         return Candidate.from_dict(json.loads(path.read_text())) if path.exists() else None
 
     def write(self, candidate: Candidate) -> None:
-        """Keep a candidate's result, which may be one more rung of an earlier one."""
+        """Save a candidate's result, replacing an earlier one with fewer rungs."""
         path = self.trial_folder(candidate.number) / "result.json"
         write_atomically(path, json.dumps(candidate.to_dict(), indent=1))
 
     def write_checkpoint(self, number: int, step: int, suffix: str, content: bytes) -> str:
-        """Keep a candidate's checkpoint; returns the file's path within the run's folder."""
+        """Save a candidate's checkpoint; returns the file's path within the run's folder."""
         path = self.trial_folder(number) / f"step-{step}{suffix}"
         write_atomically(path, content)
         return str(path.relative_to(self.folder))
@@ -120,7 +119,7 @@ class RunFolder:
         return (self.folder / name).read_bytes()
 
     def show(self, candidate: Candidate) -> None:
-        """Put a candidate's numbers into the Optuna record, each as an attribute of its own."""
+        """Copy a candidate's numbers into the Optuna record as separate attributes."""
         trial_id = self._trial_id(candidate.number)
         shown = {
             "parameters": candidate.parameters,
@@ -139,7 +138,7 @@ class RunFolder:
                 self._storage.set_trial_user_attr(trial_id, key, value)
 
     def finish(self, candidate: Candidate, values: Sequence[float] | None) -> None:
-        """Give a candidate's trial its final state, if it has none yet.
+        """Set the final state of a candidate's trial, unless it is set.
 
         values: one per objective; None if the candidate was not judged.
         """

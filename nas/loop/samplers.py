@@ -1,4 +1,4 @@
-"""The controllers by name: each makes an Optuna sampler from a random generator."""
+"""The built-in controllers: each function makes an Optuna sampler from a random generator."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +16,8 @@ from policies.predictor import Predictor
 if TYPE_CHECKING:
     from search_spaces.layer_removal.space import LayerRemovalSpace
 
-MULTI_OBJECTIVE = ("random", "tpe", "nsga-ii")  # the others follow a single objective
-OF_TEACHERS = ("n2n",)  # these propose students and nothing else
+MULTI_OBJECTIVE = ("random", "tpe", "nsga-ii")  # the others support only one objective
+OF_TEACHERS = ("n2n",)  # these work only with `nas compress`
 Method = Literal["ppo", "reinforce"]
 
 
@@ -32,7 +32,7 @@ def tpe(rng: np.random.Generator, startup: int = 10) -> BaseSampler:
 
 
 def nsga_ii(rng: np.random.Generator, population: int = 20) -> BaseSampler:
-    """Optuna's NSGA-II (Deb et al. 2002); decisions that are not always asked for are random."""
+    """Optuna's NSGA-II (Deb et al. 2002); conditional decisions are random."""
     return NSGAIISampler(seed=_seed(rng), population_size=population)
 
 
@@ -43,7 +43,8 @@ def evolution(rng: np.random.Generator, population: int = 20, tournament: int = 
 
 
 def local_search(rng: np.random.Generator) -> BaseSampler:
-    """Every neighbour of the best until one is better, then a restart (White et al. 2021)."""
+    """Local search: tries every neighbour of the best, moves to the first that is better, and
+    restarts if none is (White et al. 2021)."""
     return PathSampler(LocalSearch(rng), seed=_seed(rng))
 
 
@@ -69,7 +70,7 @@ def predictor(
     considered: int = 60,
     memory: int = 400,
 ) -> BaseSampler:
-    """The best of a pool by a Gaussian process on the decisions and training-free scores."""
+    """Proposes the best of a pool, as predicted by a Gaussian process on decisions and scores."""
     policy = Predictor(rng, startup, parents, pool, considered, memory)
     return PathSampler(policy, seed=_seed(rng))
 
@@ -83,7 +84,7 @@ def policy_gradient(
     epochs: int = 2,
     start: Path | None = None,
 ) -> BaseSampler:
-    """REINFORCE or PPO on an LSTM; `start` is a file of a policy trained in an earlier search."""
+    """REINFORCE or PPO on an LSTM; `start` is a policy file from an earlier search."""
     from nas.loop.policy_file import load_policy
     from policies.policy_gradient import PolicyGradient  # imports torch
 
@@ -103,9 +104,9 @@ def n2n(
     epochs: int = 2,
 ) -> BaseSampler:
     """N2N learning (Ashok et al. 2018, https://arxiv.org/abs/1709.06030): REINFORCE on two LSTMs
-    over the features of a teacher's layers, so that a policy can go on with another teacher.
+    over the features of a teacher's layers, so a policy transfers to other teachers.
 
-    Raises `ValueError` without the space of a teacher's students.
+    Raises `ValueError` without a space of students.
     """
     import torch
 
@@ -114,7 +115,7 @@ def n2n(
     from search_spaces.layer_removal.space import SHARES
 
     if space is None:
-        raise ValueError("it looks at the layers of a teacher: it is for nas compress")
+        raise ValueError("it needs the layers of a teacher: use it with nas compress")
     features = [layer.values for layer in space.outline.layers]
     generator = torch.Generator().manual_seed(_seed(rng))
     network = LayerLstms(generator, features, *space.layers_decided(), SHARES)
@@ -125,8 +126,10 @@ def n2n(
 
 
 def warmed(name: str, options: Mapping[str, Any], best: int) -> dict[str, Any]:
-    """The options of a controller whose first proposals are `best` warm ones: they are its first
-    population, where it has one, and nothing random need fill it up."""
+    """Return the options of a controller that starts from `best` warm proposals.
+
+    If it has a population, the warm proposals fill it, so it makes no random ones.
+    """
     population = {"population": max(best, 5)} if name in ("evolution", "nsga-ii") else {}
     return {**population, **options}
 

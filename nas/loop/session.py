@@ -1,4 +1,4 @@
-"""What every job opens for its loop: folder, TensorBoard, executor, signals, progress, driver."""
+"""Opens what every job needs: run folder, TensorBoard, executor, signals, progress, driver."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -29,9 +29,9 @@ MakeController = Callable[[int, Path | None], Controller]
 
 @dataclass(frozen=True)
 class Session:
-    """An open run, in which a job's loop can work.
+    """An open run.
 
-    about: what `run.json` says. watchers: of the caller, besides progress and TensorBoard.
+    about: the content of `run.json`. watchers: the caller's, besides progress and TensorBoard.
     """
 
     settings: RunSettings
@@ -44,7 +44,7 @@ class Session:
 
     @property
     def training(self) -> Resources:
-        """What one training call needs."""
+        """The resources of one training call."""
         return Resources(gpus=self.settings.execution.gpus_per_survivor)
 
     def search(
@@ -55,9 +55,9 @@ class Session:
         controller: str,
         policy: Path | None = None,
     ) -> list[Candidate]:
-        """Let a controller search until the plan is done; returns the candidates by number.
+        """Search with a controller until the plan is done; returns the candidates by number.
 
-        make: the controller after this many trials, started from a policy file if there is one.
+        make: returns the controller for a number of trials and an optional policy file.
         controller: its name. policy: the policy file to start from and to update at the end.
         """
         was_over = self.run.is_over(plan.records)
@@ -69,7 +69,7 @@ class Session:
         return found
 
     def whole_grid(self, job: Job, steps: int) -> list[Candidate]:
-        """Evaluate every architecture of the job's space, training each for this many steps."""
+        """Evaluate every architecture of the job's space, training each for `steps` steps."""
         grid = Grid(job.space)
         plan = Plan(
             candidates=grid.size,
@@ -105,9 +105,9 @@ def open_session(
     judged_by: Sequence[Objective] = (),
     watchers: Sequence[Watcher] = (),
 ) -> Iterator[Session]:
-    """Open a run for a job, or continue it where it exists.
+    """Open a run for a job, or continue an existing one.
 
-    judged_by: what candidates are judged by, if not by the objective alone.
+    judged_by: what candidates are judged by, if not only by the objective.
     Raises `RunLocked` while another driver has the run, and `BadInput` if the folder holds
     another run or the storage cannot be opened.
     """
@@ -126,6 +126,6 @@ def open_session(
 
 
 def _drawer(seed: int, trials: int) -> Controller:
-    """A controller that draws a pool uniformly; its seed depends on how many trials there are."""
+    """Return a random controller for the pool, seeded also by the number of trials so far."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, trials, 1]))
     return Controller(create_controller("random", rng, {}), maximise=False)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks a search to end, the second ends it."""
+"""Handles Ctrl-C and SIGTERM: the first asks a search to end, the second ends it."""
 
 import signal
 import sys
@@ -12,9 +12,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether a signal has come, which, and whether what runs may still finish.
+    """The signal received, if any, and whether running evaluations may still finish.
 
-    evaluating_here: candidates are evaluated in this process, which has to be torn from them.
+    evaluating_here: candidates are evaluated in this process, so stopping must interrupt them.
     """
 
     def __init__(self, grace_seconds: float, evaluating_here: bool) -> None:
@@ -24,10 +24,10 @@ class Stop:
         self.overdue = False
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """The first signal begins the grace; the second, or its end, makes the search overdue.
+        """Start the grace period at the first signal; at the second, or at its end, stop.
 
-        An evaluation in this process is interrupted wherever it is: a run can be left at any
-        moment as if the machine had died. Ray's calls must not be: an exception in them is lost.
+        An evaluation in this process is interrupted at once, which is safe: a run survives a
+        crash at any moment. With Ray, the driver stops by itself: Ray would lose the exception.
         """
         if self.signal_number is not None:
             self.overdue = True
@@ -38,14 +38,14 @@ class Stop:
         signal.setitimer(signal.ITIMER_REAL, max(self.grace_seconds, 0.001))
         print(
             f"stopping: running evaluations may take {self.grace_seconds:g} s to finish; "
-            "once more to stop now",
+            "press Ctrl-C again to stop immediately",
             file=sys.stderr,
         )
 
 
 @contextmanager
 def stop_on_signals(grace_seconds: float, evaluating_here: bool) -> Iterator[Stop]:
-    """Catch signals until left. To be entered after Ray has started: it replaces handlers."""
+    """Catch signals inside the context. Enter it after starting Ray, which replaces handlers."""
     stop = Stop(grace_seconds, evaluating_here)
     before = {number: signal.signal(number, stop.receive) for number in (*SIGNALS, signal.SIGALRM)}
     try:

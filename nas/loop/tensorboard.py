@@ -1,4 +1,4 @@
-"""TensorBoard events: one run per trained candidate, and one for the course of the search."""
+"""Writes TensorBoard events: one run per trained candidate, and one for the whole search."""
 
 import shutil
 from pathlib import Path
@@ -16,11 +16,11 @@ class TensorBoard:
     """Writes `tb/` in a run's folder, without torch.
 
     `tb/candidate-0007` holds a trained candidate: its objective, loss and metric after each rung,
-    and its parameters, flops and scores as hyperparameters. It is rewritten whenever the candidate
-    has a new rung, so that a resumed run leaves no point twice. `tb/search` holds the best so far
-    among the candidates that have not failed.
+    and its parameters, flops and scores as hyperparameters. Each new rung rewrites it, so a resumed
+    run has no duplicate points. `tb/search` holds the best so far among the candidates that have
+    not failed.
 
-    guide: the score that the controller is told, None if it is told the objective.
+    guide: the score that the controller optimises; None if it optimises the objective.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class TensorBoard:
         self._search = EventFileWriter(str(self.folder / "search"))
 
     def update(self, candidate: Candidate) -> None:
-        """Add a result: a point in the course of the search, and the candidate's own run."""
+        """Add a result to the search's curve and to the candidate's own run."""
         number = candidate.number
         if candidate.failed:
             self._scores.pop(number, None)

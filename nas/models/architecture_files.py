@@ -1,4 +1,4 @@
-"""Architectures as users name them: files of recipes, architecture files, known cells."""
+"""Reads architectures that users name: recipe files, architecture files, known cells."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from search_spaces.rnn_cell.zoo import ZOO
 
 
 def read_recipes(path: Path) -> list[tuple[Any, Architecture]]:
-    """The cells of a file of recipes with their ids; raises `BadInput` naming the line."""
+    """Return the ids and cells of a recipe file; raises `BadInput` naming the line."""
 
     cells = []
     for number, line in enumerate(_text(path).splitlines(), start=1):
@@ -22,7 +22,7 @@ def read_recipes(path: Path) -> list[tuple[Any, Architecture]]:
             row = json.loads(line)
             cells.append((row.get("id"), read_recipe(row["recipe"])))
         except json.JSONDecodeError as error:
-            raise BadInput(f"{path}, line {number}: no JSON: {error}") from None
+            raise BadInput(f"{path}, line {number}: not JSON: {error}") from None
         except (KeyError, TypeError, AttributeError):
             raise BadInput(
                 f'{path}, line {number}: expected {{"id": …, "recipe": {{node: …}}}}'
@@ -30,20 +30,20 @@ def read_recipes(path: Path) -> list[tuple[Any, Architecture]]:
         except InvalidArchitecture as error:
             raise BadInput(f"{path}, line {number}: {error}") from None
     if not cells:
-        raise BadInput(f"{path} holds no recipes: one JSON object a line is expected")
+        raise BadInput(f"{path} has no recipes: write one JSON object per line")
     return cells
 
 
 def read_architecture(name: str) -> Architecture:
-    """An architecture from a JSON file, a recipe file, or the name of a known cell.
+    """Read an architecture from a JSON file, a recipe file, or the name of a known cell.
 
-    Raises `BadInput` when there is no such file or name, or it describes no architecture.
+    Raises `BadInput` if there is no such file or cell, or the file is not an architecture.
     """
 
     if name in ZOO:
         return read_recipe(ZOO[name])
     if not Path(name).exists():
-        raise BadInput(f"{name} is no file and no known cell; known are {', '.join(ZOO)}")
+        raise BadInput(f"{name} is neither a file nor a known cell; known cells: {', '.join(ZOO)}")
     text = _text(Path(name))
     try:
         data = json.loads(text)
@@ -51,7 +51,7 @@ def read_architecture(name: str) -> Architecture:
             return read_recipe(data.get("recipe", data))
         return Architecture.from_json(text)
     except (ValueError, InvalidArchitecture) as error:
-        raise BadInput(f"{name} describes no architecture: {error}") from None
+        raise BadInput(f"{name} is not an architecture: {error}") from None
 
 
 def _text(path: Path) -> str:

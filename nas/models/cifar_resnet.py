@@ -1,8 +1,8 @@
 """ResNets for images of 32×32 pixels: 20, 32, 44, 56 and 110 layers.
 
 He et al. 2016, section 4.2 (https://arxiv.org/abs/1512.03385): three stages of 16, 32 and 64
-channels, shortcuts without parameters. The names of the parameters are those of the public
-checkpoints (akamaster/pytorch_resnet_cifar10).
+channels, shortcuts without parameters. The parameters have the names of the public checkpoints
+(akamaster/pytorch_resnet_cifar10).
 """
 
 from torch import Tensor, nn
@@ -31,12 +31,12 @@ class CifarBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Logits `[B, classes]` of images `[B, channels, height, width]`.
+    """Maps images `[B, channels, height, width]` to logits `[B, classes]`.
 
-    blocks: in each of the three stages; the network has 6 × blocks + 2 layers.
+    blocks: the blocks in each of the three stages; the network has 6 × blocks + 2 layers.
     """
 
-    normalisation = "imagenet"  # of the images that the public checkpoints were trained on
+    normalisation = "imagenet"  # the public checkpoints were trained on such images
 
     def __init__(self, blocks: int, classes: int, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A small decoder of tokens, deep for its size, to try chains of layers on."""
+"""A small token decoder, deep for its size, for trying out chains of layers."""
 
 import torch
 
@@ -6,12 +6,15 @@ from search_spaces.layer_chain.llama import Llama, LlamaSize
 
 
 def llama8(classes: int = 28, channels: int = 28) -> Llama:
-    """Eight layers of width 64 with four heads; as many answers (classes) as tokens (channels).
+    """Return a decoder of eight layers of width 64 with four heads.
 
-    Raises `ValueError` where the two differ: the embedding is also the head.
+    The embedding is also the head: raises `ValueError` unless `classes` equals `channels`.
     """
     if classes != channels:
-        raise ValueError(f"a decoder has as many answers as tokens, not {classes} and {channels}")
+        raise ValueError(
+            f"a decoder needs as many classes as tokens, not {classes} and {channels}: "
+            "use a language-model task"
+        )
     seed = int(torch.randint(2**31, ()))
     size = LlamaSize(tokens=channels, width=64, layers=8, heads=4, key_heads=4, inner=128)
     return Llama(size, torch.Generator().manual_seed(seed))

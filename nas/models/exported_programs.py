@@ -1,4 +1,4 @@
-"""A model as programs that need none of our code: `torch.export`, and ONNX where it is at hand."""
+"""Exports a model as programs that run without our code: `torch.export` and, optionally, ONNX."""
 
 import logging
 import warnings
@@ -14,7 +14,7 @@ from search_spaces.output import Output
 
 
 class AnswersOnly(nn.Module):
-    """The model as a function from its inputs to its answers, with nothing else."""
+    """Wraps a model so that it returns only its answers."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class AnswersOnly(nn.Module):
 
 
 def answering(model: nn.Module) -> nn.Module:
-    """As a function from inputs to logits: models of search spaces answer more than that."""
+    """Return the model, wrapped in `AnswersOnly` if it returns an `Output`."""
     returns = get_type_hints(type(model).forward).get("return")
     return AnswersOnly(model) if returns is Output else model
 
@@ -33,14 +33,14 @@ def answering(model: nn.Module) -> nn.Module:
 def write_programs(model: nn.Module, example: Tensor, folder: Path) -> dict[str, Tensor]:
     """Write `model.pt2` and, with `onnxscript` and `onnxruntime` installed, `model.onnx`.
 
-    Both take any number of examples of the shape of `example`, `[1, …]`. Cells are unrolled over
-    its steps, which makes ONNX files of them too large to be of use: they are not written.
-    Returns what each answers to the example, by file.
+    Both take batches of any size, of examples shaped like `example`, `[1, …]`. No ONNX file is
+    written for models with cells: unrolling them over the steps would make it too large.
+    Returns each program's answers to the example, by file name.
     """
     unrolled = any(isinstance(module, CompiledRNN) for module in model.modules())
     has_onnx = all(find_spec(name) for name in ("onnxscript", "onnxruntime")) and not unrolled
     model = answering(model.cpu().eval())
-    two = torch.cat([example, example])  # one example would be taken for a constant
+    two = torch.cat([example, example])  # a batch of one would be exported as a constant
     shapes = ({0: torch.export.Dim("batch")},)
     with warnings.catch_warnings(), on_reference(model):
         warnings.simplefilter("ignore")  # recurrent modules keep lists of weights
@@ -58,13 +58,13 @@ def write_programs(model: nn.Module, example: Tensor, folder: Path) -> dict[str,
 def _write_onnx(program: torch.export.ExportedProgram, file: Path) -> None:
     log = logging.getLogger("torch.onnx")
     level = log.level
-    log.setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
+    log.setLevel(logging.ERROR)  # hides a message that torchvision is missing
     try:
-        written = torch.onnx.export(program, dynamo=True, verbose=False)
+        exported = torch.onnx.export(program, dynamo=True, verbose=False)
     finally:
         log.setLevel(level)
-    assert written is not None
-    written.save(file)
+    assert exported is not None
+    exported.save(file)
 
 
 def _run_onnx(file: Path, example: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A trained model as files: weights, architecture, an exported program, each read again."""
+"""Writes a trained model as files (weights, architecture, programs) and checks each of them."""
 
 import json
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ def write_model(
     batch: Batch,
     folder: Path,
 ) -> dict[str, Any]:
-    """Write `model.safetensors`, `architecture.json` and the programs; compare what they answer.
+    """Write `model.safetensors`, `architecture.json` and the programs, and compare their answers.
 
-    space: the name under which the architecture's space is found.
-    batch: inputs for the comparison; the programs take inputs of its sequences' length.
-    Returns the files and the largest difference. Raises `NasError` when one is beyond 1e-4.
+    space: the registered name of the architecture's space.
+    batch: inputs for the comparison; the programs take sequences of this length.
+    Returns the files and the largest difference. Raises `NasError` if it exceeds 1e-4.
     """
     model = model.cpu().eval()
     inputs = batch.inputs[:1]
@@ -45,7 +45,9 @@ def write_model(
     answers |= write_programs(model, inputs, folder)
     difference = max(float((a - expected).abs().max()) for a in answers.values())
     if not difference <= TOLERANCE:
-        raise NasError(f"the export in {folder} answers differently: off by {difference:g}")
+        raise NasError(
+            f"the export in {folder} does not reproduce the model: answers differ by {difference:g}"
+        )
     return {
         "folder": str(folder),
         "files": ["architecture.json", *answers],
@@ -54,12 +56,12 @@ def write_model(
 
 
 def copied(network: Path, to: Path) -> dict[str, Any]:
-    """Copy the files of a network, each read again; raises `NasError` when one differs."""
+    """Copy a network's files and read them back; raises `NasError` if one differs."""
     files = sorted(file for file in network.iterdir() if file.is_file())
     for file in files:
         write_atomically(to / file.name, file.read_bytes())
         if (to / file.name).read_bytes() != file.read_bytes():
-            raise NasError(f"{to / file.name} is not what was written: is the disk full?")
+            raise NasError(f"{to / file.name} differs from its source: is the disk full?")
     return {"source": str(network), "folder": str(to), "files": [file.name for file in files]}
 
 
@@ -71,9 +73,9 @@ def write_weights(
     folder: Path,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write what `load_model` reads: `model.safetensors` and `architecture.json`.
+    """Write `model.safetensors` and `architecture.json` for `load_model`.
 
-    facts: whatever else is to be known of the model.
+    facts: further entries for `architecture.json`.
     """
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     write_atomically(folder / "model.safetensors", save(weights))
@@ -84,7 +86,7 @@ def write_weights(
 def describe(
     architecture: Architecture, space: str, shape: ModelShape, facts: Mapping[str, Any]
 ) -> str:
-    """JSON from which the untrained model can be built: architecture, space, data and sizes."""
+    """Return JSON that `load_model` builds the model from: architecture, space, data and sizes."""
     described = {
         **facts,
         **json.loads(architecture.to_json()),
@@ -96,7 +98,7 @@ def describe(
 
 
 def load_model(folder: Path) -> nn.Module:
-    """The model that `write_model` wrote, in evaluation mode."""
+    """Return the model that `write_model` wrote, in evaluation mode."""
     text = (folder / "architecture.json").read_text()
     described = json.loads(text)
     shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))

@@ -1,4 +1,4 @@
-"""What names a network: a folder, a named model, or a task and a known cell."""
+"""Reads names of networks: a folder, a named model, or a task and a known cell."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ SHORT = {"tanh": "rnn-tanh", "relu": "rnn-relu"}  # cells as the literature call
 
 
 class TaskCell(NamedTuple):
-    """A known cell, and the task that the name begins with, "" for none."""
+    """A known cell, and the task in front of it, "" for none."""
 
     task: str
     cell: str
@@ -20,8 +20,8 @@ class TaskCell(NamedTuple):
 def read_name(name: str) -> Path | str | TaskCell:
     """Return what a name stands for: a folder of ours, a named model, or a known cell.
 
-    name: TASK-CELL such as "reber-lstm", a cell alone, a named model such as "resnet20" or
-        package.module:function, or a folder with `architecture.json`, or a file in it.
+    name: TASK-CELL such as "reber-lstm", a cell without a task, a model such as "resnet20" or
+        package.module:function, a folder with `architecture.json`, or a file in that folder.
     Raises `BadInput` for any other name.
     """
     folder = Path(name).parent if Path(name).is_file() else Path(name)
@@ -34,14 +34,14 @@ def read_name(name: str) -> Path | str | TaskCell:
     cell = SHORT.get(cell, cell)
     if cell not in ZOO:
         raise BadInput(
-            f'no model "{name}": there are TASK-CELL, as in reber-lstm, with a cell of '
-            f"{', '.join([*SHORT, *ZOO])}; {', '.join(available('models'))}; and folders that "
+            f'unknown model "{name}"; choose {", ".join(available("models"))}; TASK-CELL, such as '
+            f"reber-lstm, with a cell from {', '.join([*SHORT, *ZOO])}; or a folder that "
             "`nas export` wrote"
         )
     return TaskCell(task, cell)
 
 
 def check_weights_file(path: Path) -> None:
-    """Raise `BadInput` if there is no file of weights at the path."""
+    """Raise `BadInput` if the path is not a file."""
     if not path.is_file():
-        raise BadInput(f"{path} does not exist: name a file of weights")
+        raise BadInput(f"{path} does not exist: pass a file of weights")

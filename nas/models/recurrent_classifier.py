@@ -1,13 +1,13 @@
-"""Recurrent classifiers of sequences: LSTM and GRU layers, then the mean over time."""
+"""Recurrent sequence classifiers: LSTM or GRU layers, then the mean over time."""
 
 import torch
 from torch import Tensor, nn
 
 
 class RecurrentClassifier(nn.Module):
-    """Logits `[B, classes]` of sequences `[B, T, channels]`.
+    """Maps sequences `[B, T, channels]` to logits `[B, classes]`.
 
-    The states of the last layer are averaged over the steps that count.
+    It averages the states of the last layer over the steps that count.
     """
 
     def __init__(self, recurrent: nn.LSTM | nn.GRU, classes: int) -> None:
@@ -17,8 +17,11 @@ class RecurrentClassifier(nn.Module):
         self.classifier = nn.Linear(recurrent.hidden_size * directions, classes)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """lengths: `[B]` steps that count, None when all do. The backward direction of a
-        bidirectional network also reads the steps behind them."""
+        """Return logits `[B, classes]`.
+
+        lengths: `[B]`, the number of steps that count; None if all do. The backward direction
+            of a bidirectional network also reads the steps after them.
+        """
         states, _ = self.recurrent(x)  # [B, T, H]
         if lengths is None:
             return self.classifier(states.mean(dim=1))

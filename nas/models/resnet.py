@@ -35,10 +35,10 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Logits `[B, classes]` of images `[B, channels, height, width]`.
+    """Maps images `[B, channels, height, width]` to logits `[B, classes]`.
 
-    blocks: in each of the four stages.
-    stem: "large" begins with a 7×7 convolution of stride 2 and pooling, as for ImageNet; "small"
+    blocks: the number of blocks in each of the four stages.
+    stem: "large" starts with a 7×7 convolution of stride 2 and pooling, as for ImageNet; "small"
         with a 3×3 convolution, as is usual for CIFAR.
     """
 

@@ -1,4 +1,4 @@
-"""The network that is made smaller: its architecture, its weights, and the task it is for."""
+"""Finds the network to compress: its architecture, its weights and its task."""
 
 import json
 from dataclasses import dataclass, replace
@@ -24,11 +24,11 @@ from search_spaces.space import DataShape, ModelShape, ModelSize
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A network as any worker can build it.
+    """A description from which any worker can build a network.
 
-    space: the name under which the architecture's space is found.
-    weights: trained ones as safetensors, None for a network that is not trained yet.
-    kernels: how recurrent cells are run: a backend of `kernels.cell.op`, or "auto".
+    space: the registered name of the architecture's space.
+    weights: trained weights as safetensors; None for a network that is not trained yet.
+    kernels: the backend of `kernels.cell.op` that runs recurrent cells, or "auto".
     """
 
     name: str
@@ -39,8 +39,8 @@ class ModelSource:
     kernels: str = "auto"
 
     def build(self, seed: int) -> nn.Module:
-        """The network with its weights, or with those that belong to the seed."""
-        torch.manual_seed(seed)  # for networks that leave their layers' own initialisation
+        """Return the network with its weights, or with weights drawn from the seed."""
+        torch.manual_seed(seed)  # for layers that initialise themselves
         generator = torch.Generator().manual_seed(seed)
         model = create("spaces", self.space).build(self.architecture, self.shape, generator)
         set_backend(model, self.kernels)
@@ -49,27 +49,27 @@ class ModelSource:
         return model
 
     def with_weights(self, path: Path) -> "ModelSource":
-        """The network with a file's weights; raises `BadInput` when they do not fit."""
+        """Return the source with a file's weights; raises `BadInput` if they do not fit."""
         model = self.build(0)
         network = model.network if isinstance(model, Answering) else model
-        own = (path.parent / "architecture.json").exists()  # what we wrote ourselves
-        load_weights(model if own else network, path)
+        ours = (path.parent / "architecture.json").exists()  # our files name the wrapped model
+        load_weights(model if ours else network, path)
         return replace(self, weights=weights_of(model))
 
 
 def weights_of(model: nn.Module) -> bytes:
-    """The state dictionary as safetensors."""
+    """Return the state dictionary as safetensors."""
     return save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
 
 
 def find_model(
     name: str, weights: Path | None, task: Named, size: ModelSize
 ) -> tuple[ModelSource, Task]:
-    """The network that a name stands for, and the task that it is for.
+    """Return the network that a name stands for, and its task.
 
-    name: see `read_name`; a cell alone where a task is given; folders are those that
-        `nas train --to` or `nas export` wrote.
-    Raises `BadInput` when there is no such network or the weights do not fit it.
+    name: see `read_name`; a cell without a task needs `task`; a folder must come from
+        `nas train --to` or `nas export`.
+    Raises `BadInput` if there is no such network or the weights do not fit it.
     """
     match read_name(name):
         case Path() as folder:
@@ -89,12 +89,12 @@ def _from_folder(folder: Path, task: Named) -> tuple[ModelSource, Task]:
         architecture = Architecture.from_json(text)
         space = described["found_as"]
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{folder / 'architecture.json'} describes no model: {error}") from None
+        raise BadInput(f"{folder / 'architecture.json'} is not a model: {error}") from None
     found = _load(str(folder), task)
     if found.shape != shape.data:
         raise BadInput(
-            f"{folder} was made for {_said(shape.data)}, the task {found.name} has "
-            f"{_said(found.shape)}: name its own task"
+            f"{folder} was made for {_described(shape.data)}, but task {found.name} has "
+            f"{_described(found.shape)}: pass the task it was trained on"
         )
     source = ModelSource(folder.name, space, architecture, shape)
     return source.with_weights(folder / "model.safetensors"), found
@@ -121,9 +121,9 @@ def _from_cell(name: str, read: TaskCell, task: Named, size: ModelSize) -> tuple
 
 def _load(name: str, task: Named) -> Task:
     if not task.name:
-        raise BadInput(f"{name} is measured on data: give it with --task, and --data where needed")
+        raise BadInput(f"{name} needs data: pass --task NAME, and --data PATH if the task needs it")
     return load_task(task.name, task.options)
 
 
-def _said(shape: DataShape) -> str:
-    return f"{shape.inputs} inputs and {shape.outputs} answers ({shape.kind})"
+def _described(shape: DataShape) -> str:
+    return f"{shape.inputs} inputs and {shape.outputs} outputs ({shape.kind})"

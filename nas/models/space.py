@@ -1,4 +1,4 @@
-"""The named models as a space, so that they are built and loaded as candidates are."""
+"""The named models as a space, so they are built and loaded like candidates."""
 
 import inspect
 
@@ -16,7 +16,7 @@ FOUND_AS = "nas.models.space:NamedModels"
 
 
 class NamedModels(Space):
-    """An architecture is a model's name; sizes are the model's own, but for inputs and classes."""
+    """A space whose architectures are model names. The task decides only inputs and classes."""
 
     name = "named-models"
 
@@ -26,7 +26,7 @@ class NamedModels(Space):
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
-        """The model, answering as those of other spaces do."""
+        """Build the model, wrapped so that it returns an `Output`."""
         (name,) = architecture.spec  # type: ignore[misc]
         options = {"classes": shape.data.outputs, "channels": shape.data.inputs}
         with drawn_from(generator):
@@ -34,7 +34,7 @@ class NamedModels(Space):
 
 
 class Answering(nn.Module):
-    """A network of inputs, and of lengths where it takes them, that returns an `Output`."""
+    """Wraps a network so that it takes inputs and lengths and returns an `Output`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

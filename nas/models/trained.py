@@ -1,4 +1,4 @@
-"""Trains a network that comes without weights, once a run."""
+"""Trains a network without weights, once per run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from nas.training import TrainingSettings, train_rung
 def with_trained_weights(
     source: ModelSource, task: Task, steps: int, settings: TrainingSettings, file: Path
 ) -> ModelSource:
-    """The source with weights: its own, those of the file, or new ones, kept in the file."""
+    """Return the source with its own weights, the file's, or new ones, saved to the file."""
     if source.weights is not None:
         return source
     if not file.exists():

@@ -15,7 +15,7 @@ VGG19: Plan = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4)
 
 
 class Vgg(nn.Module):
-    """Logits `[B, classes]` of images `[B, channels, height, width]` of at least 32×32 pixels."""
+    """Maps images `[B, channels, height, width]`, 32×32 or larger, to logits `[B, classes]`."""
 
     def __init__(self, plan: Plan, classes: int, channels: int) -> None:
         super().__init__()

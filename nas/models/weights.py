@@ -1,4 +1,4 @@
-"""Trained weights of a model, read from safetensors or PyTorch files."""
+"""Reads trained weights from safetensors or PyTorch files."""
 
 import pickle
 from collections.abc import Mapping
@@ -13,27 +13,25 @@ from torch import Tensor, nn
 from nas.core.errors import BadInput
 from nas.models.names import check_weights_file
 
-WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which weights are often put
+WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys that often hold the weights
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Put the weights of a `.safetensors`, `.th`, `.pt` or `.pth` file into the model.
+    """Load the weights of a `.safetensors`, `.th`, `.pt` or `.pth` file into the model.
 
-    PyTorch files are read with `weights_only=True`; a leading `module.`, which
-    `nn.DataParallel` puts before every name, is left out.
-    Raises `BadInput` naming the file, and the first key and shape that do not fit.
+    PyTorch files are read with `weights_only=True`. The prefix `module.`, which
+    `nn.DataParallel` adds to every name, is removed.
+    Raises `BadInput` naming the file and the first key and shape that do not fit.
     """
     weights = read_weights(path)
     wanted = model.state_dict()
     optional = {name for name in wanted if name.endswith("num_batches_tracked")}
     for name, value in wanted.items():
         if name not in weights and name not in optional:
-            raise BadInput(
-                f'{path} has no "{name}" {_shape(value)}: it holds weights of another model'
-            )
+            raise BadInput(f'{path} lacks "{name}" {_shape(value)}: pass weights of the same model')
         if name in weights and weights[name].shape != value.shape:
             given = _shape(weights[name])
-            raise BadInput(f'{path}: "{name}" is {given} there and {_shape(value)} in the model')
+            raise BadInput(f'{path}: "{name}" is {given}, but the model needs {_shape(value)}')
     for name, value in weights.items():
         if name not in wanted:
             raise BadInput(f'{path}: the model has no "{name}" {_shape(value)}')
@@ -41,7 +39,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name; raises `BadInput` when it holds no weights."""
+    """Return a file's tensors by name; raises `BadInput` if it holds no weights."""
     check_weights_file(path)
     try:
         if path.suffix == ".safetensors":
@@ -50,7 +48,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise BadInput(
-            f"{path} holds more than tensors: save model.state_dict() and name that file"
+            f"{path} holds more than tensors: save model.state_dict() and pass that file"
         ) from None
     except (OSError, EOFError, RuntimeError, ValueError, SafetensorError) as error:
         raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
@@ -58,7 +56,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
-        raise BadInput(f"{path} holds no weights: save model.state_dict() and name that file")
+        raise BadInput(f"{path} has no weights: save model.state_dict() and pass that file")
     return {
         str(name).removeprefix("module."): value
         for name, value in content.items()

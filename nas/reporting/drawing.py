@@ -1,4 +1,4 @@
-"""The graph of an architecture as a picture: layers from left to right."""
+"""Draws the graph of an architecture, with layers from left to right."""
 
 from collections import defaultdict
 
@@ -16,7 +16,7 @@ SWEEPS = 8
 
 
 def draw(graph: DiGraph, title: str = "") -> Figure:
-    """A figure of the graph; nodes carry `label`, `kind` and `state` (None or a number)."""
+    """Draw a graph whose nodes have `label`, `kind` and `state` (None or a number)."""
     places = positions(graph)
     columns = 1 + max(x for x, _ in places.values())
     rows = 1 + max(abs(y) for _, y in places.values()) * 2
@@ -53,7 +53,7 @@ def draw(graph: DiGraph, title: str = "") -> Figure:
 
 
 def positions(graph: DiGraph) -> dict[int, tuple[float, float]]:
-    """Place of each node: its longest way from an input, and a height that keeps edges short."""
+    """Return each node's place: longest path from an input, and a height that keeps edges short."""
     column: dict[int, int] = {}
     for node in topological_sort(graph):
         column[node] = 1 + max((column[p] for p in graph.predecessors(node)), default=-1)
@@ -69,7 +69,7 @@ def positions(graph: DiGraph) -> dict[int, tuple[float, float]]:
 
 
 def _reorder(nodes: list[int], neighbours, height: dict[int, float]) -> None:
-    """Sort a layer by the mean height of the nodes it is tied to (Sugiyama et al. 1981)."""
+    """Sort a layer by the mean height of its neighbours (Sugiyama et al. 1981)."""
     pull = {
         n: sum(height[m] for m in near) / len(near) if (near := list(neighbours(n))) else height[n]
         for n in nodes
@@ -82,7 +82,7 @@ def _reorder(nodes: list[int], neighbours, height: dict[int, float]) -> None:
 def _arrow(
     start: tuple[float, float], end: tuple[float, float], occupied: set[tuple[float, float]]
 ) -> FancyArrowPatch:
-    """An arrow that is bent where a straight one would cross another node."""
+    """Return an arrow, curved if a straight one would cross another node."""
     (x0, y0), (x1, y1) = start, end
     crossed = any(
         abs(y0 + (y1 - y0) * (x - x0) / (x1 - x0) - y) < 0.35 for x, y in occupied if x0 < x < x1

@@ -1,4 +1,4 @@
-"""What figures share: colours, and how they become files."""
+"""Figures: their colours, and how they are written to files."""
 
 import io
 import re
@@ -13,9 +13,9 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 
 
 def save_figure(figure: Figure, path: Path) -> str:
-    """Write a figure as SVG and as PNG beside it; returns the SVG as text.
+    """Write a figure as SVG and PNG; returns the SVG as text.
 
-    Equal figures give equal files.
+    Equal figures give identical files.
     """
     svg = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": path.name, "svg.fonttype": "none"}):
@@ -27,7 +27,7 @@ def save_figure(figure: Figure, path: Path) -> str:
 
 
 def as_png(figure: Figure) -> bytes:
-    """The figure as the content of a PNG file."""
+    """Return the figure as the content of a PNG file."""
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
     return png.getvalue()

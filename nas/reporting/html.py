@@ -19,7 +19,7 @@ figure svg { max-width: 100%; height: auto; } figcaption { color: #555; font-siz
 
 
 def document(title: str, parts: Sequence[str]) -> str:
-    """A whole page with a title and the parts below each other."""
+    """Return a whole page with a title, followed by the parts."""
     body = "\n".join(parts)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -30,7 +30,7 @@ def document(title: str, parts: Sequence[str]) -> str:
 
 
 def table(rows: Sequence[Sequence[object]]) -> str:
-    """The first row are the columns' names."""
+    """Return a table; the first row holds the column names."""
     head, *body = rows
     cells = "".join(f"<th>{escape(str(cell))}</th>" for cell in head)
     lines = "".join(
@@ -45,7 +45,7 @@ def figure(svg: str, caption: str) -> str:
 
 
 def folded(summary: str, content: str) -> str:
-    """What is shown when its summary is clicked."""
+    """Return content that a click on its summary shows."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 

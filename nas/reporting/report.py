@@ -1,4 +1,4 @@
-"""The report of a run: the text and the facts that a command prints, and a page with figures."""
+"""The report of a run: the text and facts that a command prints, and an HTML page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ PAGE, TEXT, FACTS = "report.html", "report.txt", "report.json"
 
 
 class Drawing(NamedTuple):
-    """A figure of the page. name: of its files, without a suffix."""
+    """A figure on the page. name: its file name without a suffix."""
 
     name: str
     caption: str
@@ -25,11 +25,11 @@ class Drawing(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What there is to say about a run.
+    """The contents of a run's report.
 
-    title: of the page. text: what the command prints. facts: what `--json` prints.
-    page: parts of the page in order, HTML or drawings; they follow the text.
-    tables: rows by file name; the first row names the columns.
+    title: the page's title. text: what the command prints. facts: what `--json` prints.
+    page: the parts of the page in order, as HTML or drawings.
+    tables: rows by file name; the first row holds the column names.
     """
 
     title: str
@@ -41,7 +41,7 @@ class Report(NamedTuple):
 
 def write_report(report: Report, folder: Path) -> Path:
     """Write the page, text, facts, tables as CSV, and figures as SVG and PNG; returns the page."""
-    from nas.reporting.figure import save_figure  # imports matplotlib; reading needs none
+    from nas.reporting.figure import save_figure  # imports matplotlib, which reading does not need
 
     parts = [
         figure(save_figure(part.figure, folder / part.name), part.caption)
@@ -58,11 +58,11 @@ def write_report(report: Report, folder: Path) -> Path:
 
 
 def read_report(folder: Path) -> tuple[str, dict[str, Any]]:
-    """The text and the facts of a report that was written."""
+    """Return the text and the facts of a written report."""
     text = (folder / TEXT).read_text(encoding="utf-8").rstrip("\n")
     return text, json.loads((folder / FACTS).read_text(encoding="utf-8"))
 
 
 def printed(text: str) -> str:
-    """Text as a part of a page, as the command prints it."""
+    """Return text as a preformatted part of a page."""
     return f"<pre>{escape(text)}</pre>"

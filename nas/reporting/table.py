@@ -1,4 +1,4 @@
-"""Rows of cells as aligned text and as CSV."""
+"""Formats rows of cells as aligned text or CSV."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def aligned(table: list[list[str]]) -> list[str]:
-    """Rows of cells as lines, each column as wide as its widest cell."""
+    """Return rows as lines of text, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
 

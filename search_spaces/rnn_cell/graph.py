@@ -1,4 +1,4 @@
-"""A cell as a directed graph with short labels, for drawings."""
+"""Converts a cell to a directed graph with short labels, for drawings."""
 
 from networkx import DiGraph
 
@@ -18,8 +18,11 @@ LABELS = {
 
 
 def graph(architecture: Architecture) -> DiGraph:
-    """Nodes with `label` and `kind` (input, linear, activation, elementwise), `state` for the new
-    state that a node becomes, if any; edges from what is read to its reader."""
+    """Return a graph whose edges go from each value to its readers.
+
+    Nodes have `label`, `kind` (input, linear, activation, elementwise), and `state`: the number
+    of the new state that the node becomes, or None.
+    """
     cell = cell_of(architecture)
     drawn = DiGraph()
     drawn.add_node(0, label="x", kind="input", state=None)

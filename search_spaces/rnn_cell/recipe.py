@@ -1,4 +1,4 @@
-"""Recipes of cells, as NAS-Bench-NLP writes them, and the architectures and cells they describe."""
+"""Converts between NAS-Bench-NLP's recipes of cells, architectures and cell specs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from search_spaces.decisions import InvalidArchitecture
 
 SPACE = "rnn-cell"  # the space that a recipe's architecture belongs to
 
-Recipe = dict[str, dict[str, Any]]  # by node: its "op", its "input", for some its "value"
+Recipe = dict[str, dict[str, Any]]  # node → its "op", its "input" and sometimes its "value"
 
 
 def architecture_of(recipe: Mapping[str, Any]) -> Architecture:
-    """The architecture of a recipe, in canonical form, if the space's rules allow it.
+    """Return the canonical architecture of a recipe, if the space's rules allow it.
 
-    Raises `InvalidArchitecture` for a recipe that describes no cell, that leaves x or a previous
-    state unread, or that hands a previous state straight to a new one.
+    Raises `InvalidArchitecture` for a recipe that is not a cell, does not use x or a previous
+    state, or passes a previous state directly to a new one.
     """
     architecture = read_recipe(recipe)
     cell = cell_of(architecture)
@@ -24,14 +24,16 @@ def architecture_of(recipe: Mapping[str, Any]) -> Architecture:
     for value in cell.outputs:
         for source in cell.nodes[value - cell.states - 1].inputs:
             if 1 <= source <= cell.states:
-                raise InvalidArchitecture(f'"{names[source]}" is fed straight to "{names[value]}"')
+                raise InvalidArchitecture(
+                    f'"{names[value]}" reads "{names[source]}" directly: put a node between them'
+                )
     return architecture
 
 
 def read_recipe(recipe: Mapping[str, Any]) -> Architecture:
-    """The architecture of any cell whose inputs are all read, such as the hand-made GRU.
+    """Return the architecture of any cell that uses all its inputs, such as a standard GRU.
 
-    Raises `InvalidArchitecture`; the message names the node.
+    Raises `InvalidArchitecture` naming the node.
     """
     try:
         cell = CellSpec.from_recipe(recipe).canonical()
@@ -40,7 +42,7 @@ def read_recipe(recipe: Mapping[str, Any]) -> Architecture:
     unread = [f"h_prev_{i - 1}" for i in range(1, cell.states + 1) if i not in cell.needed()]
     if unread:
         raise InvalidArchitecture(
-            f'no new state needs "{unread[0]}": read it or remove its "h_new"'
+            f'no new state depends on "{unread[0]}": read it or remove its "h_new"'
         )
     nodes = cell.to_recipe().items()
     spec = tuple(
@@ -51,7 +53,7 @@ def read_recipe(recipe: Mapping[str, Any]) -> Architecture:
 
 
 def recipe_of(architecture: Architecture) -> Recipe:
-    """The recipe of an architecture, as NAS-Bench-NLP writes it."""
+    """Return the recipe of an architecture, in NAS-Bench-NLP's format."""
     spec: Any = architecture.spec
     return {
         name: {"op": op, "input": list(inputs), **({"value": value[0]} if value else {})}
@@ -60,5 +62,5 @@ def recipe_of(architecture: Architecture) -> Recipe:
 
 
 def cell_of(architecture: Architecture) -> CellSpec:
-    """The cell of an architecture, ready for the kernels."""
+    """Return the cell spec of an architecture, for the kernels."""
     return CellSpec.from_recipe(recipe_of(architecture))

@@ -1,4 +1,4 @@
-"""The search space of NAS-Bench-NLP: recurrent cells as small graphs of operations."""
+"""The search space of NAS-Bench-NLP, whose recurrent cells are small graphs of operations."""
 
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from networkx import DiGraph
     from torch import nn
 
-# An operation is drawn with weights linear 3, blend 1, product 1, sum 1, and a linear is followed
-# by one of three activations: six equally likely productions.
+# Operations have the weights linear 3, blend 1, product 1, sum 1, and one of three activations
+# follows a linear, so there are six equally likely productions.
 PRODUCTIONS = (
     "linear activation_tanh",
     "linear activation_sigm",
@@ -28,12 +28,13 @@ INPUTS = {"blend": 3, "elementwise_prod": 2, "elementwise_sum": 2}
 class RnnCellSpace(Space):
     """Recurrent cells of 1 to 3 hidden states.
 
-    hidden_states: how many states a cell may carry, fewest and most.
-    budgets: how many nodes are drawn beyond one a state, before unused ones are removed.
+    hidden_states: the fewest and the most hidden states of a cell.
+    budgets: choices for the number of nodes to draw, beyond one per state; unused nodes are removed
+        afterwards.
 
     The grammar, the weights and the rules of validity are those of the published generator:
-    Klyuchnikov et al. 2022, https://arxiv.org/abs/2006.07116, section 3.1. About a third of the
-    proposals is valid.
+    Klyuchnikov et al. 2022, https://arxiv.org/abs/2006.07116, section 3.1. About a third of all
+    proposals are valid.
     """
 
     name = SPACE
@@ -46,14 +47,14 @@ class RnnCellSpace(Space):
                 self.hidden_states = (fewest, most)
             case _:
                 raise ValueError(
-                    f"hidden_states is {hidden_states}, must be fewest and most, as in [1, 3]"
+                    f"hidden_states must be fewest and most, such as [1, 3], not {hidden_states}"
                 )
         match budgets:
             case [*numbers] if numbers and all(type(n) is int and n >= 0 for n in numbers):
                 self.budgets = tuple(numbers)
             case _:
                 raise ValueError(
-                    f"budgets is {budgets}, must be numbers of nodes, as in [7, 14, 21]"
+                    f"budgets must be numbers of nodes, such as [7, 14, 21], not {budgets}"
                 )
 
     def decide(self, decisions: Decisions) -> Architecture:
@@ -71,14 +72,14 @@ class RnnCellSpace(Space):
         return build_model(cell_of(architecture), shape, generator)
 
     def graph(self, architecture: Architecture) -> "DiGraph":
-        """The cell as drawings have it."""
+        """Return the cell's graph for drawings."""
         from search_spaces.rnn_cell.graph import graph
 
         return graph(architecture)
 
 
 def _draw_nodes(decisions: Decisions, states: int, wanted: int) -> Recipe:
-    """Nodes that read x (linear only), previous states and earlier nodes."""
+    """Draw nodes that read x (linear only), previous states and earlier nodes."""
     previous = [f"h_prev_{i}" for i in range(states)]
     recipe: Recipe = {}
     activations: list[str] = []
@@ -88,7 +89,7 @@ def _draw_nodes(decisions: Decisions, states: int, wanted: int) -> Recipe:
         draw += 1
         production = asked.choose("operation", PRODUCTIONS)
         if production.startswith("linear"):
-            # Two inputs four times in five, three otherwise.
+            # A linear has two inputs with probability 4/5, otherwise three.
             inputs = 3 if asked.integer("fifth", 0, 4) == 4 else 2
             sources = ["x", *previous, *activations]
             linear, activation = f"node_{len(recipe)}", f"node_{len(recipe) + 1}"
@@ -105,13 +106,13 @@ def _draw_nodes(decisions: Decisions, states: int, wanted: int) -> Recipe:
 
 
 def _distinct(decisions: Decisions, sources: list[str], wanted: int) -> list[str]:
-    """Several different sources in the order drawn."""
+    """Draw several different sources, in order."""
     left = list(sources)
     return [left.pop(decisions.integer(f"input_{j}", 0, len(left) - 1)) for j in range(wanted)]
 
 
 def _name_new_states(decisions: Decisions, recipe: Recipe, states: int) -> Recipe:
-    """The recipe with some of its nodes called `h_new_0`, `h_new_1`, …"""
+    """Return the recipe with drawn nodes renamed to `h_new_0`, `h_new_1`, …"""
     left = list(recipe)
     new_names = {
         left.pop(decisions.integer(f"h_new_{i}", 0, len(left) - 1)): f"h_new_{i}"
@@ -127,7 +128,7 @@ def _name_new_states(decisions: Decisions, recipe: Recipe, states: int) -> Recip
 
 
 def _without_unused(recipe: Recipe) -> Recipe:
-    """The recipe without the nodes that no new state needs."""
+    """Return the recipe without the nodes that no new state needs."""
     waiting = [name for name in recipe if name.startswith("h_new_")]
     needed = set(waiting)
     while waiting:

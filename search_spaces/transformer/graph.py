@@ -1,4 +1,4 @@
-"""An encoder as a directed graph with short labels, for drawings."""
+"""Converts an encoder to a directed graph with short labels, for drawings."""
 
 from networkx import DiGraph
 
@@ -15,7 +15,7 @@ LABELS = {
 
 
 def graph(encoder: EncoderSpec) -> DiGraph:
-    """A chain of nodes with `label`, `kind` and `state`, as of a recurrent cell's drawing."""
+    """Return a chain of nodes with `label`, `kind` and `state`, as for a recurrent cell."""
     drawn = DiGraph()
     drawn.add_node(0, label=f"x, {encoder.hidden}", kind="input", state=None)
     for i, layer in enumerate(encoder.layers):

@@ -1,4 +1,4 @@
-"""How a layer lets tokens see each other: attention, a fixed transform, or a span convolution."""
+"""Layers that mix tokens: attention, a fixed transform, or a span convolution."""
 
 import math
 
@@ -12,8 +12,8 @@ from search_spaces.transformer.spec import LayerSpec
 class SelfAttention(nn.Module):
     """Heads of softmax(q·k / √d) v (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, eq. 1).
 
-    weighted: q·W·k, one W over all heads (Luong et al. 2015, https://arxiv.org/abs/1508.04025,
-        eq. 8, "general").
+    weighted: use q·W·k, with one W for all heads (Luong et al. 2015,
+        https://arxiv.org/abs/1508.04025, eq. 8, "general").
     """
 
     def __init__(self, hidden: int, heads: int, width: int, weighted: bool = False) -> None:
@@ -36,8 +36,8 @@ class LinearTransform(nn.Module):
     """The real part of a Fourier transform, or a cosine transform, over steps and head width.
 
     After FNet (Lee-Thorp et al. 2022, https://arxiv.org/abs/2105.03824, section 3.2), within each
-    head. Ours is orthonormal, theirs not: the sum with the residual keeps its scale. Padding is
-    zero, yet as in FNet the frequencies are those of the padded length.
+    head. Unlike theirs, ours is orthonormal, so the sum with the residual keeps its scale. Padding
+    is zero, but as in FNet the frequencies are those of the padded length.
     """
 
     def __init__(self, hidden: int, heads: int, transform: str) -> None:
@@ -57,7 +57,7 @@ class LinearTransform(nn.Module):
 
 
 class SpanConvolution(nn.Module):
-    """Half the heads attend, half convolve with kernels made of each token's span.
+    """Half the heads attend; half convolve with kernels computed from each token's span.
 
     Mixed attention of ConvBERT (Jiang et al. 2020, https://arxiv.org/abs/2008.02496, sections
     3.2 and 3.3) with a head ratio of 2.
@@ -91,7 +91,7 @@ class SpanConvolution(nn.Module):
 
 
 def mixing(layer: LayerSpec, hidden: int) -> nn.Module:
-    """The untrained mixing of a layer."""
+    """Build the untrained mixing module of a layer."""
     if layer.mixing == "self-attention":
         weighted = layer.variant == "weighted-multiplicative"
         return SelfAttention(hidden, layer.heads, hidden, weighted)
@@ -101,12 +101,12 @@ def mixing(layer: LayerSpec, hidden: int) -> nn.Module:
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """`[B, T, H]` → `[B, heads, T, H / heads]`."""
+    """Reshape `[B, T, H]` to `[B, heads, T, H / heads]`."""
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
 def cosines(size: int, like: Tensor) -> Tensor:
-    """The matrix of the orthonormal DCT-II, `[frequency, size]`."""
+    """Return the matrix of the orthonormal DCT-II, `[frequency, size]`."""
     numbers = torch.arange(size, device=like.device, dtype=like.dtype)
     matrix = torch.cos(math.pi / size * (numbers + 0.5) * numbers.unsqueeze(1))
     matrix[0] /= math.sqrt(2)

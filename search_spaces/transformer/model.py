@@ -1,4 +1,4 @@
-"""Networks round an encoder: one that fills in masked tokens, and a classifier."""
+"""Encoder networks that fill in masked tokens or classify."""
 
 from itertools import pairwise
 
@@ -13,9 +13,9 @@ from search_spaces.transformer.spec import EncoderSpec, LayerSpec
 
 
 class EncoderLayer(nn.Module):
-    """Mixing, projection and feed-forwards, each half with a residual and a LayerNorm after it.
+    """Mixing and projection, then feed-forwards, each followed by a residual and a LayerNorm.
 
-    The authors' code leaves projection, residual and norm away round linear transforms; we do not.
+    The authors' code omits projection, residual and norm around linear transforms; we keep them.
     """
 
     def __init__(self, layer: LayerSpec, hidden: int, dropout: float) -> None:
@@ -37,10 +37,10 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Embedding with learned positions, layers that see both sides, and a head.
+    """Embedding with learned positions, bidirectional layers, and a head.
 
-    Embedding, projection to the hidden size and the tied head over tokens are ELECTRA's (Clark et
-    al. 2020, https://arxiv.org/abs/2003.10555); classes are read from the mean over the steps that
+    Embedding, projection to the hidden size and the tied head over tokens follow ELECTRA (Clark et
+    al. 2020, https://arxiv.org/abs/2003.10555). The classifier reads the mean over the steps that
     count. Weights are drawn from N(0, 0.02).
     """
 
@@ -69,17 +69,18 @@ class Encoder(nn.Module):
     def forward(
         self, inputs: Tensor, state: object = None, lengths: Tensor | None = None
     ) -> Output:
-        """inputs as the task's `DataShape` says → logits `[B, T, tokens]` or `[B, classes]`.
+        """Return logits, `[B, T, tokens]` or `[B, classes]`.
 
-        Raises `ValueError` for a sequence longer than there are positions.
+        inputs: as the task's `DataShape` describes.
+        Raises `ValueError` for a sequence that is longer than the number of positions.
         """
         if self.kind == "images":
             inputs = inputs.permute(0, 2, 1, 3).flatten(2)  # [B, height, channels * width]
         steps = torch.arange(inputs.shape[1], device=inputs.device)
         if len(steps) > self.positions.num_embeddings:
             raise ValueError(
-                f"a sequence has {len(steps)} steps, the encoder {self.positions.num_embeddings} "
-                "positions: raise the space's option positions"
+                f"a sequence has {len(steps)} steps, but the encoder only "
+                f"{self.positions.num_embeddings} positions: raise the space's option positions"
             )
         ends = inputs.new_full((len(inputs),), len(steps)) if lengths is None else lengths
         valid = steps < ends.unsqueeze(1)  # [B, T]

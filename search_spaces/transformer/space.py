@@ -1,4 +1,4 @@
-"""The search space of NAS-Bench-BERT: encoders whose layers mix tokens in different ways."""
+"""The search space of NAS-Bench-BERT, whose encoders mix tokens in different ways."""
 
 from typing import TYPE_CHECKING
 
@@ -26,17 +26,17 @@ class TransformerSpace(Space):
 
     Serianni and Kalita 2023, https://aclanthology.org/2023.acl-long.142/, section 4.1, after Tuli
     et al. 2022, https://arxiv.org/abs/2205.11656. Their code never applies the hidden size and
-    the feed-forward size; here both are. `ModelSize` gives the width of the embedding and the
-    dropout; hidden size and depth are decisions.
+    the feed-forward size; ours does. `ModelSize` sets the width of the embedding and the dropout;
+    hidden size and depth are decisions.
 
-    positions: longest sequence that can be read.
+    positions: the length of the longest sequence.
     """
 
     name = "transformer"
 
     def __init__(self, positions: int = 512) -> None:
         if type(positions) is not int or positions < 1:
-            raise ValueError(f"positions is {positions}, must be a whole number from 1 up")
+            raise ValueError(f"positions must be a whole number of at least 1, not {positions}")
         self.positions = positions
 
     def decide(self, decisions: Decisions) -> Architecture:
@@ -46,24 +46,24 @@ class TransformerSpace(Space):
         return Architecture(self.name, (hidden, layers))
 
     def check(self, data: DataShape) -> None:
-        """Raises `ValueError` for a task that asks for the next token: an encoder sees it."""
+        """Raise `ValueError` for next-token tasks: an encoder would see the answer."""
         if data.every_step and not data.masked:
             raise ValueError(
-                "an encoder sees the tokens that this task asks for: "
-                "use --task masked-language-model, or a task with one answer a sequence"
+                "an encoder would see the tokens that this task predicts: "
+                "use --task masked-language-model, or a task with one answer per sequence"
             )
 
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: "torch.Generator"
     ) -> "nn.Module":
-        """Raises `ValueError` as `check`."""
+        """Build the untrained encoder; raises `ValueError` like `check`."""
         from search_spaces.transformer.model import Encoder  # imports torch
 
         self.check(shape.data)
         return Encoder(encoder_of(architecture), shape, self.positions, generator)
 
     def graph(self, architecture: Architecture) -> "DiGraph":
-        """The encoder as drawings have it."""
+        """Return the encoder's graph for drawings."""
         from search_spaces.transformer.graph import graph
 
         return graph(encoder_of(architecture))

@@ -1,4 +1,4 @@
-"""An encoder as data: a hidden size, and how each layer mixes tokens."""
+"""The description of an encoder: its hidden size, and how each layer mixes tokens."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,8 @@ class LayerSpec:
     """One layer of an encoder.
 
     mixing, variant: a key of `MIXINGS` and one of its values.
-    heads: of the mixing; it divides the hidden size.
-    feed_forward_size, feed_forwards: width and number of the layers after the mixing.
+    heads: the number of heads of the mixing, a divisor of the hidden size.
+    feed_forward_size, feed_forwards: the width and number of the layers after the mixing.
     """
 
     mixing: str
@@ -31,23 +31,23 @@ class LayerSpec:
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """A hidden size and the layers, first to last."""
+    """The hidden size and the layers of an encoder, first to last."""
 
     hidden: int
     layers: tuple[LayerSpec, ...]
 
 
 def encoder_of(architecture: Architecture) -> EncoderSpec:
-    """Raises `InvalidArchitecture` naming the layer that describes nothing."""
+    """Return the encoder of an architecture; raises `InvalidArchitecture` naming a bad layer."""
     try:
         hidden, layers = architecture.spec  # type: ignore[misc]
         encoder = EncoderSpec(hidden, tuple(LayerSpec(*layer) for layer in layers))  # type: ignore
     except (TypeError, ValueError):
         raise InvalidArchitecture(
-            "an encoder is [hidden size, [layers]], a layer [mixing, variant, heads, "
+            "write an encoder as [hidden size, [layers]], and a layer as [mixing, variant, heads, "
             "feed-forward size, feed-forwards]"
         ) from None
     for i, layer in enumerate(encoder.layers):
         if layer.variant not in MIXINGS.get(layer.mixing, ()):
-            raise InvalidArchitecture(f"layer {i}: there is no {layer.mixing} {layer.variant}")
+            raise InvalidArchitecture(f"layer {i}: unknown mixing {layer.mixing} {layer.variant}")
     return encoder

@@ -1,4 +1,4 @@
-"""Properties of random graphs against accuracies, made so that the answer is known; and trained."""
+"""Correlations of graph properties with known accuracies, and training of random graphs."""
 
 import json
 import math
@@ -44,7 +44,7 @@ GRAPHS = [
 ]
 
 
-def test_size_held_fixed_leaves_what_size_does_not_say() -> None:
+def test_partial_correlations_exclude_the_size() -> None:
     found = {row.name: row for row in correlations("gru", GRAPHS)}
     edges, spread = found["edges"], found["degree_variance"]
     assert edges.pearson > 0.6 and abs(edges.partial) < 0.3
@@ -56,7 +56,7 @@ def test_size_held_fixed_leaves_what_size_does_not_say() -> None:
     assert spread.published == PUBLISHED["degree_variance"][3]
 
 
-def test_regressors_are_told_size_shape_or_both() -> None:
+def test_regressors_use_size_shape_or_both() -> None:
     found = {(row.regressor, row.features): row for row in predictions("gru", GRAPHS)}
     assert found["ridge", "all"].r2 > 0.9
     assert 0.1 < found["ridge", "shape"].r2 < found["ridge", "all"].r2
@@ -82,8 +82,8 @@ def test_graphs_are_trained_and_compared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["gru", "lstm", "rnn-tanh"])
-def test_networks_trained_together_are_as_if_trained_alone(name: str) -> None:
-    """The same steps by the modules of each network, layer by layer."""
+def test_networks_trained_together_equal_networks_trained_alone(name: str) -> None:
+    """Train each network by itself, layer by layer, and compare."""
     task = load_reber(strings=200)
     space, shape = RandomGraphSpace(cells=(name,)), ModelShape(task.shape, ModelSize(8, 40))
     draws = np.random.default_rng(0)
@@ -98,7 +98,7 @@ def test_networks_trained_together_are_as_if_trained_alone(name: str) -> None:
         assert measured.loss == pytest.approx(alone.loss, abs=1e-4)
 
 
-def test_what_cannot_be_trained_together_is_refused() -> None:
+def test_networks_that_cannot_train_together_are_refused() -> None:
     task = load_reber(strings=50)
     built = [
         RandomGraphSpace(cells=(cell,)).build(
@@ -124,23 +124,23 @@ def test_networks_that_diverge_are_left_out(monkeypatch) -> None:
     assert len(graphs) == 5 and all(graph.metric == 0.9 for graph in graphs)
 
 
-def test_a_machine_without_a_compiler_is_told(monkeypatch) -> None:
+def test_a_missing_compiler_is_reported(monkeypatch) -> None:
     monkeypatch.setattr("search_spaces.random_graph.together.wired_loops", lambda *_: None)
     with pytest.raises(BadInput, match="install a C compiler"):
         next(trained_graphs(RandomGraphSpace(), load_reber(strings=50), 20, 1, 0))
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--family", "torus"], "torus"),
         (["--graphs", 3], "graphs"),
         (["--task", "python-text"], "python-text"),
-        (["--figure", "none/here.png"], "none/here.png: there is no folder none"),
-        (["--figure", "graphs.docx"], "graphs.docx is no figure"),
+        (["--figure", "none/here.png"], "none/here.png: create the folder none first"),
+        (["--figure", "graphs.docx"], "graphs.docx: end the figure's name in .png"),
     ],
 )
-def test_wrong_input_is_one_line(flags: list, told: str) -> None:
+def test_bad_input_gives_one_line(flags: list, message: str) -> None:
     ended = nas("bench", "graphs", *flags)
-    assert ended.returncode == 2 and told in ended.stderr.splitlines()[-1]
+    assert ended.returncode == 2 and message in ended.stderr.splitlines()[-1]
     assert not ended.stdout

@@ -1,4 +1,4 @@
-"""Rungs on a virtual clock, against searches counted by hand."""
+"""Rungs on a virtual clock, compared with searches counted by hand."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ CELL = read_recipe(ZOO["gru"])
 
 
 def recipe(loss: float, seconds: float = 3600.0) -> Trained:
-    """Four epochs that fall to the loss."""
+    """Return a recipe whose four epochs fall to the loss."""
     return Trained(CELL, loss, {}, tuple(loss + 4 - epoch for epoch in range(1, 5)), seconds)
 
 
@@ -26,13 +26,13 @@ def test_one_rung_trains_all_to_the_end() -> None:
     assert found.regret.tolist() == [0, 0, 0]
 
 
-def test_workers_share_the_trainings() -> None:
+def test_workers_share_the_training() -> None:
     found = replay([recipe(n) for n in range(4)], 4, 1, 2, workers=2, seeds=[0])
     assert found.hours.tolist() == [8]
 
 
-def test_rungs_leave_the_worse_half_after_half_the_epochs() -> None:
-    """Four for two epochs, then the two best for two more: 8 + 4 hours of one worker."""
+def test_rungs_drop_the_worse_half_after_half_the_epochs() -> None:
+    """Four train for two epochs, then the best two for two more: 8 + 4 hours on one worker."""
     found = replay([recipe(n) for n in range(4)], 4, 2, 2, workers=1, seeds=[0, 1])
     assert found.hours.tolist() == [12, 12]
     assert found.regret.tolist() == [0, 0]
@@ -47,7 +47,7 @@ def test_curves_that_cross_cost_regret() -> None:
 def test_recipes_without_curves_are_left_out_and_none_is_refused() -> None:
     bare = Trained(CELL, 1.0, {})
     assert with_curves([bare, recipe(1)]) == [recipe(1)]
-    with pytest.raises(BadInput, match="no recipe with val_losses"):
+    with pytest.raises(BadInput, match="no recipe of the table has both val_losses"):
         with_curves([bare])
 
 
@@ -66,4 +66,7 @@ def test_the_command_prints_hours_and_regret(tmp_path: Path) -> None:
     assert found["1"] == {"hours": [6, 0], "regret": [0, 0]}
     assert found["2"] == {"hours": [4, 0], "regret": [0, 0]}
     refused = nas(*map(str, arguments), "--candidates", "9")
-    assert refused.returncode == 2 and "3 recipes with curves, 9 are asked" in refused.stderr
+    assert (
+        refused.returncode == 2
+        and "only 3 recipes with curves: lower --candidates 9" in refused.stderr
+    )

@@ -1,4 +1,4 @@
-"""`nas bench scores`: what is read, what is merged, what is said of each score."""
+"""`nas bench scores`: reading tables, merging runs and rating scores."""
 
 import json
 from pathlib import Path
@@ -43,16 +43,22 @@ def test_a_run_without_a_loss_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("{", "line 5: no JSON"),
+        ("{", "line 5: not JSON"),
         ([1], "line 5: expected"),
-        ({"id": 9, "recipe": ZOO["gru"]}, 'line 5: "last_test" is missing'),
+        ({"id": 9, "recipe": ZOO["gru"]}, 'line 5: add the missing "last_test"'),
         ({**ROWS[0], "last_test": 5}, "line 5: id 0 is already on line 1"),
-        ({**ROWS[0], "id": 9, "last_test": "good"}, "line 5: last_test is 'good'"),
-        ({**ROWS[0], "id": 9, "last_test": float("inf")}, "line 5: last_test is inf"),
+        (
+            {**ROWS[0], "id": 9, "last_test": "good"},
+            "line 5: last_test must be a number, not 'good'",
+        ),
+        (
+            {**ROWS[0], "id": 9, "last_test": float("inf")},
+            "line 5: last_test must be a number, not inf",
+        ),
         ({**ROWS[0], "id": 9, "recipe": {"h": 1}}, "line 5: "),
         ({**ROWS[0], "id": 9, "recipe": [1]}, "line 5: "),
-        ({**ROWS[0], "id": 9, "ref_metrics": {"a": "b"}}, "line 5: ref_metrics.a is 'b'"),
-        ({**ROWS[0], "id": 9, "ref_metrics": 3}, "line 5: ref_metrics is 3"),
+        ({**ROWS[0], "id": 9, "ref_metrics": {"a": "b"}}, "line 5: ref_metrics.a must be a number"),
+        ({**ROWS[0], "id": 9, "ref_metrics": 3}, "line 5: ref_metrics must be"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, row, words: str) -> None:
@@ -60,7 +66,7 @@ def test_a_bad_line_is_named(tmp_path: Path, row, words: str) -> None:
         read_table(write(tmp_path, [*ROWS, row]))
 
 
-def test_what_the_table_knows_besides_becomes_rows(tmp_path: Path) -> None:
+def test_other_columns_of_the_table_become_rows(tmp_path: Path) -> None:
     rows = [
         {**row, "val_losses": [row["last_test"] + 1, 9], "ref_metrics": {"mine": -row["last_test"]}}
         for row in ROWS[:3]
@@ -72,7 +78,7 @@ def test_what_the_table_knows_besides_becomes_rows(tmp_path: Path) -> None:
 
 
 def test_a_predicted_loss_is_never_fitted_to_what_it_predicts() -> None:
-    """Losses without any relation to the features: a forest that had seen them would rank them."""
+    """The losses are unrelated to the features, so only a forest that has seen them ranks them."""
     rng = np.random.default_rng(1)
     losses = rng.uniform(4, 8, size=80)
     features = [{name: float(rng.normal()) for name in "abcdefgh"} for _ in losses]
@@ -85,7 +91,7 @@ def test_a_predicted_loss_is_never_fitted_to_what_it_predicts() -> None:
 
 
 def test_too_few_recipes_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="2 distinct recipes with a loss, 3 are needed"):
+    with pytest.raises(BadInput, match="2 distinct recipes with a loss: add more, at least 3"):
         read_table(write(tmp_path, ROWS[:2]))
 
 
@@ -98,12 +104,12 @@ def test_a_perfect_score_has_tau_minus_one_and_a_constant_one_has_none() -> None
     assert (perfect.candidates, perfect.failed) == (20, 2)
     constant = rank_row("constant", 0 * losses, losses, 0.1, 0, rng)
     assert constant.tau is None and constant.rho is None and constant.tau_good_half is None
-    nobody = rank_row("nobody", losses[:0], losses[:0], 0.1, 20, rng)
-    assert nobody.tau is None and nobody.failed == 20
+    empty = rank_row("empty", losses[:0], losses[:0], 0.1, 20, rng)
+    assert empty.tau is None and empty.failed == 20
 
 
-def test_the_interval_holds_the_true_correlation_of_normal_pairs() -> None:
-    # Kendall's tau of normal pairs with correlation r is 2/π arcsin r.
+def test_the_interval_contains_the_true_correlation_of_normal_pairs() -> None:
+    # Kendall's tau of normal pairs with correlation r is 2/π arcsin r
     rng = np.random.default_rng(1)
     a = rng.normal(size=300)
     b = 0.6 * a + 0.8 * rng.normal(size=300)

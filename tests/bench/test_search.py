@@ -1,4 +1,4 @@
-"""Replays of controllers on tables."""
+"""Replaying controllers on tables."""
 
 import json
 import time
@@ -38,7 +38,7 @@ EVERY = [*CONTROLLERS, *(f"warm-{name}" for name in CONTROLLERS)]
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_curve_falls_from_seed_to_end_and_comes_again(name: str) -> None:
+def test_a_curve_never_rises_and_is_reproducible(name: str) -> None:
     curve = replay(name, SMALL, 30, seed=1, warm=NEAR)
     assert curve.shape == (30,)
     assert (np.diff(curve) <= 0).all() and curve[-1] >= 0
@@ -47,11 +47,11 @@ def test_a_curve_falls_from_seed_to_end_and_comes_again(name: str) -> None:
 
 
 def test_a_model_is_trained_once() -> None:
-    """All 64 are trained by 64 models unless 20 proposals in a row are known."""
+    """All 64 are trained with 64 models unless 20 proposals in a row are known."""
     assert all(replay("random", SMALL, 80, seed)[-1] == 0 for seed in range(5))
 
 
-def test_what_the_table_lacks_trains_nothing() -> None:
+def test_proposals_missing_from_the_table_train_nothing() -> None:
     diagonal = Table("diagonal", [Row({"a": i, "b": i}, i) for i in range(8)])
     assert replay("random", diagonal, 8, seed=0).shape == (8,)
     with pytest.raises(BadInput, match="in a row are not in"):
@@ -65,25 +65,25 @@ def test_ranked_trains_in_the_order_of_the_scores() -> None:
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
-def test_a_warm_start_trains_the_best_first_whatever_goes_on(name: str) -> None:
+def test_a_warm_start_trains_the_best_first_with_every_controller(name: str) -> None:
     warm, ranked = (replay(name, SMALL, 10, 0, NEAR) for name in (f"warm-{name}", "ranked"))
     assert (warm == ranked).all()
 
 
-def test_a_warm_start_of_nobody_is_refused() -> None:
-    with pytest.raises(BadInput, match='no controller "best"'):
+def test_a_warm_start_of_an_unknown_controller_is_refused() -> None:
+    with pytest.raises(BadInput, match='unknown controller "best"'):
         replay("warm-best", SMALL, 5, 0, NEAR)
 
 
-def test_rows_without_decisions_are_for_random_and_ranked() -> None:
+def test_rows_without_decisions_work_only_with_random_and_ranked() -> None:
     rows = Table("rows", [Row({"row": i}, i, {"near": i}) for i in range(50)], has_decisions=False)
     assert replay("ranked", rows, 5, 0, WarmStart(("near",), pool=50))[0] == 0
     assert replay("random", rows, 5, 0)[-1] >= 0
-    with pytest.raises(BadInput, match="only random and ranked"):
+    with pytest.raises(BadInput, match="use the controllers random or ranked"):
         replay("evolution", rows, 5, 0)
 
 
-def test_curves_as_numbers_text_and_figure(tmp_path) -> None:
+def test_curves_become_numbers_text_and_a_figure(tmp_path) -> None:
     curves = {
         "random": np.array([[3.0, 1.0], [3.0, 2.0]]),
         "good": np.array([[1.0, 0.0], [2.0, 0.0]]),
@@ -104,10 +104,10 @@ def test_the_command_prints_one_object(tmp_path) -> None:
     command = ("bench", "search", "--table", path, "--seeds", 3, "--trained", 12)
     done = nas(*command, "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert set(told["curves"]) == {"random", "evolution"}
-    assert set(told["curves"]["random"]) == {"10", "12"}
-    assert told["models_to_equal_random_at_12"]["random"] <= 12
+    facts = json.loads(done.stdout)
+    assert set(facts["curves"]) == {"random", "evolution"}
+    assert set(facts["curves"]["random"]) == {"10", "12"}
+    assert facts["models_to_equal_random_at_12"]["random"] <= 12
     path.write_text(path.read_text() + '\n{"decisions": 3}')
     failed = nas(*command)
     assert failed.returncode == 2
@@ -115,7 +115,7 @@ def test_the_command_prints_one_object(tmp_path) -> None:
 
 
 @POLICIES
-def test_without_a_study_a_policy_proposes_what_it_does_in_one(name: str) -> None:
+def test_a_policy_proposes_the_same_with_and_without_a_study(name: str) -> None:
     rows = []
     for of_sampler in (
         lambda sampler: of_policy(sampler.policy, SMALL),
@@ -134,7 +134,7 @@ def test_a_proposal_costs_at_most_2_ms_on_average_of_1000(name: str) -> None:
     rows = [Row({str(j): i // 5**j % 5 for j in range(6)}, i % 97) for i in range(5**6)]
     large = Table("large", rows)
     seconds = []
-    for _ in range(3):  # other work on the machine costs caches, and so processor time
+    for _ in range(3):  # other programs use the caches, which costs processor time
         sampler = create_controller(name, np.random.default_rng(0), {})
         assert isinstance(sampler, PathSampler)
         started = time.process_time()

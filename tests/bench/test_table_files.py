@@ -1,4 +1,4 @@
-"""Tables of trained architectures: what is read, and what is refused by line."""
+"""Reading tables of trained architectures, and refusing bad lines by name."""
 
 import json
 
@@ -18,7 +18,7 @@ def own(folder, *lines):
     return path
 
 
-def test_a_table_of_ones_own_is_a_space_of_its_rows(tmp_path) -> None:
+def test_a_users_table_is_a_space_of_its_rows(tmp_path) -> None:
     rows = [
         {"decisions": {"layers": n, **{f"{i}": "ab"[i % 2] for i in range(n)}}, "value": n}
         for n in (1, 2, 3)
@@ -29,12 +29,12 @@ def test_a_table_of_ones_own_is_a_space_of_its_rows(tmp_path) -> None:
     assert table.decide(replayed({"layers": 2, "0": "a", "1": "b"})) == 1
 
 
-def test_a_loss_is_better_when_lower(tmp_path) -> None:
+def test_a_lower_loss_is_better(tmp_path) -> None:
     table = read_table(own(tmp_path, *({"decisions": {"n": n}, "loss": n} for n in (3, 1, 2))))
     assert table.best == -1
 
 
-def test_what_the_table_lacks_is_invalid(tmp_path) -> None:
+def test_an_architecture_missing_from_the_table_is_invalid(tmp_path) -> None:
     rows = [{"decisions": {"a": a, "b": b}, "value": 1} for a, b in ((0, 0), (1, 0), (1, 1))]
     with pytest.raises(InvalidArchitecture):
         read_table(own(tmp_path, *rows)).decide(replayed({"a": 0, "b": 1}))
@@ -48,26 +48,26 @@ GOOD = {"decisions": {"a": 1, "b": 2}, "value": 1}
     [
         ("{", "line 2: Expecting"),
         ("[]", "line 2"),
-        ({"value": 1}, "line 2: no 'recipe'"),
-        ({"decisions": {"a": 1, "b": 2}}, "line 2: no 'loss'"),
-        ({"decisions": {"a": [1], "b": 2}, "value": 1}, "line 2: .*word or number"),
-        ({"decisions": {"a": 1, "b": 3}, "value": float("nan")}, "line 2: .*not finite"),
+        ({"value": 1}, "line 2: add the missing 'recipe'"),
+        ({"decisions": {"a": 1, "b": 2}}, "line 2: add the missing 'loss'"),
+        ({"decisions": {"a": [1], "b": 2}, "value": 1}, "line 2: .*string or number"),
+        ({"decisions": {"a": 1, "b": 3}, "value": float("nan")}, "line 2: .*must be finite"),
         ({"decisions": {"a": 1, "b": 3}, "value": "high"}, "line 2: could not convert"),
-        ({"decisions": {}, "value": 1}, "line 2: no decisions"),
-        ({"decisions": {"b": 1}, "value": 1}, 'line 2: decision "b" stands where .* "a"'),
-        ({"decisions": {"a": 1}, "value": 1}, "line 2: its decisions are those of an earlier"),
-        ({"decisions": {"a": 1, "b": 2, "c": 3}, "value": 1}, 'line 2: decision "c" follows'),
-        ({"recipe": {"f": {}}, "value": 1}, "line 2: some rows have decisions and others recipes"),
-        (GOOD, "line 2: its decisions are those of an earlier"),
+        ({"decisions": {}, "value": 1}, "line 2: decisions are empty"),
+        ({"decisions": {"b": 1}, "value": 1}, 'line 2: decision "b" must be "a"'),
+        ({"decisions": {"a": 1}, "value": 1}, "line 2: remove the row"),
+        ({"decisions": {"a": 1, "b": 2, "c": 3}, "value": 1}, 'line 2: decision "c" comes after'),
+        ({"recipe": {"f": {}}, "value": 1}, "line 2: use either decisions or recipes"),
+        (GOOD, "line 2: remove the row"),
     ],
 )
-def test_a_line_that_cannot_be_used_is_named(tmp_path, line, message: str) -> None:
+def test_a_bad_line_is_named(tmp_path, line, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         read_table(own(tmp_path, GOOD, line))
 
 
 def test_an_empty_or_missing_file_is_refused(tmp_path) -> None:
-    with pytest.raises(BadInput, match="holds no architecture"):
+    with pytest.raises(BadInput, match="has no architectures"):
         read_table(own(tmp_path))
     with pytest.raises(BadInput, match="no table"):
         read_table(tmp_path / "none.jsonl")
@@ -84,7 +84,7 @@ def test_an_empty_or_missing_file_is_refused(tmp_path) -> None:
         ("nbnlp_RNN_results.csv", 8794, -4.428692864, 1),
     ],
 )
-def test_published_benchmarks_are_read_whole(data_folder, path, rows, best, decisions) -> None:
+def test_published_benchmarks_are_read_completely(data_folder, path, rows, best, decisions) -> None:
     table = read_table(data_folder / "nas" / path)
     assert (len(table.rows), table.best) == (rows, best)
     rng = np.random.default_rng(0)
@@ -99,8 +99,10 @@ def test_published_benchmarks_are_read_whole(data_folder, path, rows, best, deci
         assert len(asked.answers) == decisions
 
 
-def test_scores_stand_beside_the_distinct_architectures(data_folder) -> None:
+def test_distinct_architectures_have_scores(data_folder) -> None:
     table = read_table(data_folder / "nas" / "nb201")
     assert len(table.scored(["synflow", "jacov", "nwot"])) == 9445
-    with pytest.raises(BadInput, match="no row with loudness: its scores are epe_nas, fisher"):
+    with pytest.raises(
+        BadInput, match="no row with loudness: choose from its scores epe_nas, fisher"
+    ):
         table.scored(["loudness"])

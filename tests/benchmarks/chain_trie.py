@@ -1,4 +1,4 @@
-"""Many chains of a 28-layer decoder: with shared prefixes, level by level, against one by one.
+"""Times many chains of a 28-layer decoder, with shared prefixes against one by one.
 
 python tests/benchmarks/chain_trie.py [REPEATS]
 """
@@ -20,7 +20,7 @@ RULES = Rules(SIZE.layers, skips_and_repeats([1, 2], [(1, 2)]))
 
 
 def chains(first: int) -> list[Chain]:
-    """All that two edits make which leave the first layers as they are."""
+    """Return all chains of two edits that keep the first layers."""
     found = {RULES.full: None}
     for _ in range(2):
         for chain in list(found):

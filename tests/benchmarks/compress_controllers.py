@@ -1,13 +1,12 @@
-"""Controllers of `nas compress` under one budget of students.
+"""Compares controllers of `nas compress` with the same budget of students.
 
 python -m tests.benchmarks.compress_controllers FOLDER [--updates 20] [--rollouts 5] [--seeds 3]
     [--policy FILE] [--set NAME=VALUE …] CONTROLLER …
 
-Every student is trained for one rung and inherits its weights. Prints the mean reward of the
-students of the first ten updates and of the last five, ± its standard error over the seeds, and
-how much more that is than the first controller's, seed by seed; draws both over time in
-FOLDER/rewards.svg. With --policy, `n2n+` is n2n that begins with what FILE holds. Runs that are in
-FOLDER already are not repeated.
+Every student trains for one rung and inherits its weights. Prints the mean reward of the students
+in the first ten updates and in the last five, ± its standard error over the seeds, and the gain
+over the first controller, seed by seed; draws rewards over time in FOLDER/rewards.svg. With
+--policy, `n2n+` is n2n that starts from FILE. Runs that already exist in FOLDER are not repeated.
 """
 
 import argparse
@@ -47,7 +46,7 @@ def main() -> None:
 
 
 def _rewards(name: str, seed: int, asked: argparse.Namespace) -> NDArray[np.float64]:
-    """`[updates, rollouts]`, −1 for students that failed."""
+    """Return rewards `[updates, rollouts]`, −1 for students that failed."""
     run = asked.folder / f"{name}-{seed}"
     settings = {
         "controller.name": name.removesuffix("+"),
@@ -65,7 +64,7 @@ def _rewards(name: str, seed: int, asked: argparse.Namespace) -> NDArray[np.floa
         if name.endswith("+") and not settings["policy"].exists():
             shutil.copy(asked.policy, settings["policy"])
     summary = api.compress(read_config(CompressConfig, None, asked.set, settings))
-    tried = [c for c in summary.candidates if c.rungs or c.failed]  # not those of a pool
+    tried = [c for c in summary.candidates if c.rungs or c.failed]  # without the pool
     found = [-c.rungs[0].loss if c.rungs else -1.0 for c in tried]
     return np.array(found).reshape(asked.updates, asked.rollouts)
 

@@ -1,4 +1,4 @@
-"""Seconds of every encoder score, and its rank correlation with the layer count, on 32 x 128 bytes.
+"""Times every encoder score on 32 x 128 bytes, and correlates it with the layer count.
 
 python -m tests.benchmarks.encoder_scores [architectures]
 """

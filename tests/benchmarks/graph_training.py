@@ -1,11 +1,11 @@
-"""Many small random-graph networks trained in one computation, against one after the other.
+"""Times training many small random-graph networks together against one after another.
 
 python tests/benchmarks/graph_training.py [GRAPHS] [STEPS]
 
-Random graphs of 10 to 50 nodes on the Reber grammar, a node a unit, batches of 64, one thread;
-Adam and clipping as in training. Prints seconds of all graphs together, and how many times as long
-others take: networks of `torch.nn.RNN`, `GRU` or `LSTM` with masked weights, ours step by step in
-PyTorch, and ours compiled, all one after the other.
+Random graphs of 10 to 50 nodes on the Reber grammar, one unit per node, batches of 64, one thread;
+Adam and clipping as in training. Prints the seconds for all graphs together, and how many times as
+long it takes to train them one after another: as `torch.nn.RNN`, `GRU` or `LSTM` with masked
+weights, as ours step by step in PyTorch, and as ours compiled.
 """
 
 import sys
@@ -38,7 +38,7 @@ THEIRS = {
 
 
 class TorchNetwork(nn.Module):
-    """The same network of PyTorch's own layers, the weights on inputs masked gate by gate."""
+    """The same network made of PyTorch's layers, with input weights masked gate by gate."""
 
     def __init__(self, network: GraphNetwork, cell: str) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class TorchNetwork(nn.Module):
 
 
 def seconds_alone(networks: list[nn.Module], task: Classification, steps: int) -> float:
-    """To train one network after the other."""
+    """Return the time to train one network after another."""
     started = time.perf_counter()
     for network in networks:
         theirs = isinstance(network, TorchNetwork)
@@ -93,7 +93,7 @@ def seconds_together(networks: list[GraphNetwork], task: Classification, steps: 
 def main(graphs: int = 100, steps: int = 5) -> None:
     torch.set_num_threads(1)
     task = load_reber(strings=2000)
-    task = replace(task, valid=task.valid.take(slice(1)))  # validation is not what is measured
+    task = replace(task, valid=task.valid.take(slice(1)))  # validation is not measured
     shape = ModelShape(task.shape, ModelSize())
     for cell in THEIRS:
         space = RandomGraphSpace(cells=(cell,), published=True)
@@ -115,9 +115,9 @@ def main(graphs: int = 100, steps: int = 5) -> None:
             "step by step": seconds_alone(build("reference"), task, steps),
         }
         together, *others = taken.values()
-        told = ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in taken.items())
+        times = ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in taken.items())
         ratios = ", ".join(f"{seconds / together:.1f}" for seconds in others)
-        print(f"{cell}, {graphs} graphs, {steps} steps each: {told}: {ratios} times as long")
+        print(f"{cell}, {graphs} graphs, {steps} steps each: {times}: {ratios} times as long")
 
 
 if __name__ == "__main__":

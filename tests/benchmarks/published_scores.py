@@ -1,9 +1,9 @@
-"""Rank correlation of scores with the authors' published values and with the trained losses.
+"""Correlates scores with the authors' published values and with trained losses.
 
 Run as `nas score --recipes FILE.jsonl --score hidden-covariance … --json > scores.jsonl`, then
-`python tests/benchmarks/published_scores.py FILE.jsonl scores.jsonl`, where FILE.jsonl carries the
-values as `ref_metrics` and losses as `last_test`. Recipes with several ids count once. The shipped
-fit of predicted-loss has seen these losses: `nas bench scores` is what tells how good it is.
+`python tests/benchmarks/published_scores.py FILE.jsonl scores.jsonl`, where FILE.jsonl has the
+values as `ref_metrics` and the losses as `last_test`. Recipes with several ids count once. The
+shipped fit of predicted-loss has seen these losses, so use `nas bench scores` to judge it.
 """
 
 import json

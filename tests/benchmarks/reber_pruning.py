@@ -1,11 +1,11 @@
-"""A sweep of the Reber grammar beside the thesis that it repeats.
+"""Compares sweeps of the Reber grammar with the thesis that they reproduce.
 
 python tests/benchmarks/reber_pruning.py SWEEP.json …
 
-Each file is what `nas sweep … --json` printed: a cell's levels 0.1 to 0.9 with three epochs of
+Each file is the output of `nas sweep … --json`: a cell's levels 0.1 to 0.9 with three epochs of
 recovery, or its level 1 with ten. Prints, for cells, weights and levels, the accuracy right after
-pruning in per cent, mean over seeds, and behind it the epochs until it was within a point of the
-unpruned network again, of each seed, – where it was not. Below: the thesis (Darji 2024,
+pruning in per cent, mean over seeds, followed by the epochs until it was within a point of the
+unpruned network, for each seed, – for never. The row below is the thesis (Darji 2024,
 https://arxiv.org/abs/2407.20601, recomputed from its published tables; one seed, 10 epochs).
 """
 

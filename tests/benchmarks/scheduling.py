@@ -1,7 +1,7 @@
-"""Scheduling overhead: 200 candidates whose evaluation sleeps 100 ms, on two Ray workers.
+"""Measures scheduling overhead: 200 candidates that sleep 100 ms, on two Ray workers.
 
 Run as `python tests/benchmarks/scheduling.py`; prints the ratio to the ideal wall time. The clock
-starts with the first result, when Ray and its workers are up.
+starts at the first result, when Ray and its workers are running.
 """
 
 import os
@@ -19,7 +19,7 @@ CANDIDATES, SECONDS, WORKERS, GOAL = 200, 0.1, 2, 1.15
 
 
 class Clock:
-    """When results came."""
+    """A watcher that records when results arrive."""
 
     def __init__(self) -> None:
         self.times: list[float] = []

@@ -1,11 +1,11 @@
-"""Seconds to score an architecture by hidden covariance, beside a restatement of the original.
+"""Times hidden covariance against a reimplementation of the published procedure.
 
 Run as `python tests/benchmarks/scoring_speed.py FILE.jsonl WIKITEXT_FOLDER [RECIPES]`. The
-restatement does what the published procedure does in one pass: step by step in PyTorch, one
-product for each connection, then `np.corrcoef` and `np.linalg.eig` for each of three layers; its
-weights are made before the clock starts. All three run in turn in this process with one thread;
-processor seconds, so that other programs do not count; the least of three measurements. The
-original takes six passes for all its scores: we compare with one.
+reimplementation does what the published procedure does in one pass: step by step in PyTorch, one
+product per connection, then `np.corrcoef` and `np.linalg.eig` for each of three layers; its weights
+are made before the clock starts. All three run in turn in this process with one thread. Times are
+processor seconds, which exclude other programs, and the least of three measurements. The original
+takes six passes for all its scores; we compare with one.
 """
 
 import sys
@@ -37,7 +37,7 @@ GOAL, PROXY_GOAL = 1.5, 20.0
 
 
 class EagerLayer(nn.Module):
-    """A cell that walks its nodes at every step."""
+    """A cell that runs its nodes one by one at every step."""
 
     def __init__(self, cell, inputs: int, units: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class EagerLayer(nn.Module):
 
 
 def restated(layers: list[EagerLayer], embedded: torch.Tensor) -> None:
-    """Hidden covariance of all layers from embedded inputs `[T, B, C]`."""
+    """Compute hidden covariance of all layers from embedded inputs `[T, B, C]`."""
     x = list(embedded)
     entering = []
     with torch.no_grad():
@@ -91,7 +91,7 @@ def restated(layers: list[EagerLayer], embedded: torch.Tensor) -> None:
 
 
 def seconds(functions: list[Callable[[], object]]) -> list[float]:
-    """The least processor seconds of each over three rounds; the first call does not count."""
+    """Return each function's least processor seconds in three rounds, after a warm-up call."""
     taken = [[] for _ in functions]
     for round_ in range(4):
         for function, times in zip(functions, taken, strict=True):
@@ -108,7 +108,7 @@ def main(table: str, data: str, count: str = "8") -> None:
     batch: Batch = task.score_batch(0)
     score, generator = HiddenCovariance(), torch.Generator()
     recipes = read_table(Path(table))
-    # The table begins with RNN, LSTM and GRU; of the others an even sample.
+    # the table starts with RNN, LSTM and GRU; add an even sample of the others
     others = np.linspace(3, len(recipes) - 1, max(0, int(count) - 3)).astype(int)
     rows = []
     for recipe in [*recipes[:3], *(recipes[i] for i in others)]:

@@ -1,8 +1,8 @@
 """Do the survivors of a search beat random cells trained with the same budget?
 
 Run as `python tests/benchmarks/search_quality.py [--task NAME] [--data PATH] [--seeds 3]`. For each
-seed: 64 candidates, 4 survivors; and 4 random cells, unscored, with the same rungs. Prints the
-survivors' validation perplexities beside the random cells', mean ± standard error over the seeds.
+seed, 4 survivors of 64 candidates and 4 random unscored cells train with the same rungs. Prints
+both groups' validation perplexities, mean ± standard error over the seeds.
 """
 
 import argparse
@@ -21,7 +21,7 @@ MODEL = {"embedding": 64, "hidden": 128, "layers": 2}
 
 
 def at_first_rung(candidates: tuple[Candidate, ...]) -> list[float]:
-    """The perplexities of all trained candidates after the rung that all of them trained."""
+    """Return the perplexities of all trained candidates after the first rung."""
     return sorted(c.rungs[0].metric for c in candidates if c.rungs)
 
 

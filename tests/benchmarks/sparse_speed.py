@@ -1,9 +1,9 @@
-"""A sparse LSTM against a dense one of PyTorch's, and against our own, on one thread.
+"""Times a sparse LSTM against PyTorch's dense one and ours, on one thread.
 
 python tests/benchmarks/sparse_speed.py [ROUNDS]
 
-One layer of 512 units, 100 steps; recurrent weights are removed by magnitude, the others are read
-as lists. The three are timed in turns of a few calls each.
+One layer of 512 units, 100 steps. Recurrent weights are removed by magnitude; the rest are read as
+lists. The three are timed in turns of a few calls each.
 """
 
 import statistics
@@ -23,7 +23,7 @@ GATES = {0: 0, 1: 1, 2: 3, 3: 2}  # ours: input, forget, output, new; PyTorch's:
 
 
 def pair(inputs: int, level: float) -> tuple[CompiledRNN, nn.LSTM, Tensor]:
-    """Our layer, PyTorch's with the same pruned weights, and the mask."""
+    """Return our layer, PyTorch's with the same pruned weights, and the mask."""
     generator = torch.Generator().manual_seed(0)
     ours = CompiledRNN(CellSpec.from_recipe(ZOO["lstm"]), inputs, HIDDEN, generator=generator)
     theirs = nn.LSTM(inputs, HIDDEN, batch_first=True)
@@ -41,7 +41,7 @@ def pair(inputs: int, level: float) -> tuple[CompiledRNN, nn.LSTM, Tensor]:
 
 
 def milliseconds(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Medians over the rounds, of a call."""
+    """Return the median time per call over the rounds."""
     found: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds + 2):
         for name, function in functions.items():

@@ -52,7 +52,7 @@ def text_batch() -> Batch:
 
 
 def encoder(data: DataShape) -> nn.Module:
-    """One layer of each mixing."""
+    """Return an encoder with one layer of each mixing."""
     layers = tuple(LayerSpec(mixing, MIXINGS[mixing][1], 2, 24, 1) for mixing in MIXINGS)
     shape = ModelShape(data, ModelSize(12))
     return Encoder(EncoderSpec(16, layers), shape, 32, generator()).eval()
@@ -88,7 +88,7 @@ def test_it_is_a_score_by_its_registered_name(score) -> None:
 
 
 @EVERY_SCORE
-def test_a_model_without_recurrent_layers_is_scored_or_refused_in_words(score) -> None:
+def test_a_model_without_recurrent_layers_is_scored_or_refused(score) -> None:
     inputs = torch.randn(8, 20, 3, generator=generator(1))
     batch = Batch(inputs, torch.arange(8) % 4)
     model = Plain(batch).eval()

@@ -1,4 +1,4 @@
-"""Another package called nas in the current folder does not reach Ray's workers."""
+"""Ray's workers do not import another package named nas from the current folder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A node that leaves a Ray cluster takes no candidate with it."""
+"""No candidate is lost when a node leaves a Ray cluster."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.jobs.command import results
 
 
 class RemovesANode:
-    """Takes a node out of the cluster once so many results are there."""
+    """A watcher that removes a node from the cluster after a number of results."""
 
     def __init__(self, cluster, node, after: int) -> None:
         self.cluster, self.node, self.after = cluster, node, after
@@ -26,7 +26,7 @@ class RemovesANode:
 
 
 @pytest.mark.ray
-def test_a_search_goes_on_when_a_node_is_removed(
+def test_a_search_continues_when_a_node_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ray.cluster_utils import Cluster

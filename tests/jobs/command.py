@@ -1,4 +1,4 @@
-"""The real command line in a process of its own."""
+"""Runs the real command line in its own process."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.jobs.forked import ForkedCommand
 
 TESTS = Path(__file__).parents[1]
 PATHS = [str(TESTS), str(TESTS.parent)]
-PATIENCE = 300  # seconds until a wait counts as in vain, however busy the machine is
+PATIENCE = 300  # seconds before a wait fails, enough for a busy machine
 
 TOY = [
     "--space",
@@ -32,11 +32,11 @@ Command = ForkedCommand | subprocess.Popen
 
 
 def start(*arguments: object, fresh: bool = False, **environment: str) -> Command:
-    """Start `nas` with the arguments and these variables besides the environment's own.
+    """Start `nas` with the arguments and with these additional environment variables.
 
-    fresh: through `python -m nas`, which imports everything again and takes seconds. Else the
-    process is forked from one that has imported it; only variables that are read later than at an
-    import, ours, hold there.
+    fresh: run `python -m nas`, which imports everything again and takes seconds. Otherwise the
+        process is forked from one that has imported everything, so it ignores changes to
+        variables that are read at import. Ours, NAS_…, are read later.
     """
     words = [str(argument) for argument in arguments]
     paths = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
@@ -54,32 +54,32 @@ def start(*arguments: object, fresh: bool = False, **environment: str) -> Comman
 
 
 def wait_for(process: Command, condition: Callable[[], object]) -> None:
-    """Return once the condition holds; the process must still run by then."""
+    """Wait until the condition holds; fails if the process ends first."""
     until = time.monotonic() + PATIENCE
     while not condition():
         if process.poll() is not None:
-            raise AssertionError(f"it ended before: {process.communicate()[1]}")
+            raise AssertionError(f"the command ended too early: {process.communicate()[1]}")
         if time.monotonic() > until:
             process.kill()
-            raise AssertionError(f"waited in vain: {process.communicate()[1]}")
+            raise AssertionError(f"the wait timed out: {process.communicate()[1]}")
         time.sleep(0.02)
 
 
 def nas(*arguments: object, fresh: bool = False, **environment: str) -> subprocess.CompletedProcess:
-    """Run `nas` with the arguments to its end; see `start`."""
+    """Run `nas` with the arguments until it ends; see `start`."""
     process = start(*arguments, fresh=fresh, **environment)
     out, err = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def results(run: Path) -> list[dict[str, Any]]:
-    """What a run's folder holds of its candidates, by number."""
+    """Return the results in a run's folder, by candidate number."""
     files = sorted((run / "trials").glob("*/result.json"))
     return [json.loads(file.read_text()) for file in files]
 
 
 def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records as two equal runs have them equal: no seconds."""
+    """Return the records without the times, so that equal runs have equal records."""
     for record in records:
         del record["seconds"]
         for rung in record["rungs"]:

@@ -1,4 +1,4 @@
-"""Commands forked from a server that has imported torch, Ray and the rest once for all of them."""
+"""Forks commands from a server that imports torch, Ray and the rest only once."""
 
 import atexit
 import multiprocessing
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# not onnxruntime, which starts a thread, and not nas.execution.ray, which sets variables
+# not onnxruntime, which starts a thread, nor nas.execution.ray, which sets variables
 IMPORTED = [
     *("nas.api", "nas.cli.main", "ray", "sklearn.datasets", "torch._dynamo", "torch.onnx"),
     *("onnxscript", "transformers.models.llama.modeling_llama", "pytest"),
@@ -20,13 +20,13 @@ _context.set_forkserver_preload(IMPORTED)
 
 
 class ForkedCommand:
-    """A running `nas` with what tests use of `subprocess.Popen`.
+    """A running `nas` with the part of `subprocess.Popen` that tests use.
 
     The server starts with the first command and ends with this process and its commands.
     """
 
     def __init__(self, arguments: list[str], environment: dict[str, str], paths: list[str]) -> None:
-        """paths: folders that come first where Python looks for modules."""
+        """paths: folders to put first on Python's module search path."""
         self.args = ["nas", *arguments]
         self._folder = tempfile.TemporaryDirectory()
         self._files = [Path(self._folder.name, name) for name in ("out", "err")]
@@ -51,12 +51,12 @@ class ForkedCommand:
         self.send_signal(signal.SIGKILL)
 
     def complaints(self) -> str:
-        """Return what stands on stderr by now."""
+        """Return what the command has written to stderr so far."""
         err = self._files[1]
         return err.read_text() if err.exists() else ""
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Wait for the end; return what stood on stdout and stderr."""
+        """Wait until the command ends; return what it wrote to stdout and stderr."""
         self._process.join(timeout)
         if self.poll() is None:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
@@ -68,7 +68,7 @@ class ForkedCommand:
 def _run(
     arguments: list[str], environment: dict[str, str], paths: list[str], out: str, err: str
 ) -> None:
-    """Become the command, as a new Python would."""
+    """Run the command as a new Python process would."""
     for path, descriptor in ((out, 1), (err, 2)):
         with open(path, "w") as file:
             os.dup2(file.fileno(), descriptor)

@@ -1,4 +1,4 @@
-"""`nas adapt` through the real command line: the whole way, its end by force, wrong input."""
+"""`nas adapt` through the real command line: a whole run, a killed run, bad input."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def adapted(tmp_path_factory) -> tuple[Path, dict]:
     return run, json.loads(ended.stdout)
 
 
-def test_the_whole_way(adapted: tuple[Path, dict]) -> None:
+def test_a_whole_run_reports_chains_a_router_and_healing(adapted: tuple[Path, dict]) -> None:
     run, facts = adapted
     assert facts["samples"] == 6 and facts["failed"] == []
     assert 0 <= facts["full_accuracy"] <= 1
@@ -32,7 +32,7 @@ def test_the_whole_way(adapted: tuple[Path, dict]) -> None:
     assert sum(group["samples"] for group in shares) == 6
     static, router = facts["static"], facts["router"]
     assert 0 <= static["pass_at_1"] <= 1 and static["layer_calls"] == len(static["chain"])
-    assert static["generated_pass_at_1"] >= static["pass_at_1"]  # as free text "+4" is 4 too
+    assert static["generated_pass_at_1"] >= static["pass_at_1"]  # "+4" counts as 4 too
     assert static["full_generated_pass_at_1"] >= static["full_pass_at_1"]
     assert 1 <= len(router["menu"]) <= 3 and router["layer_calls"] > 0
     assert facts["healed"]["layer_calls"] <= 4
@@ -41,16 +41,16 @@ def test_the_whole_way(adapted: tuple[Path, dict]) -> None:
         assert (run / name).stat().st_size > 100
 
 
-def test_a_run_that_is_over_says_the_same_again(adapted: tuple[Path, dict]) -> None:
+def test_a_finished_run_prints_the_same_again(adapted: tuple[Path, dict]) -> None:
     run, facts = adapted
     again = json.loads(nas("adapt", *SMALL, "--run", run).stdout)
     assert {**again, "seconds": 0} == {**facts, "seconds": 0}
 
 
-def test_a_driver_that_is_killed_goes_on_to_the_same_result(
+def test_a_killed_run_continues_to_the_same_result(
     adapted: tuple[Path, dict], tmp_path: Path
 ) -> None:
-    """Without what comes after the searches, which nothing is kept of before its end."""
+    """Skips the steps after the searches, which save nothing before they end."""
     run = tmp_path / "run"
     less = [*SMALL, "--no-static", "--menu", 0, "--set", "heal_steps=0", "--set", "generate=0"]
     driver = start("adapt", *less, "--run", run)
@@ -67,17 +67,17 @@ def test_a_driver_that_is_killed_goes_on_to_the_same_result(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--model", "nowhere/at-all.bin"), "needs to be there"),
+        (("--model", "nowhere/at-all.bin"), "is missing: put both there"),
         (("--model", "nowhere/at-all"), "cannot be loaded"),
-        (("--samples", 10_000), "leave none beside 10000 samples"),
+        (("--samples", 10_000), "too few for 10000 samples"),
         (("--actions", "skip,fly"), "actions"),
         (("--memory", 1e9), "this machine has"),
         (("--memory", 0.001), "cannot hold four hidden states"),
         (("--items", "none.jsonl"), "none.jsonl cannot be read"),
-        (("--set", "task.name=n-parity"), "takes no operations"),
+        (("--set", "task.name=n-parity"), "has no option operations"),
     ],
 )
-def test_wrong_input_is_one_line_and_nothing_is_written(
+def test_bad_input_gives_one_line_and_writes_nothing(
     tmp_path: Path, arguments: tuple, message: str
 ) -> None:
     run = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""Wrong input ends with one line that names the thing, exit code 2, and nothing written."""
+"""Bad input gives one line that names it and exit code 2, and writes nothing."""
 
 import json
 from pathlib import Path
@@ -29,18 +29,18 @@ def assert_refused(ended, folder: Path, *words: str) -> None:
         (["--set", "training.stepz=3"], ["training.stepz", "unknown key", "steps"]),
         (["--set", "training.steps=many"], ["training.steps", "many"]),
         (["--set", "candidates"], ["key=value"]),
-        (["--candidates", 2, "--survivors", 3], ["survivors is 3", "2 candidates"]),
-        (["--space", "cnn-cell"], ['no space "cnn-cell"', "rnn-cell"]),
-        (["--controller", "magic"], ['no controller "magic"', "evolution"]),
-        (["--score", "luck"], ['no score "luck"', "hidden-covariance"]),
-        (["--task", "chess"], ['no task "chess"', "python-text"]),
+        (["--candidates", 2, "--survivors", 3], ["survivors (3)", "candidates (2)"]),
+        (["--space", "cnn-cell"], ['unknown space "cnn-cell"', "rnn-cell"]),
+        (["--controller", "magic"], ['unknown controller "magic"', "evolution"]),
+        (["--score", "luck"], ['unknown score "luck"', "hidden-covariance"]),
+        (["--task", "chess"], ['unknown task "chess"', "python-text"]),
         (["--space", "nowhere:Space"], ["nowhere", "cannot be imported"]),
         (["--space", "toys:Nothing"], ['module toys has no "Nothing"']),
-        (["--space", "toys:FirstWeight"], ["has no decide", "a space needs"]),
-        (["--set", "space.colour=red"], ["takes no colour"]),
+        (["--space", "toys:FirstWeight"], ["lacks decide", "a space needs"]),
+        (["--set", "space.colour=red"], ["has no option colour"]),
         (["--executor", "slurm"], ["execution.executor", "slurm"]),
-        (["--executor", "ray", "--ray-address", "127.0.0.1:9"], ["no Ray at 127.0.0.1:9"]),
-        (["--executor", "ray", "--ray-address", "somewhere"], ["no Ray at somewhere"]),
+        (["--executor", "ray", "--ray-address", "127.0.0.1:9"], ["cannot join Ray at 127.0.0.1:9"]),
+        (["--executor", "ray", "--ray-address", "somewhere"], ["cannot join Ray at somewhere"]),
         (["--storage", "sqlite:////nowhere/at/all.db"], ["sqlite:////nowhere/at/all.db"]),
     ],
 )
@@ -105,10 +105,10 @@ def test_missing_and_empty_data_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["report", "nothing"], ["nothing holds no run"]),
-        (["export", "nothing", "--to", "there"], ["nothing holds no run"]),
+        (["report", "nothing"], ["nothing is not a run"]),
+        (["export", "nothing", "--to", "there"], ["nothing is not a run"]),
         (["train", "lstmm"], ["lstmm", "lstm"]),
     ],
 )
-def test_what_is_not_there_is_named(tmp_path: Path, arguments: list, words: list[str]) -> None:
+def test_a_missing_run_is_named(tmp_path: Path, arguments: list, words: list[str]) -> None:
     assert_refused(nas(*arguments), tmp_path, *words)

@@ -1,4 +1,4 @@
-"""`nas compress` through the real command line, and what it must never do."""
+"""`nas compress` through the real command line, and what it refuses."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def compressed(tmp_path_factory: pytest.TempPathFactory):
     return folder, json.loads(ended.stdout)
 
 
-def test_a_student_is_smaller_and_its_files_answer_alike(compressed) -> None:
+def test_a_student_is_smaller_and_its_files_give_the_same_answers(compressed) -> None:
     folder, facts = compressed
     teacher, student = facts["teacher"], facts["student"]
     assert student["parameters"] < teacher["parameters"]
@@ -68,26 +68,26 @@ PROGRAMS = """
 import sys
 import numpy, onnxruntime, torch
 images = torch.linspace(-1, 1, 3 * 64).view(3, 1, 8, 8)
-torch.save(torch.export.load("model.pt2").module()(images), "told.pt")
+torch.save(torch.export.load("model.pt2").module()(images), "answers.pt")
 session = onnxruntime.InferenceSession("model.onnx")
-numpy.save("told.npy", session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
+numpy.save("answers.npy", session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
 assert not any(name.split(".")[0] in ("nas", "compress", "kernels") for name in sys.modules)
 """
 
 
-def test_its_programs_answer_alike_in_a_process_without_us(compressed, tmp_path: Path) -> None:
+def test_its_programs_give_the_same_answers_without_us(compressed, tmp_path: Path) -> None:
     _, facts = compressed
     student = Path(facts["student"]["path"])
     for file in ("model.pt2", "model.onnx"):
         shutil.copy(student / file, tmp_path)
     subprocess.run([sys.executable, "-c", PROGRAMS], cwd=tmp_path, check=True)
     expected = load_student(student)(torch.linspace(-1, 1, 3 * 64).view(3, 1, 8, 8))
-    torch.testing.assert_close(torch.load(tmp_path / "told.pt"), expected)
-    onnx = torch.from_numpy(np.load(tmp_path / "told.npy"))
+    torch.testing.assert_close(torch.load(tmp_path / "answers.pt"), expected)
+    onnx = torch.from_numpy(np.load(tmp_path / "answers.npy"))
     torch.testing.assert_close(onnx, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_the_pool_is_screened_and_its_best_open_the_search(compressed) -> None:
+def test_the_best_of_the_screened_pool_open_the_search(compressed) -> None:
     folder, _ = compressed
     found = results(folder / "run")
     pool, later = found[:3], found[3:]
@@ -97,7 +97,7 @@ def test_the_pool_is_screened_and_its_best_open_the_search(compressed) -> None:
     assert len(opened) + len(later) == 2 * 2
 
 
-def test_a_driver_that_is_killed_goes_on_and_forgets_nobody(tmp_path: Path) -> None:
+def test_a_killed_run_continues_and_loses_no_student(tmp_path: Path) -> None:
     settings = [f"--set={key}={value}" for key, value in {**SETTINGS, "cache": tmp_path}.items()]
     run = tmp_path / "run"
     driver = start("compress", *settings, "--updates", 4, "--run", run)
@@ -141,7 +141,7 @@ def test_a_network_of_a_searched_cell_is_compressed(tmp_path: Path) -> None:
     assert not (Path(summary.path) / "model.onnx").exists()  # it would be unrolled
 
 
-def test_a_language_model_is_compressed_by_what_its_teacher_answers_along_the_way(
+def test_a_language_model_is_compressed_with_its_teachers_live_answers(
     tmp_path: Path,
 ) -> None:
     text = tmp_path / "text.txt"
@@ -159,23 +159,23 @@ def test_a_language_model_is_compressed_by_what_its_teacher_answers_along_the_wa
     assert 1 < facts["teacher"]["perplexity"] < 256 / 1.5
     assert facts["student"]["perplexity"] > 1
     assert not list(tmp_path.glob("logits-*"))
-    said = nas("report", tmp_path / "run").stdout
-    assert "test perplexity" in said.splitlines()[0]
+    printed = nas("report", tmp_path / "run").stdout
+    assert "test perplexity" in printed.splitlines()[0]
 
 
-def test_a_teacher_that_is_asked_goes_on_with_its_state() -> None:
+def test_a_live_teacher_carries_its_state() -> None:
     named = Named(name="python-text", batch=2, window=16)
     subject, task = find_model("gru", None, named, ModelSize(8, 12, 1))
     subject = replace(subject, weights=weights_of(subject.build(3)))
     whole, state = subject.build(0).eval(), None
-    asked = Distilled(task, Asked(task, subject)).training_batches(0)
-    for batch, told in islice(zip(task.training_batches(0), asked, strict=False), 3):
+    batches = Distilled(task, Asked(task, subject)).training_batches(0)
+    for batch, distilled in islice(zip(task.training_batches(0), batches, strict=False), 3):
         with torch.no_grad():
             expected, state, _ = whole(batch.inputs, state, None)
-        torch.testing.assert_close(told.targets, expected)
+        torch.testing.assert_close(distilled.targets, expected)
 
 
-def test_the_student_is_exported_as_it_is(compressed, tmp_path: Path) -> None:
+def test_the_student_is_exported_unchanged(compressed, tmp_path: Path) -> None:
     folder, facts = compressed
     ended = nas("export", folder / "run", "--best", "--to", tmp_path / "to")
     assert ended.returncode == 0, ended.stderr
@@ -185,7 +185,7 @@ def test_the_student_is_exported_as_it_is(compressed, tmp_path: Path) -> None:
     assert torch.equal(copied(images), kept(images))
 
 
-def test_a_run_that_goes_on_trains_nobody_again(compressed) -> None:
+def test_a_continued_run_trains_no_student_again(compressed) -> None:
     folder, facts = compressed
     before = results(folder / "run")
     config = read_config(CompressConfig, None, (), {**SETTINGS, "run": folder / "run"})
@@ -196,7 +196,7 @@ def test_a_run_that_goes_on_trains_nobody_again(compressed) -> None:
     assert len(list(folder.glob("logits-*.npy"))) == 1
 
 
-def test_a_target_that_no_student_met_is_said(compressed) -> None:
+def test_a_missed_target_is_reported(compressed) -> None:
     folder, _ = compressed
     settings = {**SETTINGS, "run": folder / "strict", "updates": 1, "least_accuracy": 1.0}
     config = read_config(CompressConfig, None, (), {**settings, "cache": folder})
@@ -212,7 +212,7 @@ def test_the_search_cannot_read_the_test_data() -> None:
         distilled.test_batches()
 
 
-def test_a_student_learns_the_teachers_answers_to_the_very_images_it_sees() -> None:
+def test_a_student_learns_the_teachers_answers_to_the_images_it_sees() -> None:
     task = load_digits(batch=16)
     logits = np.eye(10, dtype=np.float32)[task.train.targets]
     ours = next(Distilled(task, Known(task, logits)).training_batches(3))
@@ -222,7 +222,7 @@ def test_a_student_learns_the_teachers_answers_to_the_very_images_it_sees() -> N
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"target_compression": 1e6}, "the smallest has"),
         ({"teacher_steps": 1}, "which is guessing among 10 classes"),
@@ -232,9 +232,9 @@ def test_a_student_learns_the_teachers_answers_to_the_very_images_it_sees() -> N
         ({"task": "reber"}, "resnet8 cannot take inputs of 49"),
     ],
 )
-def test_what_cannot_be_compressed_is_refused(tmp_path: Path, settings, said: str) -> None:
+def test_bad_settings_of_a_compression_are_refused(tmp_path: Path, settings, message: str) -> None:
     run = tmp_path / "run"
     execution = {"executor": "serial"}
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         api.compress(teacher="resnet8", run=run, cache=tmp_path, execution=execution, **settings)
     assert not run.exists()

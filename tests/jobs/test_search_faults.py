@@ -1,4 +1,4 @@
-"""A search loses nothing and counts nothing twice, whatever dies."""
+"""A search loses nothing and counts nothing twice, whichever process dies."""
 
 import json
 import signal
@@ -44,8 +44,8 @@ def killed(process: Command, condition: Callable[[], object]) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_killed_serial_driver_goes_on_to_exactly_its_budget(tmp_path: Path) -> None:
-    """Killed with its first results, and once more in the middle of a line of its journal."""
+def test_a_killed_serial_driver_continues_to_exactly_its_budget(tmp_path: Path) -> None:
+    """Kills it after its first results, and again in the middle of a journal line."""
     run = tmp_path / "run"
     for done in (1, 13):
         process = start(*command(run, "serial"), NAS_TOY_SECONDS="0.05")
@@ -59,10 +59,10 @@ def test_a_killed_serial_driver_goes_on_to_exactly_its_budget(tmp_path: Path) ->
     assert nas("report", run, fresh=True).returncode == 0
 
 
-def test_a_killed_warm_start_keeps_its_pool_and_goes_on_to_exactly_its_budget(
+def test_a_killed_warm_start_keeps_its_pool_and_continues_to_exactly_its_budget(
     tmp_path: Path,
 ) -> None:
-    """Killed while it scores the pool, and while it trains what comes after it."""
+    """Kills it while it scores the pool, and again while it trains."""
     run = tmp_path / "run"
     pool = ["--warm-start", "toys:FirstWeight", "--pool", 12, "--set", "warm_start.best=4"]
     search = command(run, "serial", *pool, "--candidates", 10)
@@ -85,7 +85,7 @@ def test_a_killed_warm_start_keeps_its_pool_and_goes_on_to_exactly_its_budget(
     assert all(record["rungs"] for record in records[12:])
 
 
-def test_a_driver_killed_in_training_goes_on_from_the_checkpoints(tmp_path: Path) -> None:
+def test_a_driver_killed_in_training_continues_from_the_checkpoints(tmp_path: Path) -> None:
     run, long = tmp_path / "run", ["--set", "training.steps=4000"]
     process = start(*command(run, "serial", *long))
     killed(process, lambda: any(record["rungs"] for record in results(run)))
@@ -99,7 +99,7 @@ def test_a_driver_killed_in_training_goes_on_from_the_checkpoints(tmp_path: Path
 
 
 @pytest.mark.ray
-def test_a_killed_ray_driver_goes_on_to_exactly_its_budget(tmp_path: Path) -> None:
+def test_a_killed_ray_driver_continues_to_exactly_its_budget(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(*command(run, "ray"), NAS_TOY_SECONDS="0.2")
     killed(process, lambda: len(results(run)) >= 3)
@@ -110,10 +110,10 @@ def test_a_killed_ray_driver_goes_on_to_exactly_its_budget(tmp_path: Path) -> No
 
 
 @pytest.mark.ray
-def test_workers_that_die_are_replaced_and_what_kills_every_worker_is_poison(
+def test_dead_workers_are_replaced_and_a_candidate_that_kills_them_is_poison(
     tmp_path: Path,
 ) -> None:
-    """And stdout stays JSON, whatever dies."""
+    """Stdout also stays JSON."""
     run, marks = tmp_path / "run", tmp_path / "marks"
     marks.mkdir()
     search = ["toys:KillsItsWorker" if p == "toys:FirstWeight" else p for p in command(run, "ray")]
@@ -147,28 +147,28 @@ SERIAL_AND_RAY = ["serial", pytest.param("ray", marks=pytest.mark.ray)]
     [
         ("serial", signal.SIGINT, 130),
         ("serial", signal.SIGTERM, 143),
-        pytest.param("ray", signal.SIGTERM, 143, marks=pytest.mark.ray),  # which Ray handles, too
+        pytest.param("ray", signal.SIGTERM, 143, marks=pytest.mark.ray),  # Ray handles it too
     ],
 )
-def test_the_first_signal_finishes_what_runs_and_the_run_can_be_resumed(
+def test_the_first_signal_lets_evaluations_finish_and_the_run_can_resume(
     tmp_path: Path, executor: str, number: signal.Signals, code: int
 ) -> None:
-    """Resumed by either executor: what the one began, the other can end."""
+    """The other executor can resume it."""
     run, alone = tmp_path / "run", ["--set", "execution.batch=1"]
     process = start(*command(run, executor, *alone), NAS_TOY_SECONDS="0.5")
     wait_for(process, lambda: results(run))
     process.send_signal(number)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
-    assert "the same command goes on" in err
+    assert "run the same command again to continue" in err
     interrupted = len(results(run))
     assert 1 <= interrupted < CANDIDATES
     assert nas(*command(run, "serial")).returncode == 0
     assert_complete(run)
 
 
-def begun(run: Path, executor: str, grace: int) -> ForkedCommand:
-    """A search whose first evaluation has begun and takes an hour."""
+def start_search(run: Path, executor: str, grace: int) -> ForkedCommand:
+    """Start a search, and wait for its first evaluation, which takes an hour."""
     started = run.parent / "started"
     variables = {"NAS_TOY_SECONDS": "3600", "NAS_TOY_STARTED": str(started)}
     process = start(*command(run, executor, "--grace", grace), **variables)
@@ -179,7 +179,7 @@ def begun(run: Path, executor: str, grace: int) -> ForkedCommand:
 @pytest.mark.parametrize("executor", SERIAL_AND_RAY)
 def test_the_second_signal_ends_at_once(tmp_path: Path, executor: str) -> None:
     run = tmp_path / "run"
-    process = begun(run, executor, grace=3600)
+    process = start_search(run, executor, grace=3600)
     process.send_signal(signal.SIGTERM)
     wait_for(process, lambda: "stopping" in process.complaints())
     process.send_signal(signal.SIGTERM)
@@ -189,8 +189,8 @@ def test_the_second_signal_ends_at_once(tmp_path: Path, executor: str) -> None:
     assert_complete(run)
 
 
-def test_grace_ends_what_does_not_finish(tmp_path: Path) -> None:
-    process = begun(tmp_path / "run", "serial", grace=1)
+def test_the_end_of_the_grace_period_ends_evaluations(tmp_path: Path) -> None:
+    process = start_search(tmp_path / "run", "serial", grace=1)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
@@ -202,7 +202,7 @@ def test_a_run_with_another_objective_is_not_resumed(tmp_path: Path) -> None:
     before = sorted(path.stat().st_mtime for path in run.rglob("*.json"))
     changed = nas(*command(run, "serial", "--set", "training.steps=30"))
     assert changed.returncode == 2
-    assert "training.steps was 20 and is 30 now" in changed.stderr
+    assert "training.steps was 20 and is now 30" in changed.stderr
     assert sorted(path.stat().st_mtime for path in run.rglob("*.json")) == before
 
 
@@ -215,7 +215,7 @@ def test_equal_seeds_give_equal_records(tmp_path: Path, executor: str) -> None:
     assert first == second
 
 
-def test_another_seed_gives_other_records(tmp_path: Path) -> None:
+def test_different_seeds_give_different_records(tmp_path: Path) -> None:
     runs = [tmp_path / "a", tmp_path / "b"]
     for seed, run in enumerate(runs):
         assert nas(*command(run, "serial", "--seed", seed)).returncode == 0
@@ -223,7 +223,7 @@ def test_another_seed_gives_other_records(tmp_path: Path) -> None:
     assert first != second
 
 
-def test_candidates_that_cannot_be_built_or_give_nan_are_failures_with_reasons(
+def test_candidates_that_cannot_be_built_or_give_nan_fail_with_reasons(
     tmp_path: Path,
 ) -> None:
     run = tmp_path / "run"
@@ -233,7 +233,7 @@ def test_candidates_that_cannot_be_built_or_give_nan_are_failures_with_reasons(
     failures = {len(r["architecture"]["spec"]): r["failed"] for r in results(run)}
     assert failures[1] is None
     assert failures[2] == "build: RuntimeError: two layers are one too many"
-    assert failures[3] == "score: first-weight is nan"
+    assert failures[3] == "score: first-weight is not finite: nan"
 
 
 def test_a_nan_loss_is_a_failure_and_the_next_best_takes_its_place(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def swept(tmp_path_factory) -> tuple[Path, dict]:
     return run, json.loads(ended.stdout)
 
 
-def test_the_grid_is_whole_and_its_rows_are_measured(swept: tuple[Path, dict]) -> None:
+def test_the_grid_is_complete_and_its_rows_are_measured(swept: tuple[Path, dict]) -> None:
     run, facts = swept
     rows = facts["rows"]
     asked = {(r["method"], r["what"], r["ap"], r["level"], r["seed"]) for r in rows}
@@ -62,16 +62,16 @@ def test_the_grid_is_whole_and_its_rows_are_measured(swept: tuple[Path, dict]) -
     assert (run / "report" / "sweep.svg").read_text().count("recover") >= 1
 
 
-def test_what_a_sweep_ended_in_is_said_again(swept: tuple[Path, dict]) -> None:
+def test_a_finished_sweep_is_reported_again(swept: tuple[Path, dict]) -> None:
     run, facts = swept
     assert json.loads(nas("report", run, "--json").stdout) == facts
-    said = nas("report", run).stdout
+    printed = nas("report", run).stdout
     page = (run / "report" / "report.html").read_text()
-    assert said.count("knee") == page.count("knee:") == 8
+    assert printed.count("knee") == page.count("knee:") == 8
     assert page.count("<tr>") == 17 and page.count("<svg") == 1
 
 
-def test_every_pruned_network_reloads_with_the_sparsity_that_is_stated(swept) -> None:
+def test_every_pruned_network_reloads_with_its_recorded_sparsity(swept) -> None:
     run, facts = swept
     for row in facts["rows"]:
         folder = run / "pruned" / f"{row['number']:04d}"
@@ -79,17 +79,17 @@ def test_every_pruned_network_reloads_with_the_sparsity_that_is_stated(swept) ->
         assert counted_sparsity(model, row["what"]) == row["sparsity"] == stated["sparsity"]
 
 
-def test_a_row_is_exported_and_must_be_named(swept, tmp_path: Path) -> None:
+def test_an_export_needs_the_number_of_a_row(swept, tmp_path: Path) -> None:
     run, _ = swept
-    said = api.export(run, tmp_path / "third", 3)
-    assert said["files"] == ["architecture.json", "model.safetensors"]
+    exported = api.export(run, tmp_path / "third", 3)
+    assert exported["files"] == ["architecture.json", "model.safetensors"]
     assert counted_sparsity(load_model(tmp_path / "third"), "both") > 0
-    with pytest.raises(BadInput, match="name a row by --candidate, 0 to 15"):
+    with pytest.raises(BadInput, match="choose a row from 0 to 15 with --candidate"):
         api.export(run, tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
-def test_channels_are_taken_out_and_the_network_is_smaller(tmp_path: Path) -> None:
+def test_channels_are_removed_and_the_network_is_smaller(tmp_path: Path) -> None:
     given = {**SMALL, "model": "reber-gru", "levels": (0.5,), "what": ("channels", "both")}
     summary = api.sweep(**given, methods=("magnitude", "lamp"), run=tmp_path / "run")
     rows = {(row.what, row.method): row for row in summary.rows}
@@ -100,11 +100,11 @@ def test_channels_are_taken_out_and_the_network_is_smaller(tmp_path: Path) -> No
     assert unread.sum() == 3 and not layer.on_h.detach()[..., unread].any()
     assert not layer.on_x.detach()[:, unread].any()
     assert rows["channels", "magnitude"].failed is None
-    with pytest.raises(BadInput, match="go by their norms alone"):
+    with pytest.raises(BadInput, match="needs magnitude in --methods"):
         api.sweep(**given, methods=("lamp",), run=tmp_path / "none")
 
 
-def test_two_of_four_and_blocks_are_left_as_asked(tmp_path: Path) -> None:
+def test_two_of_four_and_blocks_are_removed_exactly(tmp_path: Path) -> None:
     given = {**SMALL, "size": {"embedding": 4, "hidden": 8, "layers": 1}, "model": "reber-gru"}
     for scope, groups in (("4", (-1, 4)), ("8x1", None)):
         run = tmp_path / scope
@@ -116,7 +116,7 @@ def test_two_of_four_and_blocks_are_left_as_asked(tmp_path: Path) -> None:
 
 
 class Died(Exception):
-    """What a watcher raises to end a driver in the middle."""
+    """Raised by a watcher to end a driver early."""
 
 
 @dataclass
@@ -131,7 +131,7 @@ class DiesAfter:
     def tick(self, in_flight: int) -> None: ...
 
 
-def test_a_run_that_was_cut_off_is_completed_with_the_same_rows(tmp_path: Path) -> None:
+def test_an_interrupted_sweep_is_completed_with_the_same_rows(tmp_path: Path) -> None:
     given = {**SMALL, "model": "reber-tanh", "levels": (0.4, 0.8), "ap": (0, 0.05), "seeds": 2}
     whole = api.sweep(**given, run=tmp_path / "whole")
     for results in (3, 10):
@@ -143,11 +143,11 @@ def test_a_run_that_was_cut_off_is_completed_with_the_same_rows(tmp_path: Path) 
     assert rows[0] == rows[1] and len(rows[0]) == 8
     again = api.sweep(**given, run=tmp_path / "cut", watchers=[DiesAfter(17)])
     assert again.rows == resumed.rows
-    with pytest.raises(BadInput, match="recover_epochs was 2 and is 3"):
+    with pytest.raises(BadInput, match="recover_epochs was 2 and is now 3"):
         api.sweep(**{**given, "recover_epochs": 3}, run=tmp_path / "cut")
 
 
-def test_a_checkpoint_is_swept_and_what_it_lacks_is_said(swept, tmp_path: Path) -> None:
+def test_a_checkpoint_is_swept_and_missing_inputs_are_named(swept, tmp_path: Path) -> None:
     folder = swept[0] / "pruned" / "0000"
     task = {"name": "reber", "strings": 120}
     given = {**SMALL, "model": str(folder), "task": task, "train_epochs": None}
@@ -159,7 +159,7 @@ def test_a_checkpoint_is_swept_and_what_it_lacks_is_said(swept, tmp_path: Path) 
     refused = [
         ({"methods": ("movement",)}, "method movement needs the weights before training"),
         ({"ap": (0.02,)}, "ap needs the weights before training"),
-        ({"task": {"name": ""}}, "give it with --task"),
+        ({"task": {"name": ""}}, "pass --task NAME"),
         ({"task": {"name": "digits"}}, "was made for 128 inputs"),
         ({"rewind": True}, "rewind needs the weights before training"),
         ({"weights": tmp_path / "none.th"}, "none.th"),
@@ -173,36 +173,39 @@ def test_a_checkpoint_is_swept_and_what_it_lacks_is_said(swept, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"levels": "0.5,1.2"}, "levels: 1.2 is no share"),
+        ({"levels": "0.5,1.2"}, "levels: 1.2 is not a share"),
         ({"levels": "0.9:0.1:0.1"}, "is empty"),
-        ({"levels": "half"}, "half is no list"),
-        ({"ap": "0.02,-1"}, "ap: -1 is no share"),
-        ({"levels": (0.1,), "ap": (0.2,)}, "ap 0.2 is more than the level 0.1"),
-        ({"methods": "magnitude,luck"}, 'no method "luck": there are magnitude'),
+        ({"levels": "half"}, 'cannot read "half"'),
+        ({"ap": "0.02,-1"}, "ap: -1 is not a share"),
+        ({"levels": (0.1,), "ap": (0.2,)}, "ap 0.2 must not exceed the highest level, 0.1"),
+        ({"methods": "magnitude,luck"}, 'unknown method "luck"; choose magnitude'),
         ({"scope": "half"}, 'unknown scope "half"; choose global'),
         (
             {"scope": "4", "levels": (0.3,)},
-            "of 4 neighbours 0.3 is no number: levels are 0.25, 0.5",
+            "--scope 4 allows only the levels 0.25, 0.5, 0.75, not 0.3",
         ),
-        ({"scope": "2x2", "ap": (0, 0.1)}, "ap takes single weights, scope 2x2 a pattern"),
-        ({"what": "gates"}, 'no what "gates": there are i2h'),
-        ({"cycles": 2}, "one-shot pruning has one cycle"),
-        ({"schedule": "slow"}, 'no schedule "slow"'),
-        ({"model": "reber-brain"}, 'no model "reber-brain"'),
-        ({"model": "lstm"}, "give it with --task"),
+        ({"scope": "2x2", "ap": (0, 0.1)}, "ap removes single weights, scope 2x2 a pattern"),
+        ({"what": "gates"}, 'unknown what "gates"; choose i2h'),
+        ({"cycles": 2}, "one-shot pruning has 1 cycle"),
+        ({"schedule": "slow"}, 'unknown schedule "slow"'),
+        ({"model": "reber-brain"}, 'unknown model "reber-brain"'),
+        ({"model": "lstm"}, "pass --task NAME"),
         ({"model": "resnet8", "task": "images"}, "needs --data"),
         ({"model": "resnet8", "task": "digits", "what": "h2h"}, "resnet8, --what h2h: the model"),
-        ({"model": "resnet8", "task": "digits", "levels": (1.0,)}, "leaves no layer of resnet8"),
+        (
+            {"model": "resnet8", "task": "digits", "levels": (1.0,)},
+            "would remove every weight of resnet8",
+        ),
         (
             {"model": "gru-classifier", "task": "n-parity"},
-            "gru-classifier cannot read what",
+            "gru-classifier does not fit task",
         ),
         ({"train_epochs": 0}, "reber-gru has no weights"),
-        ({"task": {"name": "", "strings": 120, "colour": 1}}, "takes no colour"),
+        ({"task": {"name": "", "strings": 120, "colour": 1}}, "has no option colour"),
         ({"traning": {}}, "traning: unknown key"),
     ],
 )
-def test_what_cannot_be_swept_is_refused_before_anything_is_written(
+def test_bad_settings_of_a_sweep_are_refused_before_anything_is_written(
     tmp_path: Path, changes: dict, message: str
 ) -> None:
     run = tmp_path / "run"
@@ -221,14 +224,16 @@ def test_weights_of_another_shape_are_refused_by_the_command(tmp_path: Path) -> 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_layer_that_is_pruned_away_whole_is_refused(tmp_path: Path) -> None:
+def test_pruning_every_weight_of_a_layer_is_refused(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = resnet8(channels=1)
     with torch.no_grad():
         model.linear.weight.mul_(1e-6)
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     settings = {**SMALL, "task": "digits", "train_epochs": None, "recover_epochs": 0}
-    with pytest.raises(BadInput, match=r"level 0\.5: layer network\.linear\.weight is pruned"):
+    with pytest.raises(
+        BadInput, match=r"level 0\.5: every weight of layer network\.linear\.weight"
+    ):
         api.sweep(
             **settings,
             model="resnet8",
@@ -256,7 +261,7 @@ def test_the_knee_is_the_highest_level_that_recovers() -> None:
     assert knees(none)[0]["sentence"] == "knee: lamp, h2h: no level recovers"
 
 
-def test_cycles_reach_the_level_and_rewinding_gives_survivors_their_first_weights(
+def test_cycles_reach_the_level_and_rewinding_restores_the_first_weights(
     tmp_path: Path,
 ) -> None:
     cycles = {"schedule": "iterative", "cycles": 3, "rewind": True, "recover_epochs": 0}

@@ -1,4 +1,4 @@
-"""The controller's own study: what it is asked for and what it hears."""
+"""The controller's in-memory study: its proposals and the values it receives."""
 
 import pytest
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
@@ -15,11 +15,11 @@ def controller(maximise: bool = True, sampler: BaseSampler | None = None) -> Con
     return Controller(sampler or RandomSampler(seed=0), maximise)
 
 
-def heard(asked: Controller) -> list[tuple[TrialState, float | None]]:
-    return [(trial.state, trial.value) for trial in asked._study.trials]
+def values_of(tested: Controller) -> list[tuple[TrialState, float | None]]:
+    return [(trial.state, trial.value) for trial in tested._study.trials]
 
 
-def test_a_proposal_holds_the_decisions_that_lead_to_its_architecture() -> None:
+def test_a_proposal_has_the_decisions_that_lead_to_its_architecture() -> None:
     proposal = controller().propose(Perceptrons())
     layers = proposal.params["layers"]
     assert proposal.architecture.spec == tuple(
@@ -41,55 +41,57 @@ class Nothing(Perceptrons):
         raise InvalidArchitecture("there is nothing here")
 
 
-def test_what_the_space_refuses_is_heard_of_as_failed() -> None:
-    asked = controller()
-    specs = {asked.propose(Even()).architecture.spec for _ in range(40)}
+def test_refused_proposals_are_reported_as_failed() -> None:
+    tested = controller()
+    specs = {tested.propose(Even()).architecture.spec for _ in range(40)}
     assert specs == {0, 2, 4, 6, 8}
-    failed = [t.params["n"] for t in asked._study.trials if t.state == TrialState.FAIL]
+    failed = [t.params["n"] for t in tested._study.trials if t.state == TrialState.FAIL]
     assert {n % 2 for n in failed} == {1}
 
 
 def test_a_space_that_refuses_everything_ends_the_search_with_its_reason(monkeypatch) -> None:
     monkeypatch.setattr("nas.loop.controller.MOST_REJECTIONS", 20)
-    with pytest.raises(BadInput, match=r"20 proposals in a row were invalid: there is nothing"):
+    with pytest.raises(
+        BadInput, match=r"refused 20 proposals in a row; the last reason: there is nothing"
+    ):
         controller().propose(Nothing())
 
 
 @pytest.mark.parametrize("maximise", [True, False])
 def test_values_and_failures_reach_the_sampler(maximise: bool) -> None:
-    asked = controller(maximise)
-    tokens = [asked.propose(Perceptrons()).token for _ in range(3)]
-    asked.tell(tokens[2], 0.5)
-    asked.tell(tokens[0], None)
-    assert heard(asked) == [
+    tested = controller(maximise)
+    tokens = [tested.propose(Perceptrons()).token for _ in range(3)]
+    tested.tell(tokens[2], 0.5)
+    tested.tell(tokens[0], None)
+    assert values_of(tested) == [
         (TrialState.FAIL, None),
         (TrialState.RUNNING, None),
         (TrialState.COMPLETE, 0.5),
     ]
-    assert asked._study.direction.name == ("MAXIMIZE" if maximise else "MINIMIZE")
+    assert tested._study.direction.name == ("MAXIMIZE" if maximise else "MINIMIZE")
 
 
-def test_a_late_failure_is_one_more_trial_with_the_same_decisions() -> None:
-    asked = controller()
-    proposal = asked.propose(Perceptrons())
-    asked.tell(proposal.token, 0.5)
-    asked.tell_late_failure(asked._study.trials[0])
-    first, second = asked._study.trials
+def test_a_late_failure_is_another_trial_with_the_same_decisions() -> None:
+    tested = controller()
+    proposal = tested.propose(Perceptrons())
+    tested.tell(proposal.token, 0.5)
+    tested.tell_late_failure(tested._study.trials[0])
+    first, second = tested._study.trials
     assert (second.state, second.params) == (TrialState.FAIL, first.params)
-    assert asked.propose(Perceptrons()).token == 2
+    assert tested.propose(Perceptrons()).token == 2
 
 
-def test_a_remembered_candidate_without_a_result_can_be_told_later() -> None:
+def test_a_remembered_candidate_can_get_its_value_later() -> None:
     first, again = controller(), controller()
     first.propose(Perceptrons())
     token = again.remember(first._study.trials[0], None, evaluated=False)
-    assert heard(again) == [(TrialState.RUNNING, None)]
+    assert values_of(again) == [(TrialState.RUNNING, None)]
     again.tell(token, 0.7)
-    assert heard(again) == [(TrialState.COMPLETE, 0.7)]
+    assert values_of(again) == [(TrialState.COMPLETE, 0.7)]
 
 
-def test_remembered_candidates_are_a_population() -> None:
-    """As if the sampler had proposed them: NSGA-II leaves out trials that are only added."""
+def test_remembered_candidates_form_a_population() -> None:
+    """NSGA-II counts them as its own proposals; it would ignore trials that are only added."""
     first = controller()
     for i in range(6):
         first.tell(first.propose(Perceptrons()).token, float(i))
@@ -105,11 +107,11 @@ def test_remembered_candidates_are_a_population() -> None:
     assert again._study.trials[-1].system_attrs["NSGAIISampler:generation"] == 1
 
 
-def test_several_objectives_are_told_together() -> None:
-    asked = Controller(RandomSampler(seed=0), maximise=False, objectives=2)
-    tokens = [asked.propose(Perceptrons()).token for _ in range(2)]
-    asked.tell(tokens[0], (0.5, 3.0))
-    asked.tell(tokens[1], None)
-    told = [trial.values for trial in asked._study.trials]
-    assert told == [[0.5, 3.0], None]
-    assert [d.name for d in asked._study.directions] == ["MINIMIZE"] * 2
+def test_the_values_of_several_objectives_arrive_together() -> None:
+    tested = Controller(RandomSampler(seed=0), maximise=False, objectives=2)
+    tokens = [tested.propose(Perceptrons()).token for _ in range(2)]
+    tested.tell(tokens[0], (0.5, 3.0))
+    tested.tell(tokens[1], None)
+    values = [trial.values for trial in tested._study.trials]
+    assert values == [[0.5, 3.0], None]
+    assert [d.name for d in tested._study.directions] == ["MINIMIZE"] * 2

@@ -1,4 +1,4 @@
-"""The driver keeps a result before anybody hears of it."""
+"""The driver saves a result before anyone else receives it."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -43,17 +43,17 @@ def kept(run: RunFolder) -> list[Candidate | None]:
 
 
 class Witness(Controller):
-    """Looks into the run's folder whenever it is told something."""
+    """A controller that reads the run's folder whenever it receives a value."""
 
     def __init__(self, run: RunFolder) -> None:
         super().__init__(optuna.samplers.RandomSampler(seed=0), maximise=True)
         self.run = run
-        self.told: list[float | None] = []
+        self.received: list[float | None] = []
 
     def tell(self, token: int, value: float | None) -> None:
         on_disk = [next(iter(c.scores.values())) for c in kept(self.run) if c and c.scores]
         assert value in on_disk
-        self.told.append(value)
+        self.received.append(value)
         super().tell(token, value)
 
 
@@ -65,14 +65,14 @@ def search(run: RunFolder, plan: Plan = PLAN) -> Driver:
     return driver
 
 
-def test_a_result_is_on_disk_before_the_controller_hears_of_it(tmp_path: Path) -> None:
+def test_a_result_is_on_disk_before_the_controller_receives_it(tmp_path: Path) -> None:
     with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         driver = search(run)
-        assert len(driver.controller.told) >= 6
+        assert len(driver.controller.received) >= 6
         assert [c.number for c in kept(run) if c] == list(range(6))
 
 
-def test_a_driver_that_dies_while_telling_loses_nothing_and_repeats_nothing(
+def test_a_driver_that_dies_while_reporting_loses_and_repeats_nothing(
     tmp_path: Path, monkeypatch
 ) -> None:
     class Died(Exception):
@@ -106,7 +106,7 @@ def test_a_finished_run_evaluates_nothing_again(tmp_path: Path, monkeypatch) -> 
 
 
 class Measuring(SearchJob):
-    """Measures something of a candidate before and after training."""
+    """A job with measurements before and after training."""
 
     def screen(self, candidates):
         return [replace(found, measures={"before": 1.0}) for found in super().screen(candidates)]
@@ -116,7 +116,7 @@ class Measuring(SearchJob):
         return replace(trained, measures={"after": 2.0})
 
 
-def test_what_a_job_measures_is_in_the_record(tmp_path: Path) -> None:
+def test_a_jobs_measurements_are_in_the_record(tmp_path: Path) -> None:
     job = Measuring(**{name: getattr(JOB, name) for name in SearchJob.__dataclass_fields__})
     with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         Driver(run, Witness(run), job, SerialExecutor(), PLAN).search(Stop(60, True))
@@ -126,20 +126,20 @@ def test_what_a_job_measures_is_in_the_record(tmp_path: Path) -> None:
 
 
 class Twins(Perceptrons):
-    """Two architectures, each of them proposed again and again."""
+    """A space of two architectures, so most proposals are duplicates."""
 
     def decide(self, decisions: Decisions) -> Architecture:
         return Architecture(self.name, (decisions.choose("width", (4, 8)),))
 
 
 class AllAtOnce(SerialExecutor):
-    """Nothing is in flight any more when results come, as happens with many workers."""
+    """An executor that finishes all calls together, as happens with many workers."""
 
     def wait(self, handles, seconds):
         return [done for handle in handles for done in SerialExecutor.wait(self, [handle], seconds)]
 
 
-def test_survivors_train_although_the_last_proposals_are_all_known(tmp_path: Path) -> None:
+def test_survivors_train_even_if_the_last_proposals_are_duplicates(tmp_path: Path) -> None:
     with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
         controller = Controller(optuna.samplers.RandomSampler(seed=0), maximise=True)
         job, plan = replace(JOB, space=Twins()), replace(PLAN, candidates=12, batch=1)
@@ -149,7 +149,7 @@ def test_survivors_train_although_the_last_proposals_are_all_known(tmp_path: Pat
 
 
 class Width:
-    """Fewer first units are better; most candidates share their width with others."""
+    """A score that prefers few first units; most candidates have the same width as others."""
 
     name = "width"
     higher_is_better = False
@@ -159,7 +159,7 @@ class Width:
 
 
 class LastFirst(SerialExecutor):
-    """Screens and trains in turn whatever was submitted last, not first."""
+    """An executor that runs the last submitted call first."""
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, Outcome]]:
         return super().wait([max(handles)], seconds)
@@ -167,7 +167,7 @@ class LastFirst(SerialExecutor):
 
 @pytest.mark.parametrize("executor", [SerialExecutor, LastFirst])
 @pytest.mark.parametrize("stopped_after", [None, 3, 14])
-def test_those_with_the_best_sum_of_ranks_train_whatever_comes_first(
+def test_the_candidates_with_the_best_rank_sum_train_in_any_order_of_results(
     tmp_path: Path, executor: type[SerialExecutor], stopped_after: int | None
 ) -> None:
     job = replace(JOB, scores=(FirstWeight(), Width()))

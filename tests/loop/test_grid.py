@@ -1,4 +1,4 @@
-"""A grid proposes everything once, in order, however often it is interrupted."""
+"""A grid proposes every architecture once, in order, even if it is interrupted."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_everything_valid_is_proposed_once_in_order() -> None:
         grid.propose(PAIRS)
 
 
-def test_what_a_run_remembers_is_not_proposed_again(tmp_path: Path) -> None:
+def test_recorded_architectures_are_not_proposed_again(tmp_path: Path) -> None:
     first = Grid(PAIRS)
     with RunFolder.open(tmp_path / "run", {}, [Objective("loss")]) as run:
         for _ in range(3):

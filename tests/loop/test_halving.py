@@ -1,4 +1,4 @@
-"""Who goes on to the next stage."""
+"""Which candidates advance to the next stage."""
 
 import random
 
@@ -7,26 +7,26 @@ import pytest
 from nas.loop.halving import halved, promoted
 
 
-def test_the_best_go_on_when_all_have_finished() -> None:
+def test_the_best_advance_when_all_have_finished() -> None:
     assert promoted({0: 0.3, 1: 0.1, 2: 0.2, 3: 0.4}, unfinished=0, places=2) == [1, 2]
 
 
-def test_a_candidate_goes_on_only_when_nobody_can_take_its_place() -> None:
+def test_a_candidate_advances_only_when_its_place_is_certain() -> None:
     values = {0: 0.3, 1: 0.1, 2: 0.2}
     assert promoted(values, unfinished=2, places=3) == [1]
     assert promoted(values, unfinished=3, places=3) == []
     assert promoted(values, unfinished=9, places=3) == []
 
 
-def test_equal_values_go_by_number() -> None:
+def test_equal_values_rank_by_number() -> None:
     assert promoted({5: 0.1, 3: 0.1, 4: 0.1}, unfinished=0, places=2) == [3, 4]
 
 
-def test_there_may_be_fewer_candidates_than_places() -> None:
+def test_there_can_be_fewer_candidates_than_places() -> None:
     assert promoted({7: 0.1}, unfinished=0, places=3) == [7]
 
 
-def test_who_goes_on_does_not_depend_on_who_finishes_first() -> None:
+def test_the_selection_does_not_depend_on_the_order_of_results() -> None:
     values = {number: random.Random(number).random() for number in range(12)}
     best = set(sorted(values, key=values.__getitem__)[:5])
     for seed in range(50):

@@ -1,4 +1,4 @@
-"""`run.json` of every run: what it says while a driver works, after it, and of other runs."""
+"""`run.json`: its content while a driver works and afterwards, and refusals of other runs."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from nas.loop.run_file import RunFile, check_run_folder, keep_run_file, read_run
 RUN = RunFile("sweep", {"levels": [0.5]}, 3, Objective("reward", "", True), "accuracy", True)
 
 
-def test_it_tells_an_unfinished_run_from_a_finished_one(tmp_path: Path) -> None:
+def test_it_distinguishes_unfinished_runs_from_finished_ones(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), keep_run_file(tmp_path, RUN):
         assert read_run_file(tmp_path).ended is None
         raise KeyboardInterrupt
@@ -28,7 +28,7 @@ def test_it_tells_an_unfinished_run_from_a_finished_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_and_one_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no run"):
+    with pytest.raises(BadInput, match="is not a run"):
         read_run_file(tmp_path)
     check_run_folder(tmp_path, "search")
     (tmp_path / "trials").mkdir()
@@ -39,7 +39,7 @@ def test_a_folder_without_a_run_and_one_of_an_earlier_version_are_refused(tmp_pa
         read_run_file(tmp_path)
 
 
-def test_a_run_of_another_verb_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_run_of_another_verb_is_refused(tmp_path: Path) -> None:
     with keep_run_file(tmp_path, RUN):
         pass
     check_run_folder(tmp_path, "sweep")

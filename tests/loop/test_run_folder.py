@@ -1,4 +1,4 @@
-"""The record of a run: what is kept, refused, repaired."""
+"""A run's record: what it saves, refuses and repairs."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -33,7 +33,7 @@ def controller(seed: int = 0) -> Controller:
     return Controller(optuna.samplers.RandomSampler(seed=seed), maximise=True)
 
 
-def test_a_proposal_is_kept_whole_and_a_result_is_read_again(tmp_path: Path) -> None:
+def test_a_proposal_and_its_result_are_saved_and_read_back(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     proposal = controller().propose(Perceptrons())
     rung = Rung(10, 0.5, 0.5, 0.9, 0.6, 1.5, "trials/0000/step-10.safetensors")
@@ -65,13 +65,13 @@ def test_another_driver_and_another_search_are_refused(tmp_path: Path) -> None:
     ):
         pass
     with (
-        pytest.raises(BadInput, match="seed was 0 and is 1 now"),
+        pytest.raises(BadInput, match="seed was 0 and is now 1"),
         opened(folder, {**IDENTITY, "seed": 1}),
     ):
         pass
 
 
-def test_a_torn_line_would_break_the_journal_and_is_cut(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_of_the_journal_is_cut_off(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with opened(folder, IDENTITY) as run:
         run.add(controller().propose(Perceptrons()))
@@ -83,7 +83,7 @@ def test_a_torn_line_would_break_the_journal_and_is_cut(tmp_path: Path) -> None:
     assert repair_journal(journal) == 0
 
 
-def test_refused_proposals_are_no_candidates() -> None:
+def test_refused_proposals_are_not_candidates() -> None:
     class Picky(Perceptrons):
         def decide(self, decisions) -> Architecture:
             from search_spaces.decisions import InvalidArchitecture
@@ -108,7 +108,7 @@ def test_a_controller_remembers_the_record_in_order() -> None:
     assert [t.state for t in again._study.trials] == [t.state for t in first._study.trials]
 
 
-def test_a_run_is_kept_in_any_storage_of_optuna(tmp_path: Path) -> None:
+def test_a_run_works_with_any_optuna_storage(tmp_path: Path) -> None:
     settings = {
         "space": "tests.toys:Perceptrons",
         "scores": ["tests.toys:FirstWeight"],
@@ -149,7 +149,7 @@ def test_every_controller_searches_every_space(tmp_path: Path, name: str) -> Non
         assert summary.finished
 
 
-def test_without_scores_every_candidate_trains_and_the_best_go_on(tmp_path: Path) -> None:
+def test_without_scores_every_candidate_trains_and_the_best_advance(tmp_path: Path) -> None:
     summary = nas.search(
         space="tests.toys:Perceptrons",
         scores=[],

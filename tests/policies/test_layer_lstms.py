@@ -173,5 +173,5 @@ def test_the_policy_of_another_controller_is_refused(tmp_path) -> None:
 
 
 def test_without_a_teacher_it_is_refused_with_one_line() -> None:
-    with pytest.raises(BadInput, match="it is for nas compress"):
+    with pytest.raises(BadInput, match="use it with nas compress"):
         create_controller("n2n", np.random.default_rng(0), {})

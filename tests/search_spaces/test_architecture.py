@@ -7,7 +7,7 @@ from search_spaces.architecture import Architecture
 NESTED = Architecture("toy", (1, ("a", (True, None, 0.5)), ()))
 
 
-def test_json_brings_back_nested_tuples_that_can_be_hashed() -> None:
+def test_json_restores_nested_tuples_that_can_be_hashed() -> None:
     again = Architecture.from_json(NESTED.to_json())
     assert again == NESTED
     assert {again, NESTED} == {NESTED}
@@ -19,13 +19,13 @@ def test_a_digest_is_the_same_on_every_machine() -> None:
     assert NESTED.digest() == "d97026a57624684a"
 
 
-def test_a_digest_tells_spaces_and_specs_apart() -> None:
+def test_different_spaces_and_specs_have_different_digests() -> None:
     others = [Architecture("tot", NESTED.spec), Architecture("toy", 1), Architecture("toy", "1")]
     assert len({a.digest() for a in [NESTED, *others]}) == 4
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '{"space": "toy"}', '{"spec": []}', "no json"])
-def test_what_is_no_architecture_is_refused(text: str) -> None:
+def test_json_that_is_not_an_architecture_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         Architecture.from_json(text)
 

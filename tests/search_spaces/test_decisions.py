@@ -22,7 +22,7 @@ def test_enumeration_finds_every_architecture_once() -> None:
     assert len(found) == len(set(found)) == 3 + 9 + 27
 
 
-def test_enumeration_leaves_out_what_is_invalid() -> None:
+def test_enumeration_skips_invalid_architectures() -> None:
     def decide(decisions: Decisions) -> int:
         value = decisions.integer("n", 0, 4) * 10 + decisions.choose("m", (1, 2))
         if value % 2:
@@ -39,7 +39,7 @@ def test_records_become_numbers_for_a_predictor() -> None:
     assert rows[1] == {"n?": 0, "n": 0, "op?": 1, "op=a": 0, "op=b": 1}
 
 
-def test_scopes_are_paths_and_a_name_is_asked_for_once() -> None:
+def test_scopes_are_paths_and_names_are_unique() -> None:
     decisions = at_random(np.random.default_rng(0))
     decisions.scope("cell").scope("node").choose("op", ("a",))
     assert decisions.answers == {"cell/node/op": "a"}
@@ -47,7 +47,7 @@ def test_scopes_are_paths_and_a_name_is_asked_for_once() -> None:
         decisions.scope("cell/node").choose("op", ("a",))
 
 
-def test_a_policy_answers_after_the_path_so_far_where_there_is_a_choice() -> None:
+def test_a_policy_receives_the_path_so_far_wherever_there_is_a_choice() -> None:
     asked: list[tuple[Path, str, int]] = []
 
     def last(path: Path, name: str, options: int) -> int:
@@ -63,7 +63,7 @@ def test_a_policy_answers_after_the_path_so_far_where_there_is_a_choice() -> Non
     assert asked == [((settled,), "cell/op", 2), ((settled, op), "n", 7)]
 
 
-def test_a_record_that_lacks_an_answer_is_refused() -> None:
+def test_a_record_with_a_missing_answer_is_refused() -> None:
     with pytest.raises(InvalidArchitecture, match='"layers" is not in the record'):
         genome.decode(Perceptrons(), {})
     with pytest.raises(InvalidArchitecture, match='"layers" is 9 in the record'):

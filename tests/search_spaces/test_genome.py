@@ -1,4 +1,4 @@
-"""Records of decisions: changed, crossed and counted."""
+"""Mutating, crossing and encoding records of decisions."""
 
 from collections import Counter
 
@@ -42,7 +42,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def test_every_decision_is_as_likely_to_mutate() -> None:
+def test_every_decision_is_equally_likely_to_mutate() -> None:
     random = rng()
     changed: Counter = Counter()
     for _ in range(1000):
@@ -61,7 +61,7 @@ def test_a_mutation_is_drawn_again_until_it_is_valid() -> None:
         assert sum(architecture.spec) == 3
 
 
-def test_the_last_reason_is_told_when_nothing_valid_is_found() -> None:
+def test_the_error_names_the_last_reason_if_no_valid_mutant_is_found() -> None:
     with pytest.raises(InvalidArchitecture, match=r"bits: 9 proposals in a row.*the sum is"):
         genome.sample(Bits(forbidden=tuple(range(6))), rng(), attempts=9)
 
@@ -86,12 +86,12 @@ def test_decisions_that_only_one_parent_made_are_inherited_too() -> None:
     assert specs == {(4,), (8,), (4, 8, 8), (8, 8, 8)}
 
 
-def test_options_of_a_record_are_those_that_were_asked() -> None:
+def test_the_options_of_a_record_are_those_of_its_decisions() -> None:
     options = genome.options_of(Perceptrons(), {"layers": 1, "layer_0/width": 4})
     assert options == {"layers": range(1, 4), "layer_0/width": (4, 8, 16)}
 
 
-def test_a_truth_value_is_a_category_and_no_number() -> None:
+def test_a_boolean_is_a_category() -> None:
     matrix, columns = genome.encode([{"tied": True}, {"tied": False}])
     assert columns == ["tied?", "tied=True", "tied=False"]
     assert matrix.tolist() == [[1, 1, 0], [1, 0, 1]]

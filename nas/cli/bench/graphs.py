@@ -1,4 +1,4 @@
-"""`nas bench graphs`: random graphs trained as recurrent networks."""
+"""`nas bench graphs`: train random graphs as recurrent networks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,24 +8,22 @@ from typer import Option
 
 def graphs(
     cell: Annotated[
-        list[str] | None, Option(help="A known cell; tanh, ReLU, GRU and LSTM if not given.")
+        list[str] | None, Option(help="Known cell; default: tanh, ReLU, GRU and LSTM.")
     ] = None,
-    graphs: Annotated[int, Option("--graphs", min=20, help="Graphs of each cell.")] = 100,
-    steps: Annotated[int, Option(min=1, help="Optimiser steps of each.")] = 800,
-    family: Annotated[
-        list[str] | None, Option(help="A family of graphs; all four if not given.")
-    ] = None,
+    graphs: Annotated[int, Option("--graphs", min=20, help="Number of graphs per cell.")] = 100,
+    steps: Annotated[int, Option(min=1, help="Optimiser steps per graph.")] = 800,
+    family: Annotated[list[str] | None, Option(help="Family of graphs; default: all four.")] = None,
     published: Annotated[
-        bool, Option("--published", help="Sizes that follow the graph, as in the literature.")
+        bool, Option("--published", help="Let the graph decide the sizes, as in the literature.")
     ] = False,
-    task: Annotated[str, Option(help="What they are trained on: a name of `nas ls`.")] = "reber",
-    seed: Annotated[int, Option(min=0, help="Seed of everything that is random.")] = 0,
-    figure: Annotated[Path | None, Option(help="File for the correlations, .png or .svg.")] = None,
-    json: Annotated[
-        bool, Option("--json", help="Print one JSON object, with every graph.")
-    ] = False,
+    task: Annotated[str, Option(help="Task to train on: a name from `nas ls`.")] = "reber",
+    seed: Annotated[int, Option(min=0, help="Random seed.")] = 0,
+    figure: Annotated[
+        Path | None, Option(help="File to draw the correlations to, .png or .svg.")
+    ] = None,
+    json: Annotated[bool, Option("--json", help="Print one JSON object with every graph.")] = False,
 ) -> None:
-    """Train random graphs as recurrent networks: which of their properties tell the accuracy?"""
+    """Train random graphs as recurrent networks: which graph properties predict the accuracy?"""
     from rich.console import Console
     from rich.progress import track
 
@@ -39,7 +37,9 @@ def graphs(
 
     data = load_task(task, {})
     if data.shape.every_step:
-        raise BadInput(f"{task} is answered at every step: choose a task with one answer each")
+        raise BadInput(
+            f"task {task} has an answer at every step: choose a task with one answer per sequence"
+        )
     options = {"published": published, **({"families": tuple(family)} if family else {})}
     spaces = {
         name: create("spaces", "random-graph", {"cells": (name,), **options})

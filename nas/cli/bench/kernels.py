@@ -1,4 +1,4 @@
-"""`nas bench kernels`: compiled cells against a step-by-step eager loop."""
+"""`nas bench kernels`: time compiled cells against a step-by-step eager loop."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,21 +8,23 @@ from typer import Option
 
 def kernels(
     cell: Annotated[
-        list[str] | None, Option(help="A known cell such as lstm, or an architecture's file.")
+        list[str] | None, Option(help="Known cell such as lstm, or an architecture file.")
     ] = None,
     recipes: Annotated[
-        Path | None, Option(help="File of cells, as for `nas score`; with --id.")
+        Path | None, Option(help="File of cells, as for `nas score`; choose with --id.")
     ] = None,
-    id_: Annotated[list[str] | None, Option("--id", help="A cell of that file.")] = None,
+    id_: Annotated[list[str] | None, Option("--id", help="Id of a cell in that file.")] = None,
     shape: Annotated[
-        list[str] | None, Option(help="nas-bench-nlp, 32, 64 or 128; all if not given.")
+        list[str] | None, Option(help="nas-bench-nlp, 32, 64 or 128; default: all.")
     ] = None,
     dtype: Annotated[str, Option(help="float32, float64, bfloat16 or float16.")] = "float32",
     threads: Annotated[int, Option(min=1, help="CPU threads.")] = 1,
     repeats: Annotated[
-        int, Option(min=1, help="Measurements of which the median counts, three times.")
+        int, Option(min=1, help="Measurements per median; each median is taken three times.")
     ] = 5,
-    figure: Annotated[Path | None, Option(help="File for a bar chart, .png or .svg.")] = None,
+    figure: Annotated[
+        Path | None, Option(help="File to draw a bar chart to, .png or .svg.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Time compiled cells, forward and backward, against a step-by-step eager loop."""
@@ -39,15 +41,16 @@ def kernels(
 
     shapes = shape or list(bench.SHAPES)
     if unknown := set(shapes) - set(bench.SHAPES):
-        raise BadInput(f'no shape "{unknown.pop()}"; there are {", ".join(bench.SHAPES)}')
+        raise BadInput(f'unknown shape "{unknown.pop()}"; choose {", ".join(bench.SHAPES)}')
     if dtype not in ("float32", "float64", "bfloat16", "float16"):
-        raise BadInput(f'no dtype "{dtype}"; there are float32, float64, bfloat16, float16')
+        raise BadInput(f'unknown dtype "{dtype}"; choose float32, float64, bfloat16, float16')
     names = cell or ([] if recipes else ["rnn-tanh", "lstm", "gru", "rhn"])
     cells = {name: cell_of(read_architecture(name)) for name in names}
     known = {str(key): found for key, found in read_recipes(recipes)} if recipes else {}
     for key in id_ or list(known)[:4]:
         if key not in known:
-            raise BadInput(f"{recipes or 'no --recipes file'} has no cell {key}")
+            where = recipes or "the empty --recipes"
+            raise BadInput(f"cell {key} is not in {where}: pass a file that has it")
         cells[key] = cell_of(known[key])
     torch.set_num_threads(threads)
     rows = list(bench.measure(cells, shapes, best_device(), getattr(torch, dtype), repeats))

@@ -1,4 +1,4 @@
-"""`nas bench rungs`: rungs replayed on learning curves."""
+"""`nas bench rungs`: replay rungs on learning curves."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,16 +9,18 @@ from typer import Option
 def rungs(
     table: Annotated[
         Path,
-        Option(help="File of recipes with val_losses, wall_per_epoch and last_test on each line."),
+        Option(help="File with a recipe, val_losses, wall_per_epoch and last_test per line."),
     ],
-    candidates: Annotated[int, Option(min=1, help="Recipes that a search trains.")] = 64,
-    most: Annotated[int, Option(min=1, help="Rungs, from one to so many.")] = 4,
-    reduction: Annotated[int, Option(min=2, help="Of so many one goes to the next rung.")] = 3,
-    workers: Annotated[int, Option(min=1, help="Trainings at the same time.")] = 4,
-    seeds: Annotated[int, Option(min=1, help="Replays of each.")] = 100,
+    candidates: Annotated[int, Option(min=1, help="Number of recipes that a search trains.")] = 64,
+    most: Annotated[int, Option(min=1, help="Largest number of rungs to try.")] = 4,
+    reduction: Annotated[
+        int, Option(min=2, help="One in N candidates advances to the next rung.")
+    ] = 3,
+    workers: Annotated[int, Option(min=1, help="Number of parallel training calls.")] = 4,
+    seeds: Annotated[int, Option(min=1, help="Number of replays per setting.")] = 100,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Replay rungs on learning curves, with a virtual clock: hours against regret."""
+    """Replay rungs on learning curves with a virtual clock, and compare hours with regret."""
     from nas.bench import rungs as bench
     from nas.bench.recipes import read_table
     from nas.cli.output import say, say_json
@@ -26,7 +28,9 @@ def rungs(
 
     recipes = bench.with_curves(read_table(table))
     if candidates > len(recipes):
-        raise BadInput(f"{table} has {len(recipes)} recipes with curves, {candidates} are asked")
+        raise BadInput(
+            f"{table} has only {len(recipes)} recipes with curves: lower --candidates {candidates}"
+        )
     replays = {
         str(n): bench.replay(recipes, candidates, n, reduction, workers, range(seeds))
         for n in range(1, most + 1)

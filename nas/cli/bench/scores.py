@@ -1,4 +1,4 @@
-"""`nas bench scores`: training-free scores against the losses that a table's recipes reached."""
+"""`nas bench scores`: compare training-free scores with a table's losses."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,23 +9,23 @@ from typer import Option
 def scores(
     table: Annotated[
         Path,
-        Option(help="File of recipes and results, one object with id, recipe, last_test a line."),
+        Option(help="File with one object of id, recipe and last_test per line."),
     ],
     data: Annotated[
-        Path | None, Option(help="Text that the models read; Python's own sources if not given.")
+        Path | None, Option(help="Text that the models read; default: Python's own sources.")
     ] = None,
-    score: Annotated[list[str] | None, Option(help="Score to compare; all if not given.")] = None,
+    score: Annotated[list[str] | None, Option(help="Score to compare; default: all.")] = None,
     proxy: Annotated[
-        bool, Option("--proxy", help="Hidden size 96, embedding 64 instead of 600 and 400.")
+        bool, Option("--proxy", help="Use hidden size 96 and embedding 64 instead of 600 and 400.")
     ] = False,
     fit: Annotated[
-        Path | None, Option(help="File for a fit of predicted-loss to the whole table.")
+        Path | None, Option(help="File to write a fit of predicted-loss to the whole table to.")
     ] = None,
     values: Annotated[
-        Path | None, Option(help="File for the values, a table for nas bench search.")
+        Path | None, Option(help="File to write the values to, a table for `nas bench search`.")
     ] = None,
     seed: Annotated[int, Option(help="Seed of the untrained weights.")] = 0,
-    figure: Annotated[Path | None, Option(help="File for a chart, .png or .svg.")] = None,
+    figure: Annotated[Path | None, Option(help="File to draw a chart to, .png or .svg.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare training-free scores with the losses that a table's recipes reached."""
@@ -63,7 +63,7 @@ def scores(
         say_json({**setting, "scores": [asdict(row) for row in rows]})
     else:
         say(f"{len(recipes)} recipes, hidden {size.hidden}, embedding {size.embedding}")
-        say("below zero: high values go with low losses, as they should of all scores but")
+        say("Negative values: high scores go with low losses. This is expected, except for")
         say("\n".join([_lower_is_better(chosen), "", ranks.table(rows)]))
 
 

@@ -1,4 +1,4 @@
-"""`nas bench search`: controllers replayed on a table of trained models."""
+"""`nas bench search`: replay controllers on a table of trained models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,26 +8,24 @@ from typer import Option
 
 def search(
     table: Annotated[
-        Path, Option(help="NAS-Bench-201's folder, NAS-Bench-Macro's .json, or one's own .jsonl.")
+        Path, Option(help="NAS-Bench-201's folder, NAS-Bench-Macro's .json, or your own .jsonl.")
     ],
     controller: Annotated[
         list[str] | None,
-        Option(help="A controller, warm-NAME for one that begins with the best scores, or ranked."),
+        Option(help="A controller, warm-NAME to start it from the best scores, or ranked."),
     ] = None,
-    seeds: Annotated[int, Option(min=1, help="Replays of each controller.")] = 100,
-    first_seed: Annotated[int, Option(min=0, help="The first of the seeds.")] = 0,
-    trained: Annotated[int, Option(min=1, help="Models that a replay trains.")] = 200,
+    seeds: Annotated[int, Option(min=1, help="Number of replays per controller.")] = 100,
+    first_seed: Annotated[int, Option(min=0, help="First seed.")] = 0,
+    trained: Annotated[int, Option(min=1, help="Number of models that a replay trains.")] = 200,
     score: Annotated[
-        list[str] | None, Option(help="For a warm start: scores whose ranks are added.")
+        list[str] | None, Option(help="For a warm start: score to rank by; repeat to add ranks.")
     ] = None,
-    pool: Annotated[int, Option(min=1, help="For a warm start: architectures scored.")] = 1000,
-    best: Annotated[
-        int, Option(min=1, help="For a warm start: how many of them are trained.")
-    ] = 50,
-    figure: Annotated[Path | None, Option(help="File for the curves, .png or .svg.")] = None,
+    pool: Annotated[int, Option(min=1, help="For a warm start: architectures to score.")] = 1000,
+    best: Annotated[int, Option(min=1, help="For a warm start: how many of them to train.")] = 50,
+    figure: Annotated[Path | None, Option(help="File to draw the curves to, .png or .svg.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Replay controllers on a table of trained models: regret by how many they have trained."""
+    """Replay controllers on a table of trained models, and print regret by models trained."""
     import numpy as np
 
     from nas.bench import curves as bench

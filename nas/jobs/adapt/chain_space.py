@@ -1,4 +1,4 @@
-"""Static chains as a space that `nas search` can name."""
+"""The search space of static chains, for `nas search`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,22 +21,22 @@ from search_spaces.space import ModelSize
 def load_layer_chain(
     *, decoder: str = "", task: str = "arithmetic", edits: int = 4
 ) -> LayerChainSpace:
-    """Chains of the small decoder that `nas adapt` trains.
+    """Return the space of chains of the small decoder that `nas adapt` trains.
 
-    decoder: `decoder.safetensors` of its run. edits: that a chain is made by, at most.
-    Raises `BadInput` when there is no such decoder.
+    decoder: `decoder.safetensors` from its run. edits: the most edits that make a chain.
+    Raises `BadInput` if there is no such decoder.
     """
     if not Path(decoder).is_file():
         raise BadInput(
-            f'no trained decoder "{decoder}": --set space.decoder=RUN/decoder.safetensors with the '
-            "RUN of a `nas adapt` without --model"
+            f'no trained decoder "{decoder}": pass --set space.decoder=RUN/decoder.safetensors, '
+            "where RUN is the run of a `nas adapt` without --model"
         )
     network, _ = find_model(DECODER, None, Named(name=task), ModelSize())
     try:
         model = replace(network, weights=Path(decoder).read_bytes()).build(0)
     except (RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInput(f"{decoder} holds no decoder of {task}: {reason}") from None
+        raise BadInput(f"{decoder} is not a decoder for {task}: {reason}") from None
     assert isinstance(model, Answering) and isinstance(model.network, Llama)
     network = model.network
 

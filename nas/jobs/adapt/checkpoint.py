@@ -24,7 +24,7 @@ NAMES = {
 
 
 def write_checkpoint(model: nn.Module, folder: Path) -> None:
-    """`config.json` and `model.safetensors`; of `Llama` or of what `transformers` loaded."""
+    """Write `config.json` and `model.safetensors` of a `Llama` or a `transformers` model."""
     folder.mkdir(parents=True, exist_ok=True)
     if not isinstance(model, Llama):
         model.save_pretrained(folder)  # type: ignore[operator]
@@ -48,7 +48,7 @@ def write_checkpoint(model: nn.Module, folder: Path) -> None:
 
 
 def _halves(weight: Tensor, head: int) -> Tensor:
-    """Rows of rotated heads: pairs are neighbours in `Llama`, half a head apart there."""
+    """Reorder the rows of rotated heads: pairs are neighbours here, half a head apart there."""
     return weight.view(-1, head // 2, 2, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
 
 

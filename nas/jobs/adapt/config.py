@@ -15,24 +15,24 @@ By = Literal["gold", "agreement", "confidence"]
 
 
 class AdaptConfig(RunSettings):
-    """A whole adaptation.
+    """All settings of an adaptation.
 
-    model: a folder or hub name of `transformers`, or a llama2.c file; a small decoder that is
-        trained for `decoder_steps` on `task` if not given.
-    items: JSON lines of questions, see `nas.jobs.adapt.items`; held-out expressions if not given.
-    answers: what is judged of items with choices: "letters" put before them, or the "likelihoods"
-        of their texts.
-    samples: items that a chain is searched for, each by itself.
-    others: items besides, at most; half of them choose static chains and teach the router, the
-        other half judge both.
-    edits: that a chain is made by, at most. batch: chains that a tree proposes at a time.
+    model: a `transformers` folder or hub name, or a llama2.c file; by default, a small decoder
+        that is trained for `decoder_steps` on `task`.
+    items: a JSON Lines file, see `nas.jobs.adapt.items`; by default, held-out expressions.
+    answers: how to judge choices: by the "letters" before them, or by the "likelihoods" of their
+        texts.
+    samples: the number of items to search chains for, one search per item.
+    others: the most other items; half of them fit static chains and the router, the other half
+        test both.
+    edits: the most edits that make a chain. batch: the chains that a tree proposes at a time.
     objective, by: see `nas.jobs.adapt.oracle.Search`.
-    menu: chains that the router chooses from; 0 for no router.
-    static: whether to look for one chain for all inputs. tolerance: accuracy that it may lose.
-    generate: tokens that the full and the static chain answer the test items with, in free text;
-        0 for none.
-    heal_steps: of training a chain of half the layers; 0 for none.
-    group: samples that go to a worker together. memory: MiB of hidden states of each worker.
+    menu: the number of chains that the router chooses from; 0 for no router.
+    static: whether to search for one chain for all inputs. tolerance: accuracy that it may lose.
+    generate: the tokens with which the full and the static chain answer the test items in free
+        text; 0 for none.
+    heal_steps: training steps for a chain of half the layers; 0 for none.
+    group: samples per worker call. memory: the MiB of hidden states that each worker caches.
     """
 
     model: str = ""

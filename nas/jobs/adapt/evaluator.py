@@ -1,4 +1,4 @@
-"""Many questions answered by many chains of layers at once."""
+"""Answers many questions with many chains of layers at once."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from search_spaces.layer_chain.chain import Chain
 from search_spaces.layer_chain.decoder import Decoder
 from search_spaces.layer_chain.trie import PrefixTrie
 
-States = tuple[Tensor, ...]  # of a question's rows, `[positions that are read, d]`
+States = tuple[Tensor, ...]  # one per row of a question, `[positions that are read, d]`
 
 
 class ChainEvaluator:
-    """Asks a decoder; chains that begin alike share what they begin with.
+    """Runs a decoder on questions; chains with a common prefix share its computation.
 
-    memory_bytes: of hidden states, see `PrefixTrie`.
+    memory_bytes: the most memory for hidden states, see `PrefixTrie`.
     """
 
     def __init__(self, decoder: Decoder, questions: Sequence[Question], memory_bytes: int) -> None:
@@ -32,14 +32,14 @@ class ChainEvaluator:
         self._places = [range(a, b) for a, b in zip([0, *ends], ends, strict=False)]
 
     def states(self, requests: Sequence[tuple[int, Chain]]) -> list[States]:
-        """What a question's chain ends in, for every number of a question and chain."""
+        """Return the final states of every request, a question's number and a chain."""
         nodes = [(row, chain) for number, chain in requests for row in self._places[number]]
         read = iter(self.trie.run(nodes, self._read))
         return [tuple(next(read) for _ in self._places[number]) for number, _ in requests]
 
     @torch.no_grad()
     def judge(self, numbers: Sequence[int], states: Sequence[States]) -> list[Judged]:
-        """What is answered from these states, each of the question that `numbers` names."""
+        """Judge the answers that final states give to the questions with these numbers."""
         if not numbers:
             return []
         flat = [rows for question in states for rows in question]
@@ -51,7 +51,7 @@ class ChainEvaluator:
         ]
 
     def answers(self, chains: Sequence[Chain]) -> list[list[Judged]]:
-        """What each chain answers to all the questions."""
+        """Return each chain's answers to all questions."""
         count = len(self.questions)
         requests = [(number, chain) for chain in chains for number in range(count)]
         judged = self.judge([number for number, _ in requests], self.states(requests))

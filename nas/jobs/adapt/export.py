@@ -1,4 +1,4 @@
-"""Chains as checkpoints that `transformers` loads, each loaded again and compared."""
+"""Writes chains as checkpoints for `transformers`, and checks that they load."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +16,9 @@ TOLERANCE = 1e-4
 
 
 def write_network(network: nn.Module, folder: Path, evaluator: ChainEvaluator) -> float | None:
-    """Write a decoder; returns by how much the answers of what is loaded again differ at most.
+    """Write a decoder and load it again; returns the largest difference between their answers.
 
-    None: `transformers`, which loads it, is not installed. Raises `NasError` when they differ.
+    Returns None if `transformers` is not installed. Raises `NasError` if the answers differ.
     """
     if find_spec("transformers") is None:
         write_checkpoint(network, folder)
@@ -33,5 +33,8 @@ def write_network(network: nn.Module, folder: Path, evaluator: ChainEvaluator) -
         ours, theirs = logits_of(network, tokens), logits_of(again, tokens)
     difference = float((ours - theirs).abs().max())
     if difference > TOLERANCE * max(1.0, float(ours.abs().max())):
-        raise NasError(f"{folder}: what was loaded again answers otherwise, by {difference:.2g}")
+        raise NasError(
+            f"the export in {folder} does not reproduce the model: answers differ by "
+            f"{difference:.2g}"
+        )
     return difference

@@ -1,4 +1,4 @@
-"""Answers in free text: generated with a chain, and compared as a reader would."""
+"""Generates free-text answers with a chain, and compares them as a reader would."""
 
 import re
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+|/\d+)?")
 def generated_accuracy(
     language: Language, items: Sequence[Item], chain: Chain, tokens: int
 ) -> float:
-    """Share of items whose greedy continuation of so many tokens says the answer.
+    """Return the share of items whose greedy continuation by `tokens` tokens gives the answer.
 
-    Every call of the chain keeps its own keys and values.
+    Every layer call of the chain has its own key and value cache.
     """
     right = 0
     for item in items:
         prompt = torch.tensor([language.read(item.prompt)])
-        said = generate(language.decoder, prompt, chain, tokens)[0, prompt.shape[1] :]
-        right += says(language.text(said.tolist()), item.answer)
+        new = generate(language.decoder, prompt, chain, tokens)[0, prompt.shape[1] :]
+        right += gives(language.text(new.tolist()), item.answer)
     return right / len(items)
 
 
-def says(text: str, answer: str) -> bool:
-    """Whether the first line of a text is the answer or, of a number, ends in an equal one.
+def gives(text: str, answer: str) -> bool:
+    """Return whether a text's first line is the answer, or its last number equals it.
 
-    >>> says(" Paris.\\nAnd so on", "paris"), says("so it is 0.5", "1/2"), says("12, not 13", "12")
+    >>> gives(" Paris.\\nAnd so on", "paris"), gives("it is 0.5", "1/2"), gives("12, not 13", "12")
     (True, True, False)
     """
     line = next((line for line in text.splitlines() if line.strip()), "")

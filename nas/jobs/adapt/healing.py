@@ -1,4 +1,4 @@
-"""A shortened network learns from the whole one what it lost."""
+"""Trains a shortened network to imitate the whole one."""
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,10 @@ BATCH, LEARNING_RATE = 32, 1e-3
 def heal(
     short: nn.Module, whole: nn.Module, evaluator: ChainEvaluator, steps: int, seed: int
 ) -> None:
-    """Train all of `short` towards the logits of `whole` on what the evaluator reads, in place.
+    """Train `short` in place towards the logits of `whole`, on the evaluator's questions.
 
     The loss is the Kullback-Leibler divergence at every token (Hinton et al. 2015, temperature 1);
-    the rate falls from `LEARNING_RATE` to 0 in a straight line.
+    the learning rate falls linearly from `LEARNING_RATE` to 0.
     """
     lengths = torch.tensor([len(row.tokens) for row in evaluator.rows])
     generator = torch.Generator().manual_seed(seed)
@@ -39,13 +39,13 @@ def heal(
 
 
 def logits_of(model: nn.Module, tokens: Tensor) -> Tensor:
-    """`[B, T]` → `[B, T, tokens]`, of our own networks and those of `transformers`."""
+    """Return logits `[B, T, tokens]` of tokens `[B, T]`, for our models and `transformers`'."""
     answered = model(tokens)
     return answered if isinstance(answered, Tensor) else answered.logits
 
 
 def accuracy_of(model: nn.Module, evaluator: ChainEvaluator) -> float:
-    """Share of the evaluator's questions that a network answers right by itself."""
+    """Return the share of the evaluator's questions that a network answers correctly."""
     right = 0
     for question in evaluator.questions:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How much a decoder's layers turn what passes through them."""
+"""Measures how much each layer of a decoder changes its hidden states."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,12 @@ from nas.jobs.adapt.evaluator import ChainEvaluator
 
 
 class Influence(NamedTuple):
-    """blocks: of each layer, one minus the mean cosine of its input and output over all tokens
-    (block influence, Men et al. 2024, https://arxiv.org/abs/2403.03853, eq. 1).
+    """The influence of layers and of stretches of layers.
 
-    angles: `[layers + 1, layers + 1]`, between the inputs of two layers, or what comes out last, at
-    the last token, in half turns (Gromov et al. 2024, https://arxiv.org/abs/2403.17887, eq. 6).
+    blocks: per layer, one minus the mean cosine of its input and output over all tokens (block
+        influence, Men et al. 2024, https://arxiv.org/abs/2403.03853, eq. 1).
+    angles: `[layers + 1, layers + 1]`, between the inputs of two layers, or the final output, at
+        the last token, in half turns (Gromov et al. 2024, https://arxiv.org/abs/2403.17887, eq. 6).
     """
 
     blocks: Tensor
@@ -23,7 +24,7 @@ class Influence(NamedTuple):
 
 @torch.no_grad()
 def influence_of(evaluator: ChainEvaluator) -> Influence:
-    """Over everything that the evaluator's decoder reads."""
+    """Measure the influence of a decoder's layers on all rows of the evaluator's questions."""
     decoder, layers = evaluator.decoder, evaluator.decoder.layers
     cosines, tokens = torch.zeros(layers, dtype=torch.double), 0
     angles = torch.zeros(layers + 1, layers + 1, dtype=torch.double)

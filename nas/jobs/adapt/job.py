@@ -1,4 +1,4 @@
-"""The adapt job: chains for groups of samples, as pure functions that workers run."""
+"""The adapt job: searches chains for groups of samples on workers."""
 
 import json
 import math
@@ -25,12 +25,12 @@ from search_spaces.decisions import Decisions
 from search_spaces.layer_chain.chain import Rules
 from search_spaces.space import ModelShape, Space
 
-SMALLEST = 1e-12  # probability whose logarithm is taken
+SMALLEST = 1e-12  # lower bound of a probability before taking its logarithm
 
 
 @dataclass(frozen=True)
 class SampleGroups(Space):
-    """The space of an adaptation: an architecture is a group of samples that go together."""
+    """The search space of an adaptation: an architecture is a group of samples."""
 
     groups: int
 
@@ -42,15 +42,15 @@ class SampleGroups(Space):
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
-        raise TypeError("a group of samples is no network")
+        raise TypeError("a group of samples is not a network")
 
 
 @dataclass(frozen=True)
 class AdaptJob:
-    """Everything but the group that an evaluation depends on; sent once to the workers.
+    """Everything that an evaluation needs besides the group; sent once to each worker.
 
-    items: the samples that chains are searched for. group: how many of them go together.
-    likelihoods: see `question_of`. memory_bytes: of hidden states, see `PrefixTrie`.
+    items: the samples to search chains for. group: the number of samples per group.
+    likelihoods: see `question_of`. memory_bytes: for hidden states, see `PrefixTrie`.
     """
 
     space: SampleGroups
@@ -69,19 +69,19 @@ class AdaptJob:
     def screen(
         self, candidates: list[tuple[int, Architecture]]
     ) -> list[Screened | CandidateFailed]:
-        """Ask the full chain."""
+        """Measure the full chain's accuracy on each group."""
         torch.set_num_threads(1)
         return [attempt("ask", lambda group=group: self._screen(group)) for _, group in candidates]
 
     def train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
     ) -> Trained | CandidateFailed:
-        """Search a chain for every sample of a group; the checkpoint is what was found."""
+        """Search a chain for every sample of a group; the checkpoint holds the chains."""
         torch.set_num_threads(1)
         return attempt("search", lambda: self._search(architecture))
 
     def samples(self, group: Architecture) -> range:
-        """The numbers of a group's items."""
+        """Return the numbers of a group's items."""
         (index,) = cast(tuple[int], group.spec)
         return range(index * self.group, min(len(self.items), (index + 1) * self.group))
 
@@ -110,11 +110,11 @@ class AdaptJob:
                 numbers, search_each(evaluator, self.rules, self.search, seeds), strict=True
             )
         ]
-        told = shares(found)
+        values = shares(found)
         right = sum(one.tried[one.chosen].correct for one in found) / len(found)
         return Trained(
             step=self.search.simulations,
-            objective=told["mean_chain_length"],
+            objective=values["mean_chain_length"],
             validation=Measured(_cross_entropy(found), right),
             checkpoint=found_to_bytes(found),
             seconds=time.perf_counter() - started,
@@ -128,13 +128,13 @@ class AdaptJob:
 
 
 def _cross_entropy(found: Sequence[Found]) -> float:
-    """Mean cross-entropy of the right answers by the chosen chains, in nats."""
+    """Return the mean cross-entropy of the correct answers with the chosen chains, in nats."""
     likelihoods = [one.tried[one.chosen].likelihood for one in found]
     return -sum(math.log(max(one, SMALLEST)) for one in likelihoods) / len(likelihoods)
 
 
 def _naive_calls(evaluator: ChainEvaluator, found: Sequence[Found]) -> int:
-    """Of layers, were the same chains run one after the other."""
+    """Return the layer calls that running the same chains one after another would take."""
     return sum(
         len(chain) * len(question.rows)
         for question, one in zip(evaluator.questions, found, strict=True)
@@ -143,7 +143,7 @@ def _naive_calls(evaluator: ChainEvaluator, found: Sequence[Found]) -> int:
 
 
 def found_to_bytes(found: Sequence[Found]) -> bytes:
-    """As JSON; see `found_from_bytes`."""
+    """Return the results as JSON; `found_from_bytes` reads them."""
     return json.dumps(
         [
             {

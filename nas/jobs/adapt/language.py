@@ -1,4 +1,4 @@
-"""Decoders with the tokens that they read: what is trained here, llama2.c's files, transformers."""
+"""Decoders with their tokenizers: trained here, from llama2.c files, or from `transformers`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,11 @@ ANSWER = "\nAnswer:"
 
 
 class Language(Protocol):
-    """module: the network. decoder: its layers one by one. Raises `ValueError` for no such text."""
+    """A decoder that reads text.
+
+    module: the network. decoder: its layers, one by one.
+    Raises `ValueError` for text that it cannot encode.
+    """
 
     @property
     def module(self) -> nn.Module: ...
@@ -34,8 +38,8 @@ class Language(Protocol):
 
     def read(self, prompt: str) -> tuple[int, ...]: ...
 
-    def said(self, prompt: str, answer: str) -> tuple[int, ...]:
-        """The tokens of an answer as they follow a prompt."""
+    def answer_tokens(self, prompt: str, answer: str) -> tuple[int, ...]:
+        """Return the tokens of an answer that follows a prompt."""
         ...
 
     def text(self, tokens: list[int], /) -> str: ...
@@ -43,7 +47,10 @@ class Language(Protocol):
 
 @dataclass(frozen=True)
 class Words:
-    """encode: a text's tokens, with what every text begins with. text: what tokens say."""
+    """A decoder with a general tokenizer.
+
+    encode: returns a text's tokens, including any start token. text: returns the text of tokens.
+    """
 
     module: nn.Module
     decoder: Decoder
@@ -53,16 +60,16 @@ class Words:
     def read(self, prompt: str) -> tuple[int, ...]:
         return tuple(self.encode(prompt))
 
-    def said(self, prompt: str, answer: str) -> tuple[int, ...]:
+    def answer_tokens(self, prompt: str, answer: str) -> tuple[int, ...]:
         before, both = self.encode(prompt), self.encode(prompt + answer)
         if both[: len(before)] != before or len(both) == len(before):
-            raise ValueError(f'the tokens of "{answer}" melt into those of the prompt')
+            raise ValueError(f'the tokenizer merges "{answer}" with the end of the prompt')
         return tuple(both[len(before) :])
 
 
 @dataclass(frozen=True)
 class Sums:
-    """The language of `Arithmetic`: an answer is a number."""
+    """A decoder with the tokens of `Arithmetic`, whose answers are numbers."""
 
     module: Llama
     task: Arithmetic
@@ -74,7 +81,7 @@ class Sums:
     def read(self, prompt: str) -> tuple[int, ...]:
         return tuple(self.task.encode(prompt))
 
-    def said(self, prompt: str, answer: str) -> tuple[int, ...]:
+    def answer_tokens(self, prompt: str, answer: str) -> tuple[int, ...]:
         return tuple(self.task.encode(answer))
 
     def text(self, tokens: list[int], /) -> str:
@@ -83,17 +90,17 @@ class Sums:
 
 @dataclass(frozen=True)
 class DecoderSource:
-    """A language that any worker can load.
+    """A description from which any worker can load a language.
 
-    model: a folder or hub name of `transformers`, or a file in the format of llama2.c.
-    trained: in its place, a decoder that was trained here, with its task.
+    model: a `transformers` folder or hub name, or a llama2.c file.
+    trained: instead of `model`, a decoder that is trained here, with its task.
     """
 
     model: str
     trained: tuple[ModelSource, Arithmetic] | None = None
 
     def load(self) -> Language:
-        """Raises `BadInput` when it cannot be read."""
+        """Load the language; raises `BadInput` if the model cannot be read."""
         if self.trained is not None:
             return _trained(*self.trained)
         if self.model.endswith(".bin"):
@@ -112,7 +119,7 @@ def _trained(network: ModelSource, task: Arithmetic) -> Language:
 def _llama2c(path: Path) -> Language:
     vocabularies = sorted(path.parent.glob("tok*.bin"))
     if not path.exists() or not vocabularies:
-        raise BadInput(f"{path} needs to be there, with its tokenizer, tok….bin, beside it")
+        raise BadInput(f"{path}: the model or its tokenizer, tok….bin, is missing: put both there")
     try:
         model = read_llama(path)
         vocabulary = read_vocabulary(vocabularies[0], model.size.tokens)
@@ -143,7 +150,7 @@ def _transformers(name: str) -> Language:
 
 
 def without_bars() -> None:
-    """Keep `transformers` and what it loads with from drawing progress bars."""
+    """Turn off the progress bars of `transformers` and `huggingface_hub`."""
     from huggingface_hub.utils import disable_progress_bars
     from transformers.utils.logging import disable_progress_bar
 
@@ -152,27 +159,28 @@ def without_bars() -> None:
 
 
 def question_of(item: Item, language: Language, likelihoods: bool) -> Question:
-    """The item as the language reads it.
+    """Return the item as a question in the language's tokens.
 
-    likelihoods: choices are judged by their own text, not by the letters put before them.
-    Raises `BadInput` for an answer that the language cannot say.
+    likelihoods: judge choices by their texts, not by the letters before them.
+    Raises `BadInput` for an answer that the language cannot encode.
     """
     try:
         if not item.choices:
-            return Exact(language.read(item.prompt), language.said(item.prompt, item.answer))
+            answer = language.answer_tokens(item.prompt, item.answer)
+            return Exact(language.read(item.prompt), answer)
         if likelihoods:
             prompt = item.prompt + ANSWER
-            options = tuple(language.said(prompt, f" {choice}") for choice in item.choices)
+            options = tuple(language.answer_tokens(prompt, f" {text}") for text in item.choices)
             return Likelihoods(language.read(prompt), options, item.gold)
         lines = [f"{a}. {choice}" for a, choice in zip(LETTERS, item.choices, strict=False)]
         prompt = "\n".join([item.prompt, *lines]) + ANSWER
-        letters = [language.said(prompt, f" {letter}") for letter, _ in zip(LETTERS, lines)]  # noqa: B905
+        letters = [language.answer_tokens(prompt, f" {a}") for a in LETTERS[: len(lines)]]
     except ValueError as error:
         raise BadInput(f'"{_short(item.prompt)}": {error}') from None
     if any(len(tokens) != 1 for tokens in letters):
         raise BadInput(
-            f'"{_short(item.prompt)}": the tokenizer cannot say the letters A to '
-            f"{LETTERS[len(lines) - 1]} in one token each: use --answers likelihoods"
+            f'"{_short(item.prompt)}": the tokenizer has no single token for each letter from A to '
+            f"{LETTERS[len(lines) - 1]}: use --answers likelihoods"
         )
     return Letters(language.read(prompt), tuple(tokens[0] for tokens in letters), item.gold)
 

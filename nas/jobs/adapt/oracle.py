@@ -1,4 +1,4 @@
-"""What chains could do for each sample, beside what chance does."""
+"""Searches a chain for each sample, with random perturbations as a control."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from search_spaces.layer_chain.chain import Chain, Rules
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How a chain is searched for.
+    """The settings of a chain search.
 
-    simulations: chains of each sample that are run, besides the full one.
-    batch: chains that a tree proposes before it learns; the samples' batches run together.
-    objective: "shorter" uses all simulations; "correct" stops at the first right answer.
+    simulations: the chains to run per sample, besides the full one.
+    batch: the chains that a tree proposes before it learns; the samples' batches run together.
+    objective: "shorter" uses all simulations; "correct" stops at the first correct answer.
     by: see `reward`.
     """
 
@@ -32,11 +32,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Found:
-    """Of one sample: what each tried chain answers, the full one among them.
+    """The result of one sample's search: the answers of all chains tried, including the full one.
 
-    controls: whether as many perturbations of the full chain's last states answer right, one a
-        chain, each as large as that chain's own change of them, in a random direction.
-    chosen: the chain of the highest reward.
+    controls: for each chain, whether a random perturbation of the full chain's last states gives
+        the correct answer; it is as large as the chain's own change of these states.
+    chosen: the chain with the highest reward.
     difficulty: the sample's group, "" for none.
     """
 
@@ -52,13 +52,13 @@ class Found:
 
     @property
     def shortest(self) -> Chain | None:
-        """The shortest chain with the right answer."""
+        """The shortest chain with the correct answer."""
         right = [chain for chain, judged in self.tried.items() if judged.correct]
         return min(right, key=lambda chain: (len(chain), chain), default=None)
 
 
 class _Sample:
-    """One tree, what it has tried and its controls, while the search goes on."""
+    """The state of one sample's search: its tree, the chains tried and the controls."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class _Sample:
 
     @property
     def wanted(self) -> int:
-        """How many chains to run next."""
+        """The number of chains to run next."""
         if self.search.objective == "correct" and any(j.correct for j in self.tried.values()):
             return 0
         return min(self.search.batch, self.search.simulations + 1 - len(self.tried))
@@ -98,9 +98,9 @@ class _Sample:
 def search_each(
     evaluator: ChainEvaluator, rules: Rules, search: Search, seeds: Sequence[int]
 ) -> list[Found]:
-    """One tree a question of the evaluator, each with its own seed.
+    """Search a chain for each question of the evaluator, with one tree and seed per question.
 
-    Trees are opened with chains that skip the layers of least influence on all the questions.
+    Each tree starts with chains that skip the layers of least influence over all questions.
     """
     everyone = range(len(evaluator.questions))
     states = evaluator.states([(n, rules.full) for n in everyone])
@@ -120,16 +120,16 @@ def search_each(
             for n, end in zip(asked, ends, strict=True)
         ]
         new: list[dict[Chain, Judged]] = [{} for _ in everyone]
-        for (n, chain), told in zip(requests, evaluator.judge(asked, ends), strict=True):
-            new[n][chain] = told
-        for n, told in zip(asked, evaluator.judge(asked, moved), strict=True):
-            samples[n].controls.append(told.correct)
-        for sample, told in zip(samples, new, strict=True):
-            sample.learn(told)
+        for (n, chain), answer in zip(requests, evaluator.judge(asked, ends), strict=True):
+            new[n][chain] = answer
+        for n, answer in zip(asked, evaluator.judge(asked, moved), strict=True):
+            samples[n].controls.append(answer.correct)
+        for sample, answers in zip(samples, new, strict=True):
+            sample.learn(answers)
 
 
 def perturbed(full: States, states: States, generator: torch.Generator) -> States:
-    """Every state of `full` moved as far as that of `states` is from it, in a random direction."""
+    """Move every state of `full` in a random direction, as far as `states` differs from it."""
     moved = []
     for at_first, changed in zip(full, states, strict=True):
         direction = torch.randn(at_first.shape, generator=generator).to(at_first)
@@ -139,12 +139,13 @@ def perturbed(full: States, states: States, generator: torch.Generator) -> State
 
 
 def shares(found: Sequence[Found]) -> dict[str, float]:
-    """The two shares of CoLa (Li et al. 2025, abstract) and the control.
+    """Return the two shares of CoLa (Li et al. 2025, abstract) and the control.
 
-    All but `full_accuracy` need the right answers: they say what is possible, not what a
-    user gets. Shares of no samples are NaN.
-    calls_saved: of the right samples that have a shorter right chain, mean share of the calls.
-    control_pass_at_n: of the wrong samples, those that one of the perturbations puts right.
+    All but `full_accuracy` use the correct answers: they show what is possible, not what a user
+    gets. A share of zero samples is NaN.
+    calls_saved: the mean share of layer calls saved, over the correctly answered samples that have
+        a shorter correct chain.
+    control_pass_at_n: the share of wrongly answered samples that a perturbation corrects.
     """
     right = [one for one in found if one.right_at_first]
     wrong = [one for one in found if not one.right_at_first]

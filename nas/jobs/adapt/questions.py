@@ -1,4 +1,4 @@
-"""Questions with a right answer, and what the logits of a decoder answer."""
+"""Questions with a correct answer, and how a decoder's logits answer them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from torch import Tensor
 
 
 class Row(NamedTuple):
-    """Tokens to read; logits are wanted from position `first` on."""
+    """Tokens to read; logits are needed from position `first` on."""
 
     tokens: tuple[int, ...]
     first: int
 
 
 class Judged(NamedTuple):
-    """answer: what was answered: an option's number, or the tokens said.
+    """A judged answer.
 
-    correct: whether that is right. likelihood: the probability of the right answer.
-    confidence: the probability of the given one.
+    answer: the number of the chosen option, or the generated tokens. correct: whether it is right.
+    likelihood: the probability of the correct answer. confidence: that of the given answer.
     """
 
     answer: tuple[int, ...]
@@ -33,16 +33,16 @@ class Question(Protocol):
     def rows(self) -> tuple[Row, ...]: ...
 
     def judged(self, logits: Sequence[Tensor]) -> Judged:
-        """logits: of every row, `[positions from first on, tokens]`."""
+        """Judge the logits of every row, `[positions from first on, tokens]`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """The likeliest of the options at the last position.
+    """A question answered by the most likely option at the last position.
 
-    tokens: of the prompt. options: the token that says each option. gold: the right one's number.
-    Raises `ValueError` for what cannot be judged.
+    tokens: the prompt. options: the token of each option. gold: the correct option's number.
+    Raises `ValueError` for invalid tokens, options or gold.
     """
 
     tokens: tuple[int, ...]
@@ -65,10 +65,10 @@ class Letters:
 
 @dataclass(frozen=True, slots=True)
 class Likelihoods:
-    """The option of the highest mean log-probability a token.
+    """A question answered by the option with the highest mean log-probability per token.
 
-    options: tokens of each, as they follow the prompt. gold: the right one's number.
-    Raises `ValueError` for what cannot be judged.
+    options: each option's tokens after the prompt. gold: the correct option's number.
+    Raises `ValueError` for invalid tokens, options or gold.
     """
 
     tokens: tuple[int, ...]
@@ -83,15 +83,16 @@ class Likelihoods:
         return tuple(Row(self.tokens + o[:-1], len(self.tokens) - 1) for o in self.options)
 
     def judged(self, logits: Sequence[Tensor]) -> Judged:
-        means = [_said(line, o).mean() for line, o in zip(logits, self.options, strict=True)]
+        pairs = zip(logits, self.options, strict=True)
+        means = [_log_probabilities(line, option).mean() for line, option in pairs]
         return _best(torch.stack(means).softmax(dim=0), self.gold)
 
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """The likeliest token at every position of the answer, as greedy decoding would say it.
+    """A question answered by the most likely token at every position, as in greedy decoding.
 
-    Raises `ValueError` where prompt or answer has no tokens.
+    Raises `ValueError` if prompt or answer has no tokens.
     """
 
     tokens: tuple[int, ...]
@@ -108,13 +109,14 @@ class Exact:
     def judged(self, logits: Sequence[Tensor]) -> Judged:
         best = tuple(logits[0].argmax(dim=-1).tolist())
         likelihood, confidence = (
-            float(_said(logits[0], said).sum().exp()) for said in (self.answer, best)
+            float(_log_probabilities(logits[0], answer).sum().exp())
+            for answer in (self.answer, best)
         )
         return Judged(best, best == self.answer, likelihood, confidence)
 
 
-def _said(logits: Tensor, tokens: Sequence[int]) -> Tensor:
-    """Log-probabilities `[n]` of tokens, each at its own position of logits `[n, tokens]`."""
+def _log_probabilities(logits: Tensor, tokens: Sequence[int]) -> Tensor:
+    """Return log-probabilities `[n]` of tokens, one per position of logits `[n, tokens]`."""
     return logits.float().log_softmax(dim=-1)[torch.arange(len(tokens)), list(tokens)]
 
 
@@ -125,8 +127,8 @@ def _best(shares: Tensor, gold: int) -> Judged:
 
 def _check(tokens: Sequence[int], options: Sequence[object], gold: int) -> None:
     if not tokens:
-        raise ValueError("a question has no tokens")
+        raise ValueError("a question needs at least one token")
     if len(options) < 2 or () in options:
-        raise ValueError(f"a question needs two or more options of some tokens, not {options}")
+        raise ValueError(f"a question needs two or more options with tokens, not {options}")
     if not 0 <= gold < len(options):
-        raise ValueError(f"gold is {gold}, must be 0 to {len(options) - 1}")
+        raise ValueError(f"gold must be 0 to {len(options) - 1}, not {gold}")

@@ -1,4 +1,4 @@
-"""What came of an adaptation: facts, tables, figures."""
+"""The report of an adaptation: facts, tables, figures."""
 
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ from nas.reporting.table import aligned
 
 
 def adapt_facts(summary: AdaptSummary) -> dict[str, Any]:
-    """What `nas adapt --json` prints; shares of nothing are null."""
+    """Return what `nas adapt --json` prints; a share of zero samples is null."""
     facts: dict[str, Any] = {
         "run": str(summary.folder),
         "model": summary.model,
@@ -63,8 +63,8 @@ def adapt_facts(summary: AdaptSummary) -> dict[str, Any]:
 
 
 def adapt_table(summary: AdaptSummary) -> str:
-    """A line of every difficulty, then what serves all inputs; fits 80 columns."""
-    told = shares(summary.found)
+    """Return a line per difficulty, then the results for all inputs, within 80 columns."""
+    values = shares(summary.found)
     fewer = summary.layer_calls_naive / max(1, summary.layer_calls)
     lines = [
         f"{summary.folder.name}: {summary.model}, {len(summary.found)} samples, "
@@ -76,22 +76,24 @@ def adapt_table(summary: AdaptSummary) -> str:
         "",
         f"layer calls: {summary.layer_calls}, {fewer:.1f} times fewer than chain by chain",
     ]
-    if told["wrong_put_right"] <= told["control_pass_at_n"]:
-        lines.append("chance does as well: as many random changes put as many wrong answers right")
+    if values["wrong_put_right"] <= values["control_pass_at_n"]:
+        lines.append(
+            "no better than chance: as many random perturbations fix as many wrong answers"
+        )
     if summary.by != "gold":
         lines.append(f"chosen by {summary.by}: {_chosen_right(summary):.3f} right (pass@1)")
     used = _used(summary)
     if used:
-        head = ["on items nobody searched for", "right (pass@1)", "layer calls"]
+        head = ["on held-out items", "right (pass@1)", "layer calls"]
         rows = [[name, f"{right:.3f}", f"{calls:.2f}"] for name, right, calls in used]
         lines += ["", *_left_aligned([head, *rows])]
     return "\n".join([*lines, *(f"failed: {reason}" for reason in summary.failed)])
 
 
 def adapt_report(summary: AdaptSummary) -> Report:
-    """What there is to say about an adaptation, finished or not."""
+    """Return the report of an adaptation, finished or not."""
     text, rows = adapt_table(summary), _sample_rows(summary)
-    caption = "Calls of each layer, lengths of chains, and what is right for how many calls"
+    caption = "Calls of each layer, lengths of chains, and accuracy against layer calls"
     drawings = [Drawing("adapt", caption, figure(summary))] if summary.found else []
     page = [printed(text), *drawings, folded(f"{len(rows) - 1} rows", table(rows))]
     return Report(summary.folder.name, text, adapt_facts(summary), page, {"rows.csv": rows})
@@ -111,7 +113,7 @@ def _sample_rows(summary: AdaptSummary) -> list[list[object]]:
 
 
 def figure(summary: AdaptSummary) -> Figure:
-    """How often layers are called, how long chains are, and what is right for how many calls."""
+    """Plot calls of each layer, lengths of chains, and accuracy against layer calls."""
     drawn = Figure(figsize=(14, 4.2), layout="constrained")
     calls, lengths, frontier = drawn.subplots(1, 3)
     _heat_map(calls, summary)
@@ -156,11 +158,11 @@ def _frontier(axes: Axes, summary: AdaptSummary) -> None:
         axes.plot(*zip(*routed, strict=True), marker="s", markersize=4, label="router")
     if shared.healed:
         axes.plot(len(shared.healed.chain), shared.healed.pass_at_1, "D", label="healed")
-    told = shares(summary.found)
-    if not math.isnan(told["wrong_put_right"]):
-        axes.plot(told["mean_chain_length"], _oracle(summary), "^", label="oracle, not to be had")
+    values = shares(summary.found)
+    if not math.isnan(values["wrong_put_right"]):
+        axes.plot(values["mean_chain_length"], _oracle(summary), "^", label="oracle, unattainable")
     axes.set(xlabel="layer calls", ylabel="right (pass@1)", ylim=(0, 1.03))
-    axes.set_title("items nobody searched for", fontsize=9)
+    axes.set_title("held-out items", fontsize=9)
     axes.legend(frameon=False, fontsize=7)
 
 
@@ -186,10 +188,10 @@ def _shares_table(summary: AdaptSummary) -> list[str]:
 
 
 def _cells(found: Any) -> list[str]:
-    told = shares(found)
+    values = shares(found)
     names = ("full_accuracy", "right_with_shorter_chain", "calls_saved", "wrong_put_right")
-    percents = [_percent(told[name]) for name in (*names, "control_pass_at_n")]
-    return [str(len(found)), *percents, f"{told['mean_chain_length']:.1f}"]
+    percents = [_percent(values[name]) for name in (*names, "control_pass_at_n")]
+    return [str(len(found)), *percents, f"{values['mean_chain_length']:.1f}"]
 
 
 def _percent(share: float) -> str:
@@ -197,7 +199,7 @@ def _percent(share: float) -> str:
 
 
 def _used(summary: AdaptSummary) -> list[tuple[str, float, float]]:
-    """What serves all inputs: its name, its share of right answers, its layer calls."""
+    """Return what serves all inputs: name, share of correct answers, layer calls."""
     rows: list[tuple[str, float, float]] = []
     shared, depth = summary.shared, summary.depth
     if shared.statics:
@@ -221,7 +223,7 @@ def _used(summary: AdaptSummary) -> list[tuple[str, float, float]]:
 
 
 def _left_aligned(table: list[list[str]]) -> list[str]:
-    """As `aligned`, with the first column on the left."""
+    """Return `aligned` rows with the first column aligned to the left."""
     width = max(len(row[0]) for row in table)
     return aligned([[row[0].ljust(width), *row[1:]] for row in table])
 
@@ -239,5 +241,5 @@ def _static_facts(static: Static) -> dict[str, Any]:
     }
 
 
-def _without_nan(told: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in told.items()}
+def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in values.items()}

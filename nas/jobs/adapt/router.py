@@ -1,8 +1,8 @@
 """A menu of a few chains, and a small network that picks one for each input.
 
-As in Dr.LLM (Heakl et al. 2025, https://arxiv.org/abs/2510.12773) the decoder stays as it is and
-the choice falls once, from the prompt. There layers decide one by one; here whole chains are chosen
-from a menu, so that inputs of one choice can be served as one batch.
+As in Dr.LLM (Heakl et al. 2025, https://arxiv.org/abs/2510.12773), the decoder is unchanged and the
+choice is made once, from the prompt. Dr.LLM decides layer by layer; we choose whole chains from a
+menu, so inputs with the same choice can run as one batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,29 +17,29 @@ from nas.jobs.adapt.questions import Judged
 from search_spaces.layer_chain.chain import Chain
 
 HIDDEN, STEPS, LEARNING_RATE = 64, 1000, 3e-3
-WEIGHT_DECAYS = (0.01, 0.3, 1.0, 3.0)  # examples are few and wide
-PRICE = 0.3  # of the longest chain in the menu, in right answers
+WEIGHT_DECAYS = (0.01, 0.3, 1.0, 3.0)  # there are few examples with many features
+PRICE = 0.3  # of the longest chain in the menu, in correct answers
 
 
 class Routed(NamedTuple):
-    """pass_at_1: share of right answers, each of the one chain chosen. layer_calls: on average."""
+    """The share of correct answers with the chosen chains, and the mean number of layer calls."""
 
     pass_at_1: float
     layer_calls: float
 
 
 def worth_most(tried: Mapping[Chain, Judged]) -> Chain:
-    """Of a sample's chains the one that is surest of the right answer for its price."""
+    """Return the chain with the highest likelihood of the correct answer, less its price."""
     longest = max(map(len, tried))
     return max(tried, key=lambda chain: tried[chain].likelihood - PRICE * len(chain) / longest)
 
 
 def menu_of(chains: Sequence[Chain], judged: Sequence[Sequence[Judged]], size: int) -> list[int]:
-    """Places of the chains that together answer most samples right for their price.
+    """Return the places of the chains that together answer the samples best for their price.
 
-    The first is the best one for all; each that follows adds most (greedy cover). An answer counts
-    by its likelihood: of many chains some are right by luck, but not sure of it.
-    judged: of each chain, its answers to all samples.
+    The first is the best single chain; each further one adds the most (greedy cover). An answer
+    counts by its likelihood, because with many chains some are right by luck, at low likelihood.
+    judged: each chain's answers to all samples.
     """
     lengths = torch.tensor([len(chain) for chain in chains], dtype=torch.double)
     right = torch.tensor([[one.likelihood for one in line] for line in judged])
@@ -57,7 +57,7 @@ def menu_of(chains: Sequence[Chain], judged: Sequence[Sequence[Judged]], size: i
 
 
 class Router(nn.Module):
-    """Features of prompts `[N, f]` → logits of each chain of the menu being right, `[N, menu]`."""
+    """Maps prompt features `[N, f]` to logits that each menu chain is correct, `[N, menu]`."""
 
     def __init__(self, features: Tensor, size: int) -> None:
         super().__init__()
@@ -72,15 +72,15 @@ class Router(nn.Module):
 
     @torch.no_grad()
     def choose(self, features: Tensor, lengths: Sequence[int], price: float) -> list[int]:
-        """The place in the menu with the best chance of being right, less `price` a call."""
+        """Return each sample's menu place: the likeliest to be correct, less `price` per call."""
         chances = self(features).sigmoid()
         return (chances - price * torch.tensor(lengths)).argmax(dim=1).tolist()
 
 
 def trained_router(features: Tensor, right: Tensor, held: int, seed: int) -> Router:
-    """Trained on all but the first `held` samples, which choose how much weights decay.
+    """Train a router on all but the first `held` samples, which choose the weight decay.
 
-    features: `[N, f]`. right: `[N, menu]`, likelihoods of right answers, 0 to 1.
+    features: `[N, f]`. right: `[N, menu]`, likelihoods of correct answers, 0 to 1.
     """
     routers = [_trained(features[held:], right[held:], decay, seed) for decay in WEIGHT_DECAYS]
 
@@ -110,7 +110,7 @@ def _loss(logits: Tensor, right: Tensor) -> Tensor:
 
 @torch.no_grad()
 def prompt_features(evaluator: ChainEvaluator) -> Tensor:
-    """Of each question's prompt, `[N, 2 d + 1]`: mean and last embedding, and its length."""
+    """Return prompt features `[N, 2 d + 1]`: mean embedding, last embedding and length."""
     features = []
     for question in evaluator.questions:
         row = question.rows[0]
@@ -123,7 +123,10 @@ def prompt_features(evaluator: ChainEvaluator) -> Tensor:
 def routed(
     chosen: Sequence[int], chains: Sequence[Chain], judged: Sequence[Sequence[Judged]]
 ) -> Routed:
-    """chosen: a place in the menu for each sample. judged: of each chain, all its answers."""
+    """Measure a choice of chains.
+
+    chosen: each sample's place in the menu. judged: each chain's answers to all samples.
+    """
     right = [judged[place][n].correct for n, place in enumerate(chosen)]
     calls = [len(chains[place]) for place in chosen]
     return Routed(sum(right) / len(right), sum(calls) / len(calls))

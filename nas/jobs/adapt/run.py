@@ -1,4 +1,4 @@
-"""An adaptation from its settings to its chains, its router and its checkpoints."""
+"""Runs an adaptation and writes its chains, its router and its checkpoints."""
 
 import json
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ from nas.training import TrainingSettings
 from search_spaces.layer_chain.shortened import shortened
 
 METRIC = "right"
-TRAINING = TrainingSettings(learning_rate=2e-3, weight_decay=0.0, clip=1.0)  # of the small decoder
+TRAINING = TrainingSettings(learning_rate=2e-3, weight_decay=0.0, clip=1.0)  # for the small decoder
 
 
 def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
-    """Search chains for every sample, then what serves all; continue the run if it exists.
+    """Search chains for every sample, then for all inputs; continue the run if it exists.
 
-    Raises `BadInput` before anything is written, and as `nas.api.search` does.
+    Raises the errors of `nas.api.search`; `BadInput` before anything is written.
     """
     source = find_source(config)
     items = find_items(config, source)
@@ -65,7 +65,7 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
 
 
 def _trained(source: DecoderSource, config: AdaptConfig, run: RunFolder) -> DecoderSource:
-    """The source, with its decoder trained if it has no weights."""
+    """Return the source, after training its decoder if it has no weights."""
     if source.trained is None:
         return source
     network, task = source.trained
@@ -75,9 +75,9 @@ def _trained(source: DecoderSource, config: AdaptConfig, run: RunFolder) -> Deco
 
 
 def _check_found(candidates: Sequence[Candidate]) -> None:
-    """Raises `NasError` if no sample could be searched."""
+    """Raise `NasError` if the search failed for every group of samples."""
     if not any(c.rungs for c in candidates):
-        raise NasError(f"no sample could be searched; the first: {candidates[0].failed}")
+        raise NasError(f"every search failed; the first one with: {candidates[0].failed}")
 
 
 def _share(
@@ -88,7 +88,7 @@ def _share(
     evaluators: Evaluators,
     test: Sequence[Item],
 ) -> SharedChains:
-    """Find what serves inputs that nobody searched for; judge it on items that chose nothing."""
+    """Find chains and a router for all inputs, and test them on held-out items."""
     shared = SharedChains()
     if config.static:
         statics, best = statics_of(job, evaluators, config)

@@ -1,4 +1,4 @@
-"""An adaptation's settings made into its samples and its job; what cannot work is refused here."""
+"""Makes an adaptation's items and job from its settings, and refuses what cannot work."""
 
 import os
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from nas.tasks.arithmetic import TEST, Arithmetic
 from search_spaces.layer_chain.chain import SIZES, Rules, skips_and_repeats
 from search_spaces.space import ModelSize
 
-DECODER = "llama8"  # what is trained where no model is given
+DECODER = "llama8"  # the default model, which is trained first
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """samples: each gets chains of its own. fit: choose what serves all. test: judge that."""
+    """samples: searched one by one. fit: choose the shared chains and router. test: judge both."""
 
     samples: tuple[Item, ...]
     fit: tuple[Item, ...]
@@ -29,7 +29,7 @@ class Items:
 
 
 def find_source(config: AdaptConfig) -> DecoderSource:
-    """The model, still to be trained if none is given; raises `BadInput` for one of no use."""
+    """Return the model, or an untrained decoder if none is named; raises `BadInput` otherwise."""
     if config.model:
         source = DecoderSource(config.model)
         source.load()
@@ -37,36 +37,36 @@ def find_source(config: AdaptConfig) -> DecoderSource:
     network, task = find_model(DECODER, None, config.task, ModelSize())
     if not isinstance(task, Arithmetic):
         raise BadInput(
-            f"the small decoder is trained on arithmetic, not on {task.name}: use --model"
+            f"the small decoder can only be trained on arithmetic, not on {task.name}: pass --model"
         )
     return DecoderSource("", (network, task))
 
 
 def find_items(config: AdaptConfig, source: DecoderSource) -> Items:
-    """The items in an order that depends on the seed only."""
+    """Return the items in an order that depends only on the seed."""
     if config.items is not None:
         items = read_items(config.items)
     elif source.trained is not None:
         items = _expressions(source.trained[1], config.samples + config.others)
     else:
-        raise BadInput(f"what shall {config.model} be asked? Give --items FILE.jsonl")
+        raise BadInput(f"no questions for {config.model}: pass --items FILE.jsonl")
     order = np.random.default_rng([config.seed, 3]).permutation(len(items))
     shuffled = [items[i] for i in order]
     samples = shuffled[: config.samples]
     others = shuffled[config.samples : config.samples + config.others]
     fit, test = others[::2], others[1::2]
     if config.generate and any(item.choices for item in items):
-        raise BadInput("--set generate=N needs items with an answer, not with choices")
+        raise BadInput("--set generate=N needs items with answer, not with choices: leave it out")
     if (config.static or config.menu) and not test:
         raise BadInput(
-            f"{len(items)} items leave none beside {config.samples} samples to judge static chains "
-            "and the router on: give fewer --samples, or --no-static --menu 0"
+            f"{len(items)} items are too few for {config.samples} samples and a test of static "
+            "chains and the router: lower --samples, or pass --no-static --menu 0"
         )
     return Items(tuple(samples), tuple(fit), tuple(test))
 
 
 def adapt_job(config: AdaptConfig, source: DecoderSource, items: Items) -> AdaptJob:
-    """Raises `BadInput` for an item that cannot be asked, and for memory that is not there."""
+    """Return the job; raises `BadInput` for an unusable item or too little memory."""
     language = source.load()
     likelihoods = config.answers == "likelihoods"
     for item in (*items.samples, *items.fit, *items.test):
@@ -98,16 +98,16 @@ def adapt_job(config: AdaptConfig, source: DecoderSource, items: Items) -> Adapt
 
 
 def _memory(mebibytes: float) -> int:
-    """As bytes; raises `BadInput` when this machine has less."""
+    """Convert to bytes; raises `BadInput` if this machine has less."""
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     wanted = int(mebibytes * 2**20)
     if wanted > there:
-        raise BadInput(f"--memory {mebibytes:g} MiB: this machine has {there / 2**20:.0f} MiB")
+        raise BadInput(f"--memory {mebibytes:g}: this machine has only {there / 2**20:.0f} MiB")
     return wanted
 
 
 def _expressions(task: Arithmetic, count: int) -> list[Item]:
-    """Held-out expressions, as many of every number of operations as there are."""
+    """Return held-out expressions, equally many for each number of operations."""
     each = -(-count // task.operations)
     return [
         Item(prompt, answer=value, difficulty=str(operations))

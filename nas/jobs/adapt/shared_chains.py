@@ -1,4 +1,4 @@
-"""From chains found for single samples to what serves inputs that nobody has searched for."""
+"""Makes static chains, a healed network and a router, which serve all inputs."""
 
 import json
 from collections import Counter
@@ -29,11 +29,11 @@ from search_spaces.layer_chain.chain import Chain
 from search_spaces.layer_chain.shortened import shortened
 
 CANDIDATES = 64  # chains that a menu is made from
-PRICES = (0.0, 0.003, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)  # of a call, in right answers
+PRICES = (0.0, 0.003, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)  # of a call, in correct answers
 
 
 class Static(NamedTuple):
-    """One chain for all: what chose it, and its share of right answers on the test items."""
+    """One chain for all inputs, the method that chose it, and its accuracy on the test items."""
 
     method: str
     chain: Chain
@@ -42,7 +42,7 @@ class Static(NamedTuple):
 
 @dataclass(frozen=True)
 class Generated:
-    """Shares of right answers in free text, of the full chain and of the static one."""
+    """The free-text accuracy of the full and the static chain."""
 
     full: float
     static: float
@@ -50,7 +50,7 @@ class Generated:
 
 @dataclass(frozen=True)
 class Healed:
-    """A chain of half the layers: its share of right answers, and when it has learnt again."""
+    """A chain of half the layers, with its accuracy before and after training."""
 
     chain: Chain
     before: float
@@ -59,9 +59,10 @@ class Healed:
 
 @dataclass(frozen=True)
 class Menu:
-    """chains: what the router chooses from. routed: by price of a call, on the test items.
+    """A router's chains and results.
 
-    best: the place among `routed` that was chosen without looking at the test items.
+    chains: what the router chooses from. routed: results on the test items, by price of a call.
+    best: the place in `routed` that the fit items chose.
     """
 
     chains: tuple[Chain, ...]
@@ -71,9 +72,9 @@ class Menu:
 
 @dataclass(frozen=True)
 class SharedChains:
-    """What serves inputs that nobody searched for.
+    """The chains and the router that serve all inputs.
 
-    statics: the full chain first; `best_static` is the place of the one to use.
+    statics: the full chain comes first; `best_static` is the place of the one to use.
     """
 
     statics: tuple[Static, ...] = ()
@@ -87,7 +88,7 @@ class SharedChains:
 
     @classmethod
     def from_json(cls, text: str) -> "SharedChains":
-        """What `to_json` wrote."""
+        """Return the object that `to_json` wrote."""
         data = json.loads(text)
         healed, menu = data["healed"], data["menu"]
         return cls(
@@ -112,7 +113,7 @@ class Evaluators(NamedTuple):
 def statics_of(
     job: AdaptJob, evaluators: Evaluators, config: AdaptConfig
 ) -> tuple[list[Static], int]:
-    """Static chains of every length by every method, and the place of the one to use."""
+    """Return static chains of every length by every method, and the place of the one to use."""
     fitted, tested = Grades(evaluators.fit), Grades(evaluators.test)
     choices = static_chains(fitted, job.rules, config.simulations, config.batch, config.seed)
     best = best_static(fitted, choices, config.tolerance)
@@ -124,9 +125,9 @@ def statics_of(
 def menu_for(
     found: Sequence[Found], statics: Sequence[Static], evaluators: Evaluators, config: AdaptConfig
 ) -> tuple[Menu, Router]:
-    """A menu made of the chains found most often and the static ones, and its router.
+    """Make a menu from the most frequent chains and the static ones, and train its router.
 
-    A quarter of the fit items chooses the price: the highest that costs no more than the tolerance.
+    A quarter of the fit items chooses the highest price that costs no more than the tolerance.
     """
     full = found[0].full
     often = Counter(worth_most(one.tried) for one in found)
@@ -155,7 +156,7 @@ def menu_for(
 def healed_chain(
     job: AdaptJob, statics: Sequence[Static], evaluators: Evaluators, config: AdaptConfig
 ) -> tuple[Healed, torch.nn.Module]:
-    """The likeliest static chain of at most half the layers, trained on the fit items."""
+    """Train the best static chain of at most half the layers on the fit items."""
     grades = Grades(evaluators.fit)
     half = [s.chain for s in statics if len(s.chain) <= max(1, job.rules.layers // 2)]
     chain = max(zip(grades(half), half, strict=True))[1]

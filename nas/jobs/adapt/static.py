@@ -1,4 +1,4 @@
-"""One chain for all inputs: which layers can go, by four ways of choosing them."""
+"""Finds one chain for all inputs, by four methods of choosing which layers to remove."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ FULL = "full"
 
 @dataclass(frozen=True, order=True, slots=True)
 class Grade:
-    """accuracy: share of right answers. likelihood: mean probability of the right ones."""
+    """A chain's share of correct answers, and the mean probability of the correct answer."""
 
     accuracy: float
     likelihood: float
@@ -24,14 +24,14 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A chain and what chose it."""
+    """A chain and the method that chose it."""
 
     method: str
     chain: Chain
 
 
 class Grades:
-    """Grades of chains by an evaluator, each asked for once."""
+    """Grades chains with an evaluator, each chain once."""
 
     def __init__(self, evaluator: ChainEvaluator) -> None:
         self.evaluator = evaluator
@@ -46,7 +46,7 @@ class Grades:
 
 
 def grade(judged: Sequence[Judged]) -> Grade:
-    """Of one chain's answers."""
+    """Return the grade of one chain's answers."""
     return Grade(
         sum(one.correct for one in judged) / len(judged),
         sum(one.likelihood for one in judged) / len(judged),
@@ -56,12 +56,12 @@ def grade(judged: Sequence[Judged]) -> Grade:
 def static_chains(
     grades: Grades, rules: Rules, simulations: int, batch: int, seed: int
 ) -> list[Choice]:
-    """The full chain, then one of every shorter length by every method.
+    """Return the full chain, then one chain of every shorter length by every method.
 
-    - `block-influence` leaves out the layers of least influence, `angular-distance` the
-      neighbours that turn states least: both look at no answer.
-    - `greedy` leaves out one layer after the other, each time the one that costs least.
-    - `searched` is the best that a tree search of so many chains found, up to that length.
+    - `block-influence` removes the layers of least influence, `angular-distance` the consecutive
+      layers that turn states least; neither uses answers.
+    - `greedy` removes one layer after another, each time the one that costs least.
+    - `searched` is the best chain up to a length in a tree search of `simulations` chains.
     """
     influence = influence_of(grades.evaluator)
     chosen = {
@@ -75,7 +75,7 @@ def static_chains(
 
 
 def best_static(grades: Grades, choices: Sequence[Choice], tolerance: float) -> Choice:
-    """The shortest chain whose accuracy is the full one's less `tolerance`, or better."""
+    """Return the shortest chain whose accuracy is at most `tolerance` below the full chain's."""
     least = grades([choices[0].chain])[0].accuracy - tolerance
     known = zip(choices, grades(choice.chain for choice in choices), strict=True)
     return min(
@@ -108,7 +108,7 @@ def _greedy(grades: Grades, rules: Rules) -> list[Chain]:
 
 
 def _searched(grades: Grades, rules: Rules, simulations: int, batch: int, seed: int) -> list[Chain]:
-    """A tree over all samples together; it is told accuracy, likelihood and length."""
+    """Search one tree for all samples, rewarded by accuracy, likelihood and length."""
     tree = ChainSearch(rules, np.random.default_rng(seed))
     new = [rules.full]
     while new:

@@ -1,4 +1,4 @@
-"""An adaptation as its report and its caller see it."""
+"""The results of an adaptation, for its report and its caller."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ SHARED = "shared_chains.json"
 
 @dataclass(frozen=True)
 class AdaptSummary:
-    """A whole adaptation.
+    """The results of an adaptation.
 
-    folder: of the run. depth: layers of the full chain.
-    found: one per sample. failed: why groups of samples failed.
-    layer_calls: of the searches, each on one row of tokens; `layer_calls_naive`: if the same
-        chains ran one after the other.
-    shared: what serves all inputs.
+    folder: the run's folder. depth: the layers of the full chain.
+    found: one result per sample. failed: why groups of samples failed.
+    layer_calls: the searches' layer calls, each on one row of tokens; `layer_calls_naive`: those
+        that running the same chains one after another would take.
+    shared: the chains and the router that serve all inputs.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class AdaptSummary:
 
 
 def read_adaptation(folder: Path) -> AdaptSummary:
-    """An adaptation's record, finished or not; raises `BadInput` if the folder holds no run."""
+    """Return an adaptation's results, finished or not; raises `BadInput` if there is no run."""
     about, candidates = read_run_file(folder), candidates_in(folder)
     done = [c for c in candidates if c.rungs]
     file = folder / SHARED

@@ -1,4 +1,4 @@
-"""Monte Carlo tree search for a chain, of one sample or of all."""
+"""Monte Carlo tree search for a chain, for one sample or for all samples together."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,14 +11,14 @@ from search_spaces.decisions import Choose, Path, by_policy
 from search_spaces.layer_chain.chain import Chain, Edit, Rules
 
 SKIP = Edit(1, 0)
-PROPOSALS = 2000  # tried for each new chain before a round ends with fewer
+PROPOSALS = 2000  # attempts per new chain before a round ends with fewer
 
 
 class ChainSearch:
-    """A tree of edits, and a table of chains: what other edits led to is not evaluated again.
+    """A tree of edits with a table of chains, so a chain reached by other edits is not run again.
 
-    weakest: layers in the order in which they can be missed, as far as is known: the tree is
-        opened with chains that skip the first of them, the first two, and so on.
+    weakest: layers, the least important first; the search starts with chains that skip the first
+        of them, the first two, and so on.
     """
 
     def __init__(self, rules: Rules, rng: np.random.Generator, weakest: Sequence[int] = ()) -> None:
@@ -29,7 +29,7 @@ class ChainSearch:
         self._opening = [weakest[:count] for count in counts] if SKIP in rules.edits else []
 
     def propose(self, count: int) -> list[Chain]:
-        """At most so many chains that are not known yet; then `learn` of all of them."""
+        """Return up to `count` new chains; call `learn` with their rewards next."""
         new: dict[Chain, None] = {}
         for _ in range(PROPOSALS * count):
             if len(new) == count or self.tree.root.closed:
@@ -43,7 +43,7 @@ class ChainSearch:
         return list(new)
 
     def learn(self, rewards: Mapping[Chain, float]) -> None:
-        """The rewards of all proposed chains."""
+        """Learn the rewards of all proposed chains."""
         self.known |= rewards
         for path, chain in self._flying:
             self.tree.learn(path, self.known[chain])
@@ -53,7 +53,7 @@ class ChainSearch:
         return self._answered(self.tree.choose)
 
     def _skipping(self, layers: Sequence[int]) -> tuple[Path, Chain]:
-        """The decisions that leave out these layers, one after the other."""
+        """Return the decisions that skip these layers, and the chain that is left."""
         chain, answers = self.rules.full, []
         for layer in layers:
             answers.append(1 + self.rules.fitting(chain).index(SKIP))
@@ -69,10 +69,11 @@ class ChainSearch:
 
 
 def reward(judged: Judged, chain: Chain, rules: Rules, full: Judged, by: By = "gold") -> float:
-    """Right first, then short, 0.5 to 1; what is wrong is worth less, 0 to 0.5.
+    """Return a reward: 0.5 to 1 for a correct chain, more if it is short; 0 to 0.5 otherwise.
 
-    by: what is right: the "gold" answer, "agreement" with the full chain's, or nothing: then
-        the "confidence" in its own answer takes its place. Only the first needs the right answers.
+    by: what counts as correct: the "gold" answer, or "agreement" with the full chain's answer.
+        "confidence" rewards the chain's confidence in its own answer instead. Only "gold" needs
+        the correct answers.
     """
     short = 1 - 0.5 * len(chain) / rules.limit
     if by == "confidence":

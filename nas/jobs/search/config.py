@@ -1,4 +1,4 @@
-"""The settings of a search: defaults, then the TOML file, then --set, then the flags."""
+"""The settings of a search."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -10,14 +10,14 @@ from nas.core.settings import Named, RunSettings, Section, Size, flat
 
 
 class Training(Section):
-    """How survivors are trained: see `nas.training.TrainingSettings`."""
+    """The training of survivors: see `nas.training.TrainingSettings`."""
 
     steps: int = Field(default=600, ge=1, description="optimiser steps of the last rung")
     rungs: int = Field(
-        default=2, ge=1, description="stretches of training, each twice the one before"
+        default=2, ge=1, description="stretches of training, each longer by the reduction"
     )
     reduction: int = Field(
-        default=2, ge=2, description="of so many candidates one goes to the next rung"
+        default=2, ge=2, description="one in this many candidates advances to the next rung"
     )
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1.2e-6, ge=0)
@@ -29,30 +29,31 @@ Objective = Literal["loss", "parameters", "flops", "latency"]
 
 
 class WarmStart(Section):
-    """A search that opens with the best of many that were scored and not trained.
+    """A start from the best of many architectures that are scored but not trained.
 
-    Before the controller is asked for anything, `pool` architectures are drawn at random and
-    screened. The `best` of them by `score` are the controller's first proposals: they train, it
-    is told what came of them, and goes on from there. Whatever the controller, it is told losses
-    (or the `objectives`): of `candidates`, which all train, `best` come from the pool and the
-    others from the controller. `scores` are recorded and guide nobody but the `predictor`.
+    First `pool` architectures are drawn at random and screened. The `best` of them by `score`
+    become the controller's first proposals: they train, the controller receives their results and
+    continues from there. Every controller then optimises losses (or the `objectives`), and all
+    `candidates` train: `best` come from the pool, the others from the controller. The `scores`
+    are recorded but guide only the `predictor`.
     """
 
     score: str
     pool: int = Field(default=1000, ge=1, description="architectures to draw and score")
-    best: int = Field(default=10, ge=1, description="how many of them open the search")
+    best: int = Field(default=10, ge=1, description="how many of the pool open the search")
 
 
 class SearchConfig(RunSettings):
-    """A whole search.
+    """All settings of a search.
 
-    objectives: what the controller is told, better when lower: `loss` (validation, at the end of
-        the first rung), `parameters`, `flops`, `latency` (seconds, of the score of that name). Not
-        given, it is told the first training-free score, or the loss where there is no score or
-        there is a warm start. With several there is one rung, in which all candidates train.
-    ranking: who survives, or opens a warm search: the best by the `first` score, or by the
-        `rank-sum`: the sum of their ranks by all scores. A controller is told the first score.
-    policy: file that a policy gradient begins with where it exists, and is written to at the end.
+    objectives: what the controller minimises: `loss` (validation, at the end of the first rung),
+        `parameters`, `flops`, `latency` (seconds, from the score of that name). By default it
+        optimises the first training-free score, or the loss if there is no score or there is a
+        warm start. With several objectives, all candidates train in a single rung.
+    ranking: how to choose survivors, or the candidates that open a warm search: by the `first`
+        score, or by `rank-sum`, the sum of their ranks by all scores. The controller receives the
+        first score in either case.
+    policy: the policy file that the search starts from, if it exists, and updates at the end.
     """
 
     space: Named = Named(name="rnn-cell")
@@ -73,11 +74,11 @@ class SearchConfig(RunSettings):
     @model_validator(mode="before")
     @classmethod
     def _scores_that_are_needed(cls, data: Any) -> Any:
-        """The score of a warm start comes first; latency is scored where it is an objective."""
+        """Put the score of a warm start first, and add latency if it is an objective."""
         warm, objectives = data.get("warm_start"), data.get("objectives")
         given = data.get("scores", [] if warm else cls.model_fields["scores"].default)
         if not isinstance(given, list | tuple):
-            return data  # an error of its own
+            return data  # pydantic refuses it
         given = [score for score in given if score != "none"]
         first = [warm["score"]] if isinstance(warm, dict) and "score" in warm else []
         timed = isinstance(objectives, list | tuple) and "latency" in objectives
@@ -88,18 +89,18 @@ class SearchConfig(RunSettings):
     def _numbers_fit(self) -> "SearchConfig":
         if self.survivors > self.candidates:
             raise ValueError(
-                f"survivors is {self.survivors}, more than the {self.candidates} candidates"
+                f"survivors ({self.survivors}) must not exceed candidates ({self.candidates})"
             )
         warm = self.warm_start
         if warm and warm.best > min(warm.pool, self.candidates):
             raise ValueError(
-                f"warm_start.best is {warm.best}, more than the pool of {warm.pool} or the "
-                f"{self.candidates} candidates"
+                f"warm_start.best ({warm.best}) must not exceed the pool ({warm.pool}) or the "
+                f"candidates ({self.candidates})"
             )
         if self.objectives and "loss" not in self.objectives:
-            raise ValueError("objectives has no loss: it must be one of them")
+            raise ValueError("objectives must include loss")
         if len(set(self.objectives)) < len(self.objectives):
-            raise ValueError("objectives names one twice")
+            raise ValueError("objectives must not repeat a name")
         return self
 
     def check(self) -> None:
@@ -110,8 +111,8 @@ class SearchConfig(RunSettings):
             check_score_name(score)
 
     @property
-    def told(self) -> tuple[Objective, ...]:
-        """The objectives that the controller is told; none for the first score."""
+    def optimised(self) -> tuple[Objective, ...]:
+        """The objectives that the controller optimises; empty if it optimises the first score."""
         from_losses = bool(self.warm_start or not self.scores)
         return self.objectives or (("loss",) if from_losses else ())
 

@@ -1,4 +1,4 @@
-"""The figures of a report: what the scores say of the trained loss, and how the search went."""
+"""The figures of a report: scores against losses, and the progress of the search."""
 
 import math
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ NUMBERED = 12  # candidates in a figure; more would hide each other
 
 
 def score_against_loss(summary: SearchSummary) -> Figure:
-    """Each score beside the parameter count, against the validation loss of the trained.
+    """Plot each score, and the parameter count, against validation loss.
 
-    All trained candidates are compared after the first rung, which all of them reached; those
-    that were only screened are ticks at the bottom.
+    Trained candidates are compared after the first rung, which all of them finished. Ticks at the
+    bottom are candidates that were only screened.
     """
     names = [*summary.score_names[:3], "parameters"]
     figure = Figure(figsize=(3.6 * len(names), 3.4), layout="constrained")
@@ -29,9 +29,9 @@ def score_against_loss(summary: SearchSummary) -> Figure:
 
 
 def course(summary: SearchSummary) -> Figure:
-    """The guiding score of each candidate, and the best so far among those that did not fail.
+    """Plot the guiding score of each candidate, and the best so far among those that did not fail.
 
-    A failed candidate may have any score: it is marked, at the edge if need be.
+    A failed candidate can have any score: it is marked, at the edge if it lies outside.
     """
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.add_subplot()
@@ -58,7 +58,7 @@ def course(summary: SearchSummary) -> Figure:
 
 
 def front(summary: SearchSummary) -> Figure:
-    """The loss against each other objective, the Pareto front among all that were trained."""
+    """Plot the loss against each other objective, with the Pareto front among all trained."""
     loss, *others = sorted(summary.objectives, key=lambda name: name != "loss")
     figure = Figure(figsize=(3.6 * len(others), 3.4), layout="constrained")
     trained = [c for c in summary.candidates if c.rungs and not c.failed]
@@ -78,7 +78,7 @@ def front(summary: SearchSummary) -> Figure:
 
 
 def training(summary: SearchSummary) -> Figure:
-    """Validation loss at the end of each rung of the trained candidates."""
+    """Plot the trained candidates' validation loss at the end of each rung."""
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.add_subplot()
     trained = summary.best
@@ -106,7 +106,7 @@ def kendall_tau(x: Sequence[float], y: Sequence[float]) -> float:
     0.667
     """
     agreeing = x_differs = y_differs = 0.0
-    for i in range(1, len(x)):  # every pair once, in memory for one row of pairs
+    for i in range(1, len(x)):  # every pair once, one row of pairs in memory
         of_x = np.sign(np.subtract(x[i], x[:i]))
         of_y = np.sign(np.subtract(y[i], y[:i]))
         agreeing += float(of_x @ of_y)
@@ -143,7 +143,7 @@ def _value(candidate: Candidate, name: str) -> float | None:
 
 
 def _scale(set_scale, values: Sequence[float]) -> None:
-    """Logarithmic on both sides of zero where values differ by orders of magnitude."""
+    """Use a scale that is logarithmic on both sides of zero if magnitudes differ widely."""
     sizes = [abs(v) for v in values if v]
     if sizes and max(sizes) > 100 * min(sizes):
         set_scale("symlog", linthresh=min(sizes))

@@ -1,4 +1,4 @@
-"""The search job: what is measured of a candidate, as pure functions that workers run."""
+"""The search job: screens and trains candidates on workers."""
 
 import math
 import time
@@ -21,11 +21,11 @@ from search_spaces.space import ModelShape, ModelSize, SearchSpace
 
 @dataclass(frozen=True)
 class SearchJob:
-    """Everything but the candidate that an evaluation depends on; sent once to the workers.
+    """Everything that an evaluation needs besides the candidate; sent once to each worker.
 
-    screen_size: of the models that are scored, which may be smaller than those trained.
-    seed: of the study; a candidate's own numbers come from it and the candidate's number.
-    kernels: how recurrent cells are run: a backend of `kernels.cell.op`, or "auto".
+    screen_size: the size of models to score, which may be smaller than that of models to train.
+    seed: the study's seed; a candidate's seed derives from it and the candidate's number.
+    kernels: the backend of `kernels.cell.op` that runs recurrent cells, or "auto".
     """
 
     space: SearchSpace
@@ -42,20 +42,20 @@ class SearchJob:
 
     @property
     def higher_is_better(self) -> bool:
-        """Of what guides the search: the first score, or the loss where there is none."""
+        """The direction of what guides the search: the first score, or the loss without scores."""
         return self.scores[0].higher_is_better if self.scores else False
 
     def screen(
         self, candidates: list[tuple[int, Architecture]]
     ) -> list[Screened | CandidateFailed]:
-        """Build and score each candidate; runs in one thread."""
+        """Build and score each candidate in one thread."""
         torch.set_num_threads(1)
         return [self._screen(number, architecture) for number, architecture in candidates]
 
     def train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
     ) -> Trained | CandidateFailed:
-        """Train one candidate up to step `until`, from its last checkpoint; one thread."""
+        """Train one candidate until step `until`, from its last checkpoint, in one thread."""
         torch.set_num_threads(1)
         seed = candidate_seed(self.seed, number)
         model = attempt("build", lambda: self.build(architecture, self.train_size, seed))
@@ -67,8 +67,8 @@ class SearchJob:
         )
 
     def build(self, architecture: Architecture, size: ModelSize, seed: int) -> nn.Module:
-        """The untrained model of a size, with the weights that belong to a seed."""
-        torch.manual_seed(seed)  # for spaces that leave their layers' own initialisation
+        """Return the untrained model of a size, with weights drawn from a seed."""
+        torch.manual_seed(seed)  # for layers that initialise themselves
         generator = torch.Generator().manual_seed(seed)
         model = self.space.build(architecture, ModelShape(self.task.shape, size), generator)
         set_backend(model, self.kernels)
@@ -93,12 +93,12 @@ class SearchJob:
         return Screened(*size, scores, time.perf_counter() - started, measures)
 
     def _scores(self, architecture: Architecture, batch: Batch, seed: int) -> dict[str, float]:
-        """All scores of one untrained model; raises `ScoreFailed` when one is not finite."""
+        """Return all scores of one untrained model; raises `ScoreFailed` if one is not finite."""
         model = self.build(architecture, self.screen_size, seed).eval()
         values: dict[str, float] = {}
         for score in self.scores:
             values |= score(model, batch, torch.Generator().manual_seed(seed))
         for name, value in values.items():
             if not math.isfinite(value):
-                raise ScoreFailed(f"{name} is {value}")
+                raise ScoreFailed(f"{name} is not finite: {value}")
         return values

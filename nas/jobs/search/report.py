@@ -14,11 +14,11 @@ from nas.reporting.html import folded, table
 from nas.reporting.report import Drawing, Report
 from search_spaces.space import SearchSpace
 
-DRAWN = 3  # best architectures whose graphs are drawn
+DRAWN = 3  # how many of the best architectures to draw
 
 
 def search_report(summary: SearchSummary) -> Report:
-    """What there is to say about a search, finished or not."""
+    """Return the report of a search, finished or not."""
     page = [
         f"<p>{escape(headline(summary))}{'' if summary.finished else ' — not finished'}</p>",
         _facts(summary),
@@ -39,7 +39,7 @@ def search_report(summary: SearchSummary) -> Report:
 
 
 def search_facts(summary: SearchSummary) -> dict[str, Any]:
-    """What `nas search --json` prints."""
+    """Return what `nas search --json` prints."""
     front = [
         {"number": c.number, "digest": c.digest, **named_objectives(c, summary.objectives)}
         for c in summary.front
@@ -71,7 +71,7 @@ def search_facts(summary: SearchSummary) -> dict[str, Any]:
 
 
 def best_drawings(summary: SearchSummary, space: SearchSpace) -> list[Drawing]:
-    """The graphs of the best architectures, as far as the space draws any."""
+    """Return drawings of the best architectures, if the space provides graphs."""
     drawings = []
     for rank, candidate in enumerate(summary.best[:DRAWN], start=1):
         graph = space.graph(candidate.architecture)
@@ -89,7 +89,7 @@ def _figures(summary: SearchSummary) -> list[Drawing]:
             "Scores and parameters against the trained loss",
             score_against_loss(summary),
         ),
-        Drawing("search", "The course of the search", course(summary)),
+        Drawing("search", "Progress of the search", course(summary)),
         Drawing("training", "Training of the survivors", training(summary)),
     ]
     if summary.front:
@@ -99,7 +99,7 @@ def _figures(summary: SearchSummary) -> list[Drawing]:
 
 
 def _architectures(summary: SearchSummary) -> list[str | Drawing]:
-    """The drawings of the best, each followed by its JSON."""
+    """Return the drawings of the best architectures, each followed by its JSON."""
     config = summary.config.space
     drawings = {
         d.caption: d for d in best_drawings(summary, create("spaces", config.name, config.options))

@@ -1,4 +1,4 @@
-"""A search from its settings to its record."""
+"""Runs a search."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,12 +15,12 @@ from nas.loop.session import Session, open_session
 def run_search(config: SearchConfig, watchers: Sequence[Watcher] = ()) -> None:
     """Search, and train the survivors; continue the run if it exists.
 
-    Raises `BadInput` before anything is written, and as `nas.api.search` does.
+    Raises the errors of `nas.api.search`; `BadInput` before anything is written.
     """
     job = search_job(config)
     plan = search_plan(config, job)
     make = partial(controller_of, config, plan)
-    make(0, config.policy)  # refuses what cannot be made before a file is written
+    make(0, config.policy)  # raises before any file is written
     about = RunFile(
         kind="search",
         settings=config.model_dump(mode="json"),

@@ -1,4 +1,4 @@
-"""A configuration made into what a search consists of: job, plan, controller, executor."""
+"""Makes the parts of a search from its configuration: job, plan, controller."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from search_spaces.space import ModelSize, SearchSpace
 
 
 def search_job(config: SearchConfig) -> SearchJob:
-    """What is measured, with the data loaded and everything that was named checked."""
+    """Return the job, with its data loaded and all names checked."""
     space: SearchSpace = create("spaces", config.space.name, config.space.options)
     train_size = ModelSize(**config.model.model_dump())
     screen_size = ModelSize(**config.screen.model_dump()) if config.screen else train_size
@@ -46,7 +46,7 @@ def search_job(config: SearchConfig) -> SearchJob:
 
 
 def _check_fit(space: SearchSpace, task: Task) -> None:
-    """Raises `BadInput` when the space refuses the task's data."""
+    """Raise `BadInput` if the space refuses the task's data."""
     try:
         space.check(task.shape)
     except ValueError as error:
@@ -54,7 +54,7 @@ def _check_fit(space: SearchSpace, task: Task) -> None:
 
 
 def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
-    """How many candidates, which rungs, how many places in each."""
+    """Return the plan: how many candidates, which rungs, how many places in each."""
     training = config.training
     steps = tuple(
         max(1, training.steps // training.reduction ** (training.rungs - 1 - i))
@@ -62,9 +62,9 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
     )
     later = halved(config.survivors, max(1, training.rungs - 1), training.reduction)
     places = (config.candidates, *later)[: training.rungs]
-    if not config.told:
+    if not config.optimised:
         places = halved(config.survivors, training.rungs, training.reduction)
-    if len(config.told) > 1:  # nobody is last who is on the Pareto front
+    if len(config.optimised) > 1:  # a Pareto front has no ranking to halve by
         steps, places = (training.steps,), (config.candidates,)
     warm, rank_all = config.warm_start, config.ranking == "rank-sum"
     return Plan(
@@ -73,10 +73,10 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
         places=places,
         batch=config.execution.batch,
         objective=job.objective,
-        guide=None if config.told else Objective(job.scores[0].name, "", job.higher_is_better),
+        guide=None if config.optimised else Objective(job.scores[0].name, "", job.higher_is_better),
         higher_scores=job.higher_is_better,
         rank_sum={s.name: s.higher_is_better for s in job.scores} if rank_all else {},
-        objectives=config.told,
+        objectives=config.optimised,
         pool=warm.pool if warm else 0,
         opening=warm.best if warm else 0,
         deterministic=config.execution.deterministic,
@@ -87,11 +87,11 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
 def controller_of(
     config: SearchConfig, plan: Plan, trials: int, policy: Path | None = None
 ) -> Controller:
-    """The controller; its seed depends on how far the run is, or it would repeat itself.
+    """Return the controller, seeded also by the number of trials so far, so it repeats none.
 
-    policy: the file that it begins with, if there is one.
-    Raises `BadInput` for several objectives and a controller that follows one only, and for a
-    policy file that the controller can make nothing of.
+    policy: the policy file to start from, if it exists.
+    Raises `BadInput` for several objectives if the controller supports only one, and for a
+    policy file that the controller cannot use.
     """
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, trials]))
     name, options = config.controller.name, config.controller.options
@@ -101,8 +101,8 @@ def controller_of(
     objectives = len(plan.judged_by)
     if objectives > 1 and isinstance(sampler, PathSampler):
         raise BadInput(
-            f'controller "{name}" follows one objective, not {objectives}: '
-            f"{', '.join(MULTI_OBJECTIVE)} follow several"
+            f'controller "{name}" supports only one objective, not {objectives}: '
+            f"use {', '.join(MULTI_OBJECTIVE)} for several"
         )
     if config.policy is not None:
         trained = policy_of(sampler, name)

@@ -1,4 +1,4 @@
-"""Single architectures with a search's means: scored, trained, written as files."""
+"""Scores, trains and exports single architectures in the way a search does."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.space import ModelShape, ModelSize
 
-PUBLISHED_SIZE = ModelSize(embedding=400, hidden=600, layers=3)  # of NAS-Bench-NLP
+PUBLISHED_SIZE = ModelSize(embedding=400, hidden=600, layers=3)  # as in NAS-Bench-NLP
 
 
 def score_recipes(
@@ -82,11 +82,11 @@ def export_candidate(folder: Path, to: Path, number: int | None) -> dict[str, An
     summary = read_search(folder)
     trained = {c.number: c for c in summary.best}
     if not trained:
-        raise BadInput(f"{folder} has no trained candidate to export")
+        raise BadInput(f"{folder} has no trained candidate to export: continue the search first")
     candidate = trained.get(next(iter(trained)) if number is None else number)
     if candidate is None:
         known = ", ".join(str(n) for n in trained)
-        raise BadInput(f"candidate {number} of {folder} was not trained; trained ones: {known}")
+        raise BadInput(f"candidate {number} of {folder} was not trained; choose from {known}")
     job = search_job(summary.config)
     model = job.build(candidate.architecture, job.train_size, 0)
     restore((folder / candidate.rungs[-1].checkpoint).read_bytes(), model)

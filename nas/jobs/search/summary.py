@@ -1,4 +1,4 @@
-"""A search as its report and its caller see it."""
+"""The results of a search, for its report and its caller."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,14 +14,15 @@ from nas.loop.run_file import read_run_file
 
 @dataclass(frozen=True, slots=True)
 class SearchSummary:
-    """Everything known of a search except the weights.
+    """The results of a search, without weights.
 
-    folder: of the run. config: its settings.
-    metric, higher_is_better: of the task. objective: what trained candidates are ranked by.
-    scores: name of each training-free score → whether higher is better; the guiding one is first.
-    seconds: of all drivers together.
+    folder: the run's folder. config: its settings.
+    metric, higher_is_better: the task's metric and its direction.
+    objective: what trained candidates are ranked by.
+    scores: training-free score → whether higher is better; the guiding score is first.
+    seconds: the time of all drivers together.
     finished: False if the run was interrupted or is still running.
-    command: the command line that worked on it last.
+    command: the last command line that worked on it.
     """
 
     folder: Path
@@ -41,12 +42,12 @@ class SearchSummary:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """What the controller was told, if the search follows several objectives."""
+        """The configured objectives; empty by default."""
         return self.config.objectives
 
     @property
     def score_names(self) -> list[str]:
-        """The names of all values that candidates have, one per layer for instance."""
+        """The names of all score values; a score may have several, for example one per layer."""
         return list(dict.fromkeys(name for c in self.candidates for name in c.scores))
 
     @property
@@ -66,12 +67,12 @@ class SearchSummary:
         reasons = Counter(c.failed for c in self.candidates)
         reason, times = reasons.most_common(1)[0]
         raise NasError(
-            f"no candidate could be trained; {times} of {len(self.candidates)}: {reason}"
+            f"no candidate could be trained; {times} of {len(self.candidates)} failed: {reason}"
         )
 
 
 def read_search(folder: Path) -> SearchSummary:
-    """A search's record, finished or not; raises `BadInput` if the folder holds no run."""
+    """Return a search's results, finished or not; raises `BadInput` if the folder has no run."""
     about = read_run_file(folder)
     return SearchSummary(
         folder=folder,

@@ -1,4 +1,4 @@
-"""The survivors of a run as lines of text and as rows."""
+"""Formats the survivors of a search as text and as rows."""
 
 from nas.jobs.search.summary import SearchSummary
 from nas.loop.candidate import Candidate
@@ -7,9 +7,9 @@ from nas.reporting.table import aligned
 
 
 def survivors_table(summary: SearchSummary) -> str:
-    """The run in a line, then the trained candidates, best first; fits 80 columns.
+    """Return a summary line, then the trained candidates, best first, within 80 columns.
 
-    A search with several objectives shows its Pareto front only.
+    A search with several objectives shows only its Pareto front.
     """
     head, *rows = front_rows(summary) if summary.front else survivor_rows(summary)
     rows = [
@@ -21,7 +21,7 @@ def survivors_table(summary: SearchSummary) -> str:
 
 
 def headline(summary: SearchSummary) -> str:
-    """What was done, in a line."""
+    """Return one line that sums up the search."""
     known = summary.candidates
     unique = len({c.digest for c in known})
     failed = sum(c.failed is not None for c in known)
@@ -33,14 +33,14 @@ def headline(summary: SearchSummary) -> str:
 
 
 def survivor_rows(summary: SearchSummary) -> list[list]:
-    """A row of names, then a row per trained candidate, best first; only the guiding score."""
+    """Return a header, then a row per trained candidate, best first, with the guiding score."""
     guide = [name for name in summary.score_names[:1] if name != "parameters"]
     head = ["#", "digest", "parameters", *guide, "steps", "loss", summary.metric]
     return [head, *(_row(candidate, guide) for candidate in summary.best)]
 
 
 def front_rows(summary: SearchSummary) -> list[list]:
-    """A row of names, then a row per candidate of the Pareto front, with all objectives."""
+    """Return a header, then a row per candidate of the Pareto front, with all objectives."""
     names = summary.objectives
     rows = [
         [c.number, c.digest, *named_objectives(c, names).values(), c.rungs[0].metric]

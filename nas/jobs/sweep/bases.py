@@ -1,4 +1,4 @@
-"""The networks that a sweep prunes: trained where need be, one a seed, kept in the run's folder."""
+"""Trains the networks that a sweep prunes, one per seed, and keeps them in the run's folder."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from nas.loop.signals import Stop
 def trained_bases(
     folder: Path, job: SweepJob, executor: Executor, stop: Stop, resources: Resources
 ) -> dict[int, Base]:
-    """The network of every seed, from `base/` where it is there already.
+    """Return the network of every seed, from `base/` if it is already there.
 
-    Raises `NasError` when one cannot be trained, `Interrupted` on a signal.
+    Raises `NasError` if training fails, and `Interrupted` on a signal.
     """
     files = {s: folder / "base" / f"seed-{s}.safetensors" for s in range(job.space.seeds)}
     arguments = (executor.share(job.source), executor.share(job.task), job.training)

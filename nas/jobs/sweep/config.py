@@ -13,36 +13,36 @@ from nas.models.names import check_weights_file, read_name
 
 
 class Recovery(Section):
-    """How networks are trained, before pruning and after: see `TrainingSettings`."""
+    """The training of networks before and after pruning: see `TrainingSettings`."""
 
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=5.0, ge=0)
     device: str = "auto"
-    noise: float = Field(default=0.0, ge=0, description="η of the gradient noise in recovery")
+    noise: float = Field(default=0.0, ge=0, description="η of the gradient noise during recovery")
     density: float | None = Field(
-        default=None, gt=0, le=1, description="AR-Net's share of weights left, in recovery"
+        default=None, gt=0, le=1, description="AR-Net's share of weights left, during recovery"
     )
 
 
 class SweepConfig(RunSettings):
-    """A whole sweep.
+    """All settings of a sweep.
 
-    model: TASK-CELL such as "reber-lstm", or a checkpoint's folder: see `find_model`.
+    model: TASK-CELL such as "reber-lstm", or a model's folder: see `find_model`.
     weights: a file of trained weights.
-    task: without a name the one that the model's name begins with.
-    levels: shares of the weights that are removed.
-    what: which weights; those that the model has of "both" and "weights" if not given.
-    scope: what is ranked together, see `remove_lowest`.
-    schedule, cycles: how often networks are pruned and trained, and how sparsity grows meanwhile.
-    rewind: survivors are set back to their first weights each time.
+    task: by default, the one that the model's name starts with.
+    levels: shares of the weights to remove.
+    what: which weights to prune; by default "both" for recurrent models, "weights" for others.
+    scope: which weights to rank together, see `remove_lowest`.
+    schedule, cycles: how sparsity grows, and over how many cycles of pruning and training.
+    rewind: whether each cycle resets the remaining weights to their first values.
     ap: shares of the weights left before a cycle that activating-while-pruning removes; 0 for
         none.
-    ap_relative: it measures movement relative to each tensor's scale: where there are no ReLUs.
-    train_epochs: before pruning; 20 if not given where there are no weights, else 0.
-    epoch_steps: optimiser steps of an epoch; one pass through the data if not given.
-    tolerance: what a network may lose and still count as recovered: of an accuracy so much, of a
-        perplexity such a share.
+    ap_relative: measure movement relative to each tensor's scale; for models without ReLUs.
+    train_epochs: epochs before pruning; by default 20 without trained weights, otherwise 0.
+    epoch_steps: optimiser steps per epoch; by default one pass over the data.
+    tolerance: the largest loss that counts as recovered: a difference in accuracy, a share of
+        perplexity.
     """
 
     model: str
@@ -72,7 +72,7 @@ class SweepConfig(RunSettings):
         shares = read_shares(given) if isinstance(given, str) else tuple(given)
         for share in shares:
             if not 0 <= share <= 1:
-                raise ValueError(f"{share:g} is no share: give numbers from 0 to 1")
+                raise ValueError(f"{share:g} is not a share: use numbers from 0 to 1")
         return tuple(dict.fromkeys(shares))
 
     @field_validator("methods", "what", mode="before")
@@ -88,30 +88,30 @@ class SweepConfig(RunSettings):
         ):
             for name in names:
                 if name not in known:
-                    raise ValueError(f'no {kind} "{name}": there are {", ".join(known)}')
+                    raise ValueError(f'unknown {kind} "{name}"; choose {", ".join(known)}')
         if self.schedule not in SCHEDULES:
-            raise ValueError(f'no schedule "{self.schedule}": there are {", ".join(SCHEDULES)}')
+            raise ValueError(f'unknown schedule "{self.schedule}"; choose {", ".join(SCHEDULES)}')
         SCHEDULES[self.schedule](max(self.levels), self.cycles)
         if self.scope not in SCOPES:
             self._check_pattern(read_pattern(self.scope))
         if not self.levels or not self.methods or not self.ap:
-            raise ValueError("levels, methods and ap each need a value")
+            raise ValueError("levels, methods and ap each need at least one value")
         if min(self.ap) > max(self.levels):
-            raise ValueError(f"ap {min(self.ap):g} is more than the level {max(self.levels):g}")
+            raise ValueError(
+                f"ap {min(self.ap):g} must not exceed the highest level, {max(self.levels):g}"
+            )
         return self
 
     def _check_pattern(self, pattern: tuple[int, ...]) -> None:
         if any(self.ap):
             raise ValueError(
-                f"ap takes single weights, scope {self.scope} a pattern: leave one out"
+                f"ap removes single weights, scope {self.scope} a pattern: use only one of them"
             )
         size = pattern[0]
         uneven = [level for level in self.levels if round(level * size, 6) % 1]
         if len(pattern) == 1 and uneven:
             shares = ", ".join(f"{i / size:g}" for i in range(1, size))
-            raise ValueError(
-                f"of {size} neighbours {uneven[0]:g} is no number: levels are {shares}"
-            )
+            raise ValueError(f"--scope {size} allows only the levels {shares}, not {uneven[0]:g}")
 
     def check(self) -> None:
         read_name(self.model)
@@ -122,7 +122,7 @@ class SweepConfig(RunSettings):
 
 
 def read_shares(text: str) -> tuple[float, ...]:
-    """The numbers of a list with commas or of a range with its end.
+    """Read numbers from a comma-separated list or from a range that includes its end.
 
     >>> read_shares("0.1:0.4:0.1"), read_shares("0.5,0.9")
     ((0.1, 0.2, 0.3, 0.4), (0.5, 0.9))
@@ -132,7 +132,9 @@ def read_shares(text: str) -> tuple[float, ...]:
             return tuple(float(part) for part in text.split(","))
         first, last, step = (float(part) for part in text.split(":"))
     except ValueError:
-        raise ValueError(f"{text} is no list such as 0.5,0.9 and no range as 0.1:0.9:0.1") from None
+        raise ValueError(
+            f'cannot read "{text}": write a list such as 0.5,0.9 or a range such as 0.1:0.9:0.1'
+        ) from None
     if not step > 0 or not last >= first:
-        raise ValueError(f"{text} is empty: a range is first:last:step")
+        raise ValueError(f"the range {text} is empty: write first:last:step, with step above 0")
     return tuple(round(first + i * step, 10) for i in range(int((last - first) / step + 1e-6) + 1))

@@ -1,4 +1,4 @@
-"""The sweep job: how much a network can lose, as pure functions that workers run."""
+"""The sweep job: prunes a network, measures it and retrains it on workers."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -37,16 +37,16 @@ from nas.training import TrainingSettings, evaluate, train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.torch_layers import compiled
 
-LOSS_BATCHES = 4  # that gradients are taken on
-EXAMPLES = 16  # that dead units are counted on
+LOSS_BATCHES = 4  # batches for the gradients of pruning methods
+EXAMPLES = 16  # examples for counting dead units
 
 
 @dataclass(frozen=True)
 class Base:
-    """What is pruned for a seed.
+    """The network that a seed prunes.
 
-    start: the weights before training, None where they are not known.
-    validation, test: of the trained network.
+    start: the weights before training; None if unknown.
+    validation, test: measurements of the trained network.
     """
 
     weights: bytes
@@ -57,13 +57,13 @@ class Base:
 
 @dataclass(frozen=True)
 class SweepJob:
-    """Everything but the row that an evaluation depends on; sent once to the workers.
+    """Everything that an evaluation needs besides the row; sent once to each worker.
 
-    bases: by the number of the seed.
-    train_epochs, epochs: before pruning and of recovery, of `epoch_steps` optimiser steps each.
-    schedule, cycles: a key of `SCHEDULES`, and how often the network is pruned and trained.
-    rewind: whether survivors are set back to their first weights before they are trained.
-    noise, density: of recovery, see `FixedMasks`.
+    bases: the networks to prune, by seed number.
+    train_epochs, epochs: epochs before pruning and of recovery, of `epoch_steps` steps each.
+    schedule, cycles: a key of `SCHEDULES`, and the number of cycles of pruning and training.
+    rewind: whether each cycle resets the remaining weights to their first values.
+    noise, density: settings of recovery, see `FixedMasks`.
     """
 
     space: PruningGrid
@@ -88,25 +88,25 @@ class SweepJob:
 
     @property
     def objective(self) -> Objective:
-        """The metric after recovery; the loss ranks nothing in a sweep."""
+        """The metric after recovery; a sweep does not rank by loss."""
         return Objective(f"{self.task.metric} after recovery", "", self.task.higher_is_better)
 
     def screen(
         self, candidates: list[tuple[int, Architecture]]
     ) -> list[Screened | CandidateFailed]:
-        """Prune each and measure it right after."""
+        """Prune each row's network and measure it before recovery."""
         torch.set_num_threads(1)
         return [attempt("prune", lambda row=row: self._screen(row)) for _, row in candidates]
 
     def train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
     ) -> Trained | CandidateFailed:
-        """Let a pruned network recover with its masks fixed."""
+        """Retrain a pruned network with its masks fixed."""
         torch.set_num_threads(1)
         return attempt("recover", lambda: self._recover(architecture))
 
     def base_model(self, row: Pruning) -> nn.Module:
-        """The network that is pruned, in evaluation mode."""
+        """Return the network to prune, in evaluation mode."""
         model = self.source.build(0)
         model.load_state_dict(load(self.bases[row.seed].weights))
         return model.eval()
@@ -119,7 +119,7 @@ class SweepJob:
         evidence: Evidence,
         masks: Masks | None = None,
     ) -> Masks:
-        """Prune the model to a level; raises `PrunedAway` when a layer is left nothing."""
+        """Prune the model to a level; raises `PrunedAway` if a layer would lose every weight."""
         model.cpu().eval()
         if row.what == CHANNELS:
             found = channel_masks(model, *self._channels(model, level))
@@ -188,8 +188,10 @@ class SweepJob:
         return channels_left(model, self._example().inputs, level)
 
     def _smaller(self, model: nn.Module, row: Pruning) -> nn.Module:
-        """The pruned network as what can run fastest: without the channels that nothing reads, or
-        on compiled cells with their recurrent weights as lists."""
+        """Return the pruned network in its fastest form.
+
+        That is a narrower network, or compiled cells that read only the recurrent weights left.
+        """
         if row.what == CHANNELS:
             return narrowed(model, *self._channels(model, row.level))
         listed = compiled(deepcopy(model))
@@ -197,7 +199,7 @@ class SweepJob:
         return listed
 
     def _dead(self, model: nn.Module) -> dict[str, float]:
-        """Rates of dead units, over the steps that all the sequences have."""
+        """Return the rates of dead units, over the steps that all the sequences have."""
         batch = self.task.score_batch(self.seed)
         inputs = batch.inputs[:EXAMPLES]
         if batch.lengths is not None:
@@ -208,7 +210,7 @@ class SweepJob:
         return {"dead": rates.total, "dead_static": rates.static, "dead_dynamic": rates.dynamic}
 
     def _recover(self, architecture: Architecture) -> Trained:
-        """Prune and train in cycles; what is measured is the last one's recovery."""
+        """Prune and train in cycles, and measure the recovery in the last one."""
         started = time.perf_counter()
         row = Pruning(*cast(tuple, architecture.spec))
         model, evidence, masks = self.base_model(row), self._evidence(row), None
@@ -242,7 +244,7 @@ class SweepJob:
     def _trained(
         self, model: nn.Module, masks: Masks, row: Pruning, cycle: int
     ) -> tuple[Trained, int | None]:
-        """The end of a cycle's training, and after how many epochs the network had recovered."""
+        """Train for a cycle; returns the result, and the epochs that recovery took, if it did."""
         seed = candidate_seed(self.seed + cycle, row.seed)
         steps = max(1, self.epochs * self.epoch_steps)
         update = FixedMasks(masks, self.noise, seed, self.density, steps)
@@ -262,14 +264,14 @@ class SweepJob:
 def base_of(
     source: ModelSource, task: Task, training: TrainingSettings, seed: int, steps: int
 ) -> Base | CandidateFailed:
-    """The network that is pruned, trained for so many steps; runs on a worker."""
+    """Train the network to prune for `steps` steps; runs on a worker."""
     torch.set_num_threads(1)
 
-    def made() -> Base:
+    def train() -> Base:
         model = source.build(seed)
         start = weights_of(model) if steps else None
         trained = train_rung(model, task, training, seed, steps)
         test = evaluate(model, task, task.test_batches())
         return Base(weights_of(model), start, trained.validation, test)
 
-    return attempt("train", made)
+    return attempt("train", train)

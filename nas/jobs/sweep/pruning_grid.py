@@ -1,4 +1,4 @@
-"""The space of a sweep: each architecture is a row of its table."""
+"""The search space of a sweep, whose architectures are the rows of its table."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from search_spaces.space import ModelShape, Space
 
 @dataclass(frozen=True)
 class PruningGrid(Space):
-    """The space of a sweep: its decisions are the columns of its table."""
+    """A space whose decisions are the columns of a sweep's table."""
 
     source: ModelSource
     methods: tuple[str, ...]
@@ -33,13 +33,13 @@ class PruningGrid(Space):
         level = decisions.choose("level", self.levels)
         seed = decisions.integer("seed", 0, self.seeds - 1)
         if what == CHANNELS and (method != "magnitude" or ap):
-            raise InvalidArchitecture("channels go by their norms alone")
+            raise InvalidArchitecture("channels need the method magnitude and ap 0")
         if ap > level:
-            raise InvalidArchitecture(f"{ap} of the weights cannot be activated of {level}")
+            raise InvalidArchitecture(f"ap {ap} must not exceed the level {level}")
         return Architecture(self.name, Pruning(method, what, ap, level, seed))
 
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
-        """The network before it is pruned."""
+        """Build the network before pruning."""
         return self.source.build(generator.initial_seed())

@@ -1,4 +1,4 @@
-"""A sweep as a table, a figure and a file of rows."""
+"""The report of a sweep: a table, a figure and a file of rows."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -24,7 +24,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#9
 
 
 def sweep_table(summary: SweepSummary) -> str:
-    """One line per level of every curve, means over the seeds; then the knees and the speed."""
+    """Return a line per level of every curve, with means over seeds; then knees and speed."""
     head = ["method", "what", "ap", "level", "sparsity", "dense", "before", "after", "±", "test"]
     cells = [[*head, "epochs", "ms dense", "ms sparse"]]
     for (method, what, ap), levels in curves(summary).items():
@@ -44,20 +44,20 @@ def sweep_table(summary: SweepSummary) -> str:
 
 
 def sweep_report(summary: SweepSummary) -> Report:
-    """What there is to say about a sweep, finished or not."""
+    """Return the report of a sweep, finished or not."""
     names = [field.name for field in fields(Row)]
     rows = [names, *([getattr(row, name) for name in names] for row in summary.rows)]
     text = sweep_table(summary)
     page = [
         printed(text),
-        Drawing("sweep", "Means over the seeds; bands are the extremes", figure(summary)),
+        Drawing("sweep", "Means over the seeds; bands show the range", figure(summary)),
         folded(f"{len(rows) - 1} rows", table(rows)),
     ]
     return Report(summary.folder.name, text, sweep_facts(summary), page, {"rows.csv": rows})
 
 
 def figure(summary: SweepSummary) -> Figure:
-    """Metric, recovery epochs and latency against sparsity; bands are the seeds' extremes."""
+    """Plot metric, recovery epochs and latency against sparsity; bands show the seeds' range."""
     drawn = Figure(figsize=(13, 4), layout="constrained")
     quality, recovery, speed = drawn.subplots(1, 3)
     for i, (curve, levels) in enumerate(curves(summary).items()):
@@ -69,7 +69,7 @@ def figure(summary: SweepSummary) -> Figure:
         _band(speed, levels, "milliseconds_dense", colour, ":", None)
     quality.set_title("after recovery (–) and right after pruning (···)", fontsize=9)
     speed.set_title("pruned (–) and dense (···)", fontsize=9)
-    names = (summary.metric, "epochs to recover", "milliseconds an example")
+    names = (summary.metric, "epochs to recover", "milliseconds per example")
     for axes, name in zip((quality, recovery, speed), names, strict=True):
         axes.set_xlabel("sparsity", fontsize=9)
         axes.set_ylabel(name, fontsize=9)
@@ -103,7 +103,7 @@ def _band(
 
 
 def _measured(rows: Sequence[Row]) -> list[str]:
-    """What a level's rows measured, as the table's cells."""
+    """Return the measurements of a level's rows as table cells."""
     after = [row.metric_after or 0.0 for row in rows]
     metrics = [_mean(rows, name) for name in ("sparsity", "metric_dense", "metric_before")]
     deviation = f"{stdev(after):.4f}" if len(after) > 1 else "–"
@@ -124,7 +124,7 @@ def _mean(rows: Sequence[Row], name: str, form: str = "{:.4f}") -> str:
 
 
 def _epochs(rows: Sequence[Row]) -> str:
-    """Epochs to recover of each seed, – for never."""
+    """Return each seed's epochs to recover, – for never."""
     return "/".join(
         "–" if row.recovery_epochs is None else str(row.recovery_epochs) for row in rows
     )

@@ -1,4 +1,4 @@
-"""What came of a sweep: its rows, and the knee of each curve."""
+"""The results of a sweep: its rows, and the knee of each curve."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,7 +10,7 @@ from nas.core.errors import NasError
 from nas.loop.candidate import Candidate, candidates_in
 from nas.loop.run_file import read_run_file
 
-GAIN = 1.1  # faster by less is within what two measurements differ by
+GAIN = 1.1  # a smaller gain is within measurement noise
 
 
 class Pruning(NamedTuple):
@@ -36,11 +36,11 @@ def cost(before: float, after: float, higher_is_better: bool) -> float:
 class Row:
     """One pruned network.
 
-    level: share of weights asked for; sparsity: share of zeros counted among what was pruned.
-    metric_dense, metric_before, metric_after: before pruning, right after, and after recovery, of
-        the validation data; test_dense, test_after: of the test data.
-    recovery_epochs: until the metric was back within the tolerance; None if it never was.
-    milliseconds_dense, milliseconds_sparse: of one example, in one run.
+    level: the requested share of weights to remove; sparsity: the counted share of zeros.
+    metric_dense, metric_before, metric_after: before pruning, right after, and after recovery, on
+        the validation data; test_dense, test_after: on the test data.
+    recovery_epochs: epochs until the metric was within the tolerance; None if it never was.
+    milliseconds_dense, milliseconds_sparse: time per example, both from the same run.
     """
 
     number: int
@@ -65,17 +65,17 @@ class Row:
 
     @property
     def curve(self) -> tuple[str, str, float]:
-        """What its levels are compared over."""
+        """The curve that the row's level belongs to."""
         return self.method, self.what, self.ap
 
 
 @dataclass(frozen=True, slots=True)
 class SweepSummary:
-    """A whole sweep.
+    """The results of a sweep.
 
-    folder: of the run. metric, higher_is_better: of the task.
-    tolerance: what a network may lose and still count as recovered.
-    seconds: of all drivers together.
+    folder: the run's folder. metric, higher_is_better: the task's metric and its direction.
+    tolerance: the largest loss that counts as recovered.
+    seconds: the time of all drivers together.
     """
 
     folder: Path
@@ -89,11 +89,11 @@ class SweepSummary:
     def check_measured(self) -> None:
         """Raise `NasError` with a reason if every row failed."""
         if all(row.failed for row in self.rows):
-            raise NasError(f"no row could be measured; the first: {self.rows[0].failed}")
+            raise NasError(f"every row failed; the first one with: {self.rows[0].failed}")
 
 
 def read_sweep(folder: Path) -> SweepSummary:
-    """A sweep's record, finished or not; raises `BadInput` if the folder holds no run."""
+    """Return a sweep's results, finished or not; raises `BadInput` if the folder has no run."""
     about = read_run_file(folder)
     model, tolerance = about.details["model"], about.details["tolerance"]
     better = about.higher_is_better
@@ -102,7 +102,7 @@ def read_sweep(folder: Path) -> SweepSummary:
 
 
 def row_of(candidate: Candidate, tolerance: float, higher_is_better: bool) -> Row:
-    """The row that a candidate of a sweep is."""
+    """Return a candidate of a sweep as a row."""
     measured: dict[str, Any] = dict(candidate.measures)
     epochs = measured.pop("recovery_epochs", None)
     before = measured.get("metric_before")
@@ -119,7 +119,7 @@ def row_of(candidate: Candidate, tolerance: float, higher_is_better: bool) -> Ro
 
 
 def curves(summary: SweepSummary) -> dict[tuple[str, str, float], dict[float, list[Row]]]:
-    """The measured rows by method, what and ap, then by level in rising order."""
+    """Return the measured rows by method, what and ap, then by level in ascending order."""
     found: dict[tuple[str, str, float], dict[float, list[Row]]] = {}
     for row in sorted(summary.rows, key=lambda row: row.level):
         if row.failed is None and row.metric_after is not None:
@@ -128,9 +128,9 @@ def curves(summary: SweepSummary) -> dict[tuple[str, str, float], dict[float, li
 
 
 def knees(summary: SweepSummary) -> list[dict[str, Any]]:
-    """For every curve the highest level that recovers, and what it costs.
+    """Return, for every curve, the highest level that recovers and what it costs.
 
-    A level recovers when the mean over the seeds loses no more than the tolerance.
+    A level recovers if the mean over the seeds loses no more than the tolerance.
     """
     found = []
     for (method, what, ap), levels in curves(summary).items():
@@ -146,7 +146,7 @@ def knees(summary: SweepSummary) -> list[dict[str, Any]]:
 
 
 def sweep_facts(summary: SweepSummary) -> dict[str, Any]:
-    """What `nas sweep --json` prints."""
+    """Return what `nas sweep --json` prints."""
     return {
         "run": str(summary.folder),
         "model": summary.model,
@@ -159,7 +159,7 @@ def sweep_facts(summary: SweepSummary) -> dict[str, Any]:
 
 
 def is_faster(summary: SweepSummary) -> bool:
-    """Whether the pruned networks are faster than the dense ones, at the median."""
+    """Return whether the pruned networks are faster than the dense ones, by the median."""
     gains = [
         row.milliseconds_dense / row.milliseconds_sparse
         for row in summary.rows

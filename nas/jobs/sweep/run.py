@@ -1,4 +1,4 @@
-"""A sweep from its settings to its record and its pruned networks."""
+"""Runs a sweep and writes its pruned networks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,9 +20,9 @@ from nas.training import restore
 
 
 def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> None:
-    """Prune at every level with every method, and let each recover; continue the run if it exists.
+    """Prune at every level with every method and retrain; continue the run if it exists.
 
-    Raises `BadInput` before anything is written, and as `nas.api.search` does.
+    Raises the errors of `nas.api.search`; `BadInput` before anything is written.
     """
     job = sweep_job(config)
     about = RunFile(
@@ -44,9 +44,9 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> None:
 
 
 def _write_pruned(run: RunFolder, job: SweepJob, candidate: Candidate) -> None:
-    """Write the pruned network as files, read them again and count the zeros.
+    """Write the pruned network, read it again and count the zeros.
 
-    Raises `NasError` if the zeros are not as many as stated, or fewer than were removed.
+    Raises `NasError` if the count differs from the recorded one or is below what was removed.
     """
     folder = run.folder / "pruned" / f"{candidate.number:04d}"
     if (folder / "architecture.json").exists():
@@ -59,4 +59,6 @@ def _write_pruned(run: RunFolder, job: SweepJob, candidate: Candidate) -> None:
     write_weights(model, source.architecture, source.space, source.shape, folder, facts)
     counted, removed = counted_sparsity(load_model(folder), row.what), row.level
     if counted != stated or counted < candidate.measures["sparsity"]:
-        raise NasError(f"{folder}: {counted:.4f} of the weights are zero, {removed} were removed")
+        raise NasError(
+            f"{folder}: {counted:.4f} of the written weights are zero, but {removed} were removed"
+        )

@@ -1,4 +1,4 @@
-"""A sweep's settings made into its job; what cannot work is refused here, before any file."""
+"""Makes a sweep's job from its settings, and refuses what cannot work before writing files."""
 
 from itertools import product
 
@@ -23,7 +23,7 @@ TRAIN_EPOCHS = 20
 
 
 def sweep_job(config: SweepConfig) -> SweepJob:
-    """The job, with the networks that it prunes still to be trained.
+    """Return the job, without the networks to prune, which are trained later.
 
     Raises `BadInput` for a network, data, method or level that cannot be swept.
     """
@@ -58,14 +58,14 @@ def sweep_job(config: SweepConfig) -> SweepJob:
 
 
 def _check_fit(source: ModelSource, task: Task) -> None:
-    """Raises `BadInput` when the network cannot answer the task's batches."""
+    """Raise `BadInput` if the network cannot process the task's batches."""
     batch = task.score_batch(0)
     try:
         with torch.no_grad():
             task.loss(source.build(0).eval()(batch.inputs, None, batch.lengths)[0], batch.targets)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInput(f"{source.name} cannot read what {task.name} gives: {reason}") from None
+        raise BadInput(f"{source.name} does not fit task {task.name}: {reason}") from None
 
 
 def _grid(config: SweepConfig, source: ModelSource, task: Task) -> PruningGrid:
@@ -80,15 +80,15 @@ def _grid(config: SweepConfig, source: ModelSource, task: Task) -> PruningGrid:
             raise BadInput(f"{source.name}, --what {name}: {error}") from None
         if "weight" in kinds and max(config.levels) == 1:
             raise BadInput(
-                f"level 1 leaves no layer of {source.name} anything: ask for less than 1"
+                f"level 1 would remove every weight of {source.name}: use levels below 1"
             )
     if CHANNELS in what and ("magnitude" not in config.methods or 0.0 not in config.ap):
-        raise BadInput("channels go by their norms alone: add magnitude to --methods, 0 to --ap")
+        raise BadInput("--what channels needs magnitude in --methods and 0 in --ap: add them")
     return PruningGrid(source, config.methods, what, config.ap, config.levels, config.seeds)
 
 
 def _refuse_collapse(space: PruningGrid, source: ModelSource, scope: str) -> None:
-    """Raises `BadInput` where a method that needs no data leaves a layer nothing."""
+    """Raise `BadInput` if a method that needs no data would remove every weight of a layer."""
     for method, what, level in product(space.methods, space.what, sorted(space.levels)):
         if what == CHANNELS or METHODS[method].needs or METHODS[method].rounds > 1:
             continue
@@ -105,7 +105,7 @@ def _train_epochs(config: SweepConfig, source: ModelSource) -> int:
     if config.train_epochs is not None:
         if config.train_epochs == 0 and source.weights is None:
             raise BadInput(
-                f"{source.name} has no weights: train it with --train-epochs, or give --weights"
+                f"{source.name} has no weights: train it with --train-epochs, or pass --weights"
             )
         return config.train_epochs
     return TRAIN_EPOCHS if source.weights is None else 0
@@ -114,16 +114,16 @@ def _train_epochs(config: SweepConfig, source: ModelSource) -> int:
 def _epoch_steps(task: Task) -> int:
     examples, batch = getattr(task, "train", None), getattr(task, "batch", None)
     if examples is None or not isinstance(batch, int):
-        raise BadInput(f"the task {task.name} has no epochs: say --epoch-steps")
+        raise BadInput(f"task {task.name} has no epochs: pass --epoch-steps")
     return max(1, len(examples) // batch)
 
 
 def _check_evidence(config: SweepConfig, epochs: int) -> None:
-    """Raises `BadInput` for a method that needs the weights before training, where none was."""
+    """Raise `BadInput` for a method that needs the initial weights, if nothing is trained."""
     needing = [f"method {name}" for name in config.methods if "start" in METHODS[name].needs]
     needing += ["ap" for share in config.ap if share] + ["rewind"] * config.rewind
     if needing and not epochs:
         raise BadInput(
-            f"{needing[0]} needs the weights before training, which a trained network does not "
-            "tell: let it train on with --train-epochs 1, or leave it out"
+            f"{needing[0]} needs the weights before training, which trained networks do not keep: "
+            "train with --train-epochs 1, or leave it out"
         )

@@ -1,4 +1,4 @@
-"""Arithmetic in steps, as a task and as questions."""
+"""Step-by-step arithmetic as a task and as questions."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ TASK = load_arithmetic(batch=64)
 
 
 def value(text: str) -> int:
-    """From left to right, without precedence."""
+    """Evaluate an expression from left to right, without precedence."""
     total = int(text[0])
     for sign, digit in zip(text[1::2], text[2::2], strict=True):
         total = {"+": total + int(digit), "-": total - int(digit), "*": total * int(digit)}[sign]
@@ -41,11 +41,11 @@ def test_held_out_expressions_are_never_trained_on() -> None:
             trained |= {TASK.text(tokens[: end + 1]) for end in (1, 2, 3) if targets[end] >= 0}
     assert len(asked) > 1000 and len(trained) > 1000
     assert not asked & trained
-    for text, said in TASK.held_out(8, 20, TEST):
-        assert int(said) == value(text)
+    for text, answer in TASK.held_out(8, 20, TEST):
+        assert int(answer) == value(text)
 
 
-def test_only_held_out_values_are_measured() -> None:
+def test_only_held_out_expressions_are_measured() -> None:
     for batches in (TASK.validation_batches(), TASK.test_batches()):
         counts = [int((batch.targets != IGNORED).sum()) for batch in batches]
         assert len(counts) == TASK.operations and min(counts) > 100
@@ -64,7 +64,7 @@ def test_only_held_out_values_are_measured() -> None:
 def test_a_text_is_read_or_refused() -> None:
     assert TASK.text(TASK.encode("3+5*2-4")) == "3+5*2-4"
     for text in ("", "+3", "3+", "3+7", "3 + 5", "12"):
-        with pytest.raises(ValueError, match="no expression"):
+        with pytest.raises(ValueError, match="cannot read"):
             TASK.encode(text)
     with pytest.raises(BadData, match="at most 10"):
         load_arithmetic(modulus=11)
@@ -76,5 +76,5 @@ def test_an_expression_is_a_question() -> None:
     language = DecoderSource("", (network, task)).load()
     question = question_of(Item("3+5", answer="1"), language, likelihoods=False)
     assert question == Exact((3, 12), (1,))
-    with pytest.raises(BadInput, match="no expression"):
+    with pytest.raises(BadInput, match="cannot read"):
         question_of(Item("three", answer="1"), language, likelihoods=False)

@@ -1,4 +1,4 @@
-"""Static chains by the name that `nas search` gives them."""
+"""The space of static chains that `nas search` uses."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_a_chain_is_built_from_the_trained_decoder(tmp_path: Path) -> None:
     assert all(parameter.requires_grad for parameter in built.parameters())
 
 
-def test_what_is_no_decoder_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_decoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no trained decoder"):
         load_layer_chain(decoder=str(tmp_path / "none"))
     other, _ = find_model("lstm-classifier", None, Named(name="digits"), ModelSize())

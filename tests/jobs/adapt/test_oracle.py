@@ -1,4 +1,4 @@
-"""The search for a chain a sample, on a tiny decoder."""
+"""Searching a chain per sample, with a tiny decoder."""
 
 import math
 
@@ -19,7 +19,7 @@ RULES = Rules(SIZE.layers)
 
 
 def questions(count: int) -> list[Question]:
-    """Of all kinds, in turn."""
+    """Return questions of all kinds, in turn."""
     rng = np.random.default_rng(0)
     made: list[Question] = []
     for number in range(count):
@@ -36,7 +36,7 @@ def questions(count: int) -> list[Question]:
     return made
 
 
-def test_an_exam_answers_as_each_question_does_alone() -> None:
+def test_questions_asked_together_get_the_same_answers_as_alone() -> None:
     model, asked = small_llama(), questions(6)
     evaluator = ChainEvaluator(model, asked, 2**24)
     requests = [(i % 6, chain) for i, chain in enumerate(random_chains(SIZE.layers, 18))]
@@ -51,7 +51,7 @@ def test_an_exam_answers_as_each_question_does_alone() -> None:
         assert found.likelihood == pytest.approx(alone.likelihood, abs=1e-4)
 
 
-def test_every_sample_has_its_simulations_and_the_same_seed_finds_the_same() -> None:
+def test_every_sample_gets_its_simulations_and_a_seed_is_reproducible() -> None:
     first, second = (
         search_each(ChainEvaluator(small_llama(), questions(3), 2**24), RULES, Search(40), range(3))
         for _ in range(2)
@@ -63,7 +63,7 @@ def test_every_sample_has_its_simulations_and_the_same_seed_finds_the_same() -> 
         assert found.full in found.tried
 
 
-def test_a_tree_is_opened_by_skipping_what_matters_least() -> None:
+def test_a_tree_starts_by_skipping_the_least_important_layers() -> None:
     search = ChainSearch(RULES, np.random.default_rng(0), weakest=[4, 1, 2, 0, 3, 5])
     chains = search.propose(4)
     assert chains == [(0, 1, 2, 3, 5), (0, 2, 3, 5), (0, 3, 5), (3, 5)]
@@ -74,7 +74,7 @@ def test_a_tree_is_opened_by_skipping_what_matters_least() -> None:
     assert len(ChainSearch(only_repeats, np.random.default_rng(0), [4]).propose(1)[0]) > 6
 
 
-def test_for_a_right_answer_the_search_ends_with_the_first() -> None:
+def test_with_the_objective_correct_the_search_stops_at_the_first_correct_answer() -> None:
     search = Search(60, batch=1, objective="correct")
     found = search_each(ChainEvaluator(small_llama(), questions(6), 2**24), RULES, search, range(6))
     assert any(one.right_at_first for one in found) or any(one.shortest for one in found)
@@ -84,7 +84,7 @@ def test_for_a_right_answer_the_search_ends_with_the_first() -> None:
         assert right[-1:] == list(one.tried)[-1:] or len(one.tried) == 61
 
 
-def test_what_is_summed_up() -> None:
+def test_shares_are_as_computed_by_hand() -> None:
     yes, no = Judged((1,), True, 0.9, 0.9), Judged((0,), False, 0.1, 0.9)
     full = (0, 1, 2)
     found = [
@@ -105,7 +105,7 @@ def test_what_is_summed_up() -> None:
     assert math.isnan(shares(found[:2])["wrong_put_right"])
 
 
-def test_a_control_is_as_large_as_what_it_controls() -> None:
+def test_a_control_is_as_large_as_the_change_it_controls_for() -> None:
     generator = torch.Generator().manual_seed(0)
     full, states = torch.randn(5, 8, generator=generator), torch.randn(5, 8, generator=generator)
     (moved,) = perturbed((full,), (states,), generator)
@@ -124,7 +124,7 @@ def test_the_root_branches_and_no_chain_is_evaluated_twice() -> None:
     assert len(search.tree.root.children) > 1
 
 
-def test_a_small_space_is_searched_whole() -> None:
+def test_a_small_space_is_searched_completely() -> None:
     rules = Rules(2, most=1, longest=3)
     search, seen = ChainSearch(rules, np.random.default_rng(0)), set()
     while chains := search.propose(3):
@@ -133,7 +133,7 @@ def test_a_small_space_is_searched_whole() -> None:
     assert seen == {rules.full, *rules.neighbours(rules.full)}
 
 
-def test_right_is_worth_more_than_short_and_short_more_than_long() -> None:
+def test_correct_beats_short_and_short_beats_long() -> None:
     right, wrong = Judged((1,), True, 0.3, 0.3), Judged((0,), False, 0.9, 0.9)
     longest: Chain = tuple(range(SIZE.layers)) * 2
 
@@ -143,7 +143,7 @@ def test_right_is_worth_more_than_short_and_short_more_than_long() -> None:
     assert worth(right, (0,)) > worth(right, longest) > worth(wrong, (0,))
 
 
-def test_without_labels_a_chain_agrees_or_is_confident() -> None:
+def test_rewards_without_labels_use_agreement_or_confidence() -> None:
     full, other = Judged((1,), False, 0.3, 0.6), Judged((0,), True, 0.9, 0.9)
     assert reward(full, (0,), RULES, full, "agreement") > 0.5
     assert reward(other, (0,), RULES, full, "agreement") == 0
@@ -153,7 +153,7 @@ def test_without_labels_a_chain_agrees_or_is_confident() -> None:
 
 
 def test_a_planted_chain_is_found_sooner_than_by_chance() -> None:
-    """30 problems: the right answer is what one of 1,799 chains ends in, among 49 others' ends."""
+    """In 30 problems, one of 1,799 chains gives the correct answer, one of 50 options."""
     rules = Rules(SIZE.layers, skips_and_repeats([1, 2], [(1, 2), (2, 2)]), most=3)
     chains = [rules.full]
     for _ in range(rules.most):
@@ -176,7 +176,7 @@ def test_a_planted_chain_is_found_sooner_than_by_chance() -> None:
 
 
 def by_tree(rules: Rules, judged: dict[Chain, Judged], seed: int) -> int:
-    """How many chains a tree search tries before a right one."""
+    """Return how many chains a tree search tries before a correct one."""
     search, full = ChainSearch(rules, np.random.default_rng(seed)), judged[rules.full]
     tried, new = 0, [rules.full]
     while new:
@@ -186,7 +186,7 @@ def by_tree(rules: Rules, judged: dict[Chain, Judged], seed: int) -> int:
                 return tried
             tried += 1
         new = search.propose(1)
-    raise AssertionError("no chain is right")
+    raise AssertionError("no chain is correct")
 
 
 def by_chance(rules: Rules, judged: dict[Chain, Judged], seed: int) -> int:

@@ -1,4 +1,4 @@
-"""What logits answer, by each convention."""
+"""Judging logits by each kind of question."""
 
 import math
 
@@ -7,11 +7,11 @@ import torch
 
 from nas.jobs.adapt.questions import Exact, Judged, Letters, Likelihoods
 
-SHARES = torch.tensor([[0.5, 0.2, 0.2, 0.1], [0.1, 0.6, 0.2, 0.1]])  # of four tokens, two positions
+SHARES = torch.tensor([[0.5, 0.2, 0.2, 0.1], [0.1, 0.6, 0.2, 0.1]])  # four tokens, two positions
 LOGITS = SHARES.log()
 
 
-def test_letters_are_judged_among_each_other_at_the_last_position() -> None:
+def test_letters_are_compared_with_each_other_at_the_last_position() -> None:
     question = Letters((7, 8), (1, 2), gold=1)
     (row,) = question.rows
     assert row == ((7, 8), 1)
@@ -45,9 +45,9 @@ def test_likelihoods_are_normalised_by_their_length() -> None:
 
 @pytest.mark.parametrize(
     ("options", "gold", "message"),
-    [((3,), 0, "two or more"), ((3, 3), 0, "different"), ((3, 4), 2, "must be 0 to 1")],
+    [((3,), 0, "two or more"), ((3, 3), 0, "different"), ((3, 4), 2, "must be 0 to 1, not 2")],
 )
-def test_a_question_that_cannot_be_judged_says_why(options, gold, message) -> None:
+def test_the_refusal_of_a_bad_question_gives_the_reason(options, gold, message) -> None:
     with pytest.raises(ValueError, match=message):
         Letters((1,), options, gold)
     if len(set(options)) == len(options):
@@ -55,6 +55,6 @@ def test_a_question_that_cannot_be_judged_says_why(options, gold, message) -> No
             Likelihoods((1,), tuple((option,) for option in options), gold)
 
 
-def test_an_answer_of_no_tokens_is_refused() -> None:
+def test_an_answer_without_tokens_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one token"):
         Exact((1,), ())

@@ -18,15 +18,15 @@ RULES = Rules(SIZE.layers)
 
 
 def evaluator(count: int = 8, seed: int = 0) -> ChainEvaluator:
-    """Questions whose answers are the full chain's own, so that it is right on all."""
+    """Return questions whose correct answers are the full chain's."""
     model, rng = small_llama(), np.random.default_rng(seed)
     prompts = [tuple(map(int, rng.integers(SIZE.tokens, size=5 + n % 3))) for n in range(count)]
     answers = [int(model(torch.tensor([prompt]))[0, -1].argmax()) for prompt in prompts]
-    asked = [Exact(prompt, (said,)) for prompt, said in zip(prompts, answers, strict=True)]
+    asked = [Exact(prompt, (answer,)) for prompt, answer in zip(prompts, answers, strict=True)]
     return ChainEvaluator(model, asked, 2**26)
 
 
-def test_influence_is_what_a_single_prompt_shows() -> None:
+def test_influence_of_a_single_prompt_is_as_computed_directly() -> None:
     one = evaluator(1)
     found, model = influence_of(one), small_llama()
     hidden, around = model.enter(one.tokens)
@@ -42,7 +42,7 @@ def test_influence_is_what_a_single_prompt_shows() -> None:
     )
 
 
-def test_every_method_offers_chains_and_the_full_one_is_right() -> None:
+def test_every_method_gives_chains_and_the_full_chain_is_right() -> None:
     grades = Grades(evaluator())
     choices = static_chains(grades, RULES, simulations=40, batch=8, seed=0)
     assert choices[0] == Choice(FULL, RULES.full)
@@ -77,31 +77,31 @@ def test_a_router_learns_which_chain_is_right() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(200, 5, generator=generator)
     hard = features[:, 2] > 0
-    right = torch.stack([torch.ones(200), (~hard).float()], dim=1)  # the short one: only easy ones
+    right = torch.stack([torch.ones(200), (~hard).float()], dim=1)  # short: easy ones only
     router = trained_router(features, right, held=50, seed=0)
     chosen = router.choose(features, [8, 2], price=0.01)
     assert np.mean([place == (not h) for place, h in zip(chosen, hard, strict=True)]) > 0.9
     assert set(router.choose(features, [8, 2], price=1.0)) == {1}
     answers = [judged([1] * 200), judged([int(not h) for h in hard])]
-    told = routed(chosen, [tuple(range(8)), (0, 1)], answers)
-    assert told.pass_at_1 > 0.9 and told.layer_calls < 6
+    result = routed(chosen, [tuple(range(8)), (0, 1)], answers)
+    assert result.pass_at_1 > 0.9 and result.layer_calls < 6
 
 
-def test_features_are_of_the_prompt_alone() -> None:
+def test_features_depend_only_on_the_prompt() -> None:
     one = evaluator(3)
     features = prompt_features(one)
     assert features.shape == (3, 2 * SIZE.width + 1)
     assert features[:, -1].tolist() == [len(row.tokens) for row in one.rows]
 
 
-def test_healing_brings_answers_back() -> None:
+def test_healing_moves_answers_towards_the_whole_network() -> None:
     whole, taught = small_llama(), evaluator(16)
     short = shortened(whole, (0, 1, 2))
 
     def distance() -> float:
         with torch.no_grad():
-            told, known = (logits_of(m, taught.tokens).log_softmax(-1) for m in (short, whole))
-        return float(functional.kl_div(told, known, log_target=True, reduction="batchmean"))
+            learnt, known = (logits_of(m, taught.tokens).log_softmax(-1) for m in (short, whole))
+        return float(functional.kl_div(learnt, known, log_target=True, reduction="batchmean"))
 
     before = distance(), accuracy_of(short, taught)
     heal(short, whole, taught, steps=60, seed=0)

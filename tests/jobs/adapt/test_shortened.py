@@ -1,4 +1,4 @@
-"""A chain as a network and as a checkpoint of its own."""
+"""Chains as networks and as checkpoints."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ CHAINS = [(0, 2, 1, 1, 4), (3,), (1, 1, 1)]
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_a_shortened_llama_is_the_chain(chain) -> None:
+def test_a_shortened_llama_equals_its_chain(chain) -> None:
     model, tokens = small_llama(), random_tokens(3, 7)
     assert torch.equal(shortened(model, chain)(tokens), run_chain(model, tokens, chain))
 
 
 @EVERY_FAMILY
-def test_a_shortened_transformers_model_is_the_chain_and_so_is_its_checkpoint(
+def test_a_shortened_transformers_model_and_its_checkpoint_equal_the_chain(
     family: str, tmp_path: Path
 ) -> None:
     transformers = pytest.importorskip("transformers")
@@ -37,7 +37,7 @@ def test_a_shortened_transformers_model_is_the_chain_and_so_is_its_checkpoint(
             torch.testing.assert_close(again(tokens).logits, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_our_checkpoints_are_read_by_transformers(tmp_path: Path) -> None:
+def test_transformers_reads_our_checkpoints(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     model, tokens = small_llama(), random_tokens(3, 7)
     for chain in random_chains(model.layers, 3):
@@ -49,6 +49,6 @@ def test_our_checkpoints_are_read_by_transformers(tmp_path: Path) -> None:
             )
 
 
-def test_a_chain_of_no_such_layer_is_refused() -> None:
+def test_a_chain_with_a_missing_layer_is_refused() -> None:
     with pytest.raises(ValueError, match="layer 6 does not exist"):
         shortened(small_llama(), (0, 6))

@@ -1,4 +1,4 @@
-"""What the figures of a search compute by themselves."""
+"""The statistics that a search's figures compute."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from nas.jobs.search.figures import kendall_tau
 
 
 @pytest.mark.parametrize("ties", [1, 3])
-def test_kendall_tau_is_that_of_scipy(ties: int) -> None:
+def test_kendall_tau_equals_scipys(ties: int) -> None:
     x, y = np.random.default_rng(ties).integers(12, size=(2, 40)) // ties
     assert kendall_tau(x, y) == pytest.approx(kendalltau(x, y).statistic)
     assert np.isnan(kendall_tau([1, 1, 1], [1, 2, 3]))

@@ -1,4 +1,4 @@
-"""A report is whole for every run, and TensorBoard reads what the tracker wrote."""
+"""Every run gets a complete report, and TensorBoard reads its events."""
 
 import re
 from pathlib import Path
@@ -59,7 +59,7 @@ def summary(known: list[Candidate], space: str = "rnn-cell") -> SearchSummary:
     [candidates(), [], candidates()[:1], candidates()[-1:], candidates()[-3:-1]],
     ids=["many", "none", "one screened", "one failed", "only trained"],
 )
-def test_the_page_is_whole_and_loads_nothing(tmp_path: Path, known: list[Candidate]) -> None:
+def test_the_page_is_complete_and_loads_nothing(tmp_path: Path, known: list[Candidate]) -> None:
     page = write_report(search_report(summary(known)), tmp_path).read_text()
     assert not re.search(r"""(src|href)=["'](http|//)""", page)
     assert "a&lt;b" in page and "<b:" not in page
@@ -72,7 +72,7 @@ def test_the_page_is_whole_and_loads_nothing(tmp_path: Path, known: list[Candida
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
+def test_equal_runs_give_identical_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_report(search_report(summary(candidates())), tmp_path / name)
     for path in (tmp_path / "a").iterdir():
@@ -85,14 +85,14 @@ def test_a_space_without_graphs_has_a_report_too(tmp_path: Path) -> None:
     assert page.count("<svg") == 3
 
 
-def test_the_table_fits_a_terminal_and_begins_with_the_one_trained_longest() -> None:
+def test_the_table_fits_a_terminal_and_starts_with_the_longest_trained() -> None:
     lines = survivors_table(summary(candidates())).splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[3].split()[0] == "20" and lines[4].split()[0] == "21"
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_a_drawing_puts_every_node_in_a_place_of_its_own_to_the_right(name: str) -> None:
+def test_a_drawing_places_every_node_apart_and_right_of_its_inputs(name: str) -> None:
     drawn = graph(read_recipe(ZOO[name]))
     places = positions(drawn)
     assert len(set(places.values())) == len(drawn)
@@ -126,7 +126,7 @@ def test_tensorboard_reads_curves_and_hyperparameters(tmp_path: Path) -> None:
 
 
 def test_a_candidate_that_fails_later_is_never_the_best_so_far(tmp_path: Path) -> None:
-    """It may have the highest score of all: a gradient norm of 1e12, say."""
+    """It can have the highest score of all, for example a gradient norm of 1e12."""
     board = TensorBoard(tmp_path, "perplexity", LOSS, SCORE)
     progress = Progress(3, 3, "perplexity", LOSS, Stream())
     good, other = candidates()[9], candidates()[10]
@@ -158,7 +158,7 @@ class Stream:
     def flush(self) -> None: ...
 
 
-def test_progress_says_every_ten_seconds_what_is_done_and_left() -> None:
+def test_progress_prints_what_is_done_and_left_every_ten_seconds() -> None:
     now, stream = [0.0], Stream()
     with Progress(20, 3, "perplexity", LOSS, stream, lambda: now[0]) as progress:
         for second in range(1, 25):

@@ -15,7 +15,7 @@ from search_spaces.layer_chain.llama2c import read_llama
 SIZE = LlamaSize(tokens=50, width=32, layers=6, heads=4, key_heads=2, inner=48)
 
 
-EXACT = {"atol": 1e-12, "rtol": 1e-12}  # in float64; what float32 rounds differs by processor
+EXACT = {"atol": 1e-12, "rtol": 1e-12}  # for float64; float32 rounding depends on the processor
 
 
 def small_llama() -> Llama:
@@ -28,12 +28,12 @@ def stories(data_folder: Path) -> Llama:
 
 
 def llama(trained: bool, request: pytest.FixtureRequest) -> Llama:
-    """The trained one, which needs the data, or the small one, which does not."""
+    """Return the trained model, which needs the data, or the small one, which does not."""
     return stories(request.getfixturevalue("data_folder")) if trained else small_llama()
 
 
 def random_chains(layers: int, count: int) -> list[Chain]:
-    """Distinct chains with skips and loops."""
+    """Return distinct chains with skips and loops."""
     rules, rng = Rules(layers), np.random.default_rng(0)
     found: dict[Chain, None] = {}
     while len(found) < count:

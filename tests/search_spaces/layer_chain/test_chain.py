@@ -1,4 +1,4 @@
-"""Chains, without any decoder."""
+"""Chains without a decoder."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SMALL = skips_and_repeats([1, 2], [(1, 2)])
 
 
 def within(rules: Rules, edits: int) -> set[Chain]:
-    """All chains that at most so many edits lead to."""
+    """Return all chains that at most `edits` edits lead to."""
     reached = {rules.full}
     for _ in range(edits):
         reached |= {other for chain in reached for other in rules.neighbours(chain)}
@@ -41,13 +41,13 @@ def test_starts_lead_to_every_chain_once() -> None:
 
 
 @pytest.mark.parametrize(("edits", "chains", "calls"), [(1, 84, 2_298), (2, 3_300, 88_426)])
-def test_28_layers_have_as_many_chains_as_were_counted(edits: int, chains: int, calls: int) -> None:
+def test_28_layers_have_the_counted_number_of_chains(edits: int, chains: int, calls: int) -> None:
     found = within(Rules(28, SMALL), edits)
     assert len(found) == chains
     assert sum(map(len, found)) == calls
 
 
-def test_decisions_reach_what_edits_reach_and_nothing_else() -> None:
+def test_decisions_reach_exactly_the_chains_that_edits_reach() -> None:
     rules = Rules(4, SMALL, most=2, shortest=2, longest=5)
     decided = {chain for chain, _ in enumerated(rules.decide)}
     assert decided == within(rules, 2)
@@ -61,18 +61,18 @@ def test_chains_stay_within_their_limits() -> None:
     assert {3, 9} <= lengths
 
 
-def test_no_edit_is_the_full_chain() -> None:
+def test_without_edits_the_chain_is_full() -> None:
     assert Rules(3).decide(replayed({"edit/0/kind": 0})) == (0, 1, 2)
 
 
-def test_limits_hold_the_full_chain() -> None:
+def test_limits_must_include_the_full_chain() -> None:
     with pytest.raises(ValueError, match="the full chain has 4 calls"):
         Rules(4, shortest=5)
     with pytest.raises(ValueError, match="longest to at least 4"):
         Rules(4, longest=3)
 
 
-def test_a_chain_that_cannot_be_called_says_why() -> None:
+def test_the_refusal_of_an_impossible_chain_gives_the_reason() -> None:
     assert checked([2, 0, 0], 3) == (2, 0, 0)
     with pytest.raises(ValueError, match="the chain is empty"):
         checked((), 3)

@@ -1,4 +1,4 @@
-"""Chains run on decoders, with and without a cache."""
+"""Running chains on decoders, with and without a cache."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from tests.search_spaces.layer_chain.models import (
 
 
 @pytest.mark.parametrize("trained", [False, True])
-def test_cached_generation_is_cache_free_generation(
+def test_generation_is_the_same_with_and_without_a_cache(
     trained: bool, request: pytest.FixtureRequest
 ) -> None:
     model, tokens = llama(trained, request), random_tokens(2, 5)
@@ -27,7 +27,7 @@ def test_cached_generation_is_cache_free_generation(
         ), chain
 
 
-def test_cached_logits_are_cache_free_logits() -> None:
+def test_logits_are_the_same_with_and_without_a_cache() -> None:
     model, tokens = small_llama().double(), random_tokens(2, 12)
     for chain in random_chains(model.layers, 50):
         slots = [Slot() for _ in chain]
@@ -36,7 +36,7 @@ def test_cached_logits_are_cache_free_logits() -> None:
         torch.testing.assert_close(torch.cat(parts, dim=1), direct, **EXACT)
 
 
-def test_looped_layers_have_a_slot_each_call() -> None:
+def test_each_call_of_a_looped_layer_has_its_own_slot() -> None:
     model, tokens = small_llama(), random_tokens(1, 4)
     slots = [Slot() for _ in range(3)]
     run_chain(model, tokens, (2, 2, 5), slots)
@@ -48,12 +48,12 @@ def test_looped_layers_have_a_slot_each_call() -> None:
     assert not torch.equal(first[0], second[0])
 
 
-def test_the_full_chain_is_the_model() -> None:
+def test_the_full_chain_equals_the_model() -> None:
     model, tokens = small_llama(), random_tokens(2, 7)
     assert torch.equal(run_chain(model, tokens, range(model.layers)), model(tokens))
 
 
-def test_padding_on_the_right_changes_nothing_before_it() -> None:
+def test_padding_on_the_right_does_not_change_earlier_positions() -> None:
     model, tokens = small_llama().double(), random_tokens(2, 7)
     padded = torch.cat([tokens, tokens.new_zeros(2, 3)], dim=1)
     for chain in random_chains(model.layers, 5):
@@ -62,6 +62,6 @@ def test_padding_on_the_right_changes_nothing_before_it() -> None:
 
 
 @pytest.mark.parametrize("chain", [(), (0, 6), (-1,)])
-def test_a_chain_that_cannot_be_called_is_refused(chain: tuple[int, ...]) -> None:
+def test_an_impossible_chain_is_refused(chain: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"chain is empty|does not exist"):
         run_chain(small_llama(), random_tokens(1, 2), chain)

@@ -1,4 +1,4 @@
-"""The trained Llama of 260,032 parameters, read from its file."""
+"""Reading the trained Llama of 260,032 parameters from its file."""
 
 import struct
 from pathlib import Path
@@ -15,22 +15,22 @@ def test_it_tells_its_known_story(data_folder: Path) -> None:
     model = stories(data_folder)
     words = read_vocabulary(data_folder / "weights" / "stories260k" / "tok512.bin", 512)
     assert sum(p.numel() for p in model.parameters()) == 260_032
-    begun = torch.tensor([words.encode("")])
-    told = generate(model, begun, tuple(range(model.layers)), 60)[0].tolist()
-    assert words.decode(told).startswith(
+    start = torch.tensor([words.encode("")])
+    tokens = generate(model, start, tuple(range(model.layers)), 60)[0].tolist()
+    assert words.decode(tokens).startswith(
         "Once upon a time, there was a little girl named Lily. She loved to play outside"
     )
 
 
-def test_what_is_encoded_is_decoded(data_folder: Path) -> None:
+def test_decoding_reverses_encoding(data_folder: Path) -> None:
     words = read_vocabulary(data_folder / "weights" / "stories260k" / "tok512.bin", 512)
     for text in ("Once upon a time", "", "Ünïcode\n& more"):
         assert words.decode(words.encode(text)) == text
     assert len(words.encode("Once upon a time")) < len("Once upon a time")
 
 
-def test_a_damaged_file_says_what_is_wrong(tmp_path: Path) -> None:
-    """One layer of width 4: 16 features inside, 2 heads, 1 for keys, 9 tokens, 8 positions."""
+def test_the_refusal_of_a_damaged_file_gives_the_reason(tmp_path: Path) -> None:
+    """The file has one layer of width 4: 16 inner features, 2 heads, 1 key head, 9 tokens."""
     header = struct.pack("7i", 4, 16, 1, 2, 1, 9, 8)
     floats = 9 * 4 + 4 + 2 * 4 * 4 + 2 * 4 * 2 + 4 + 3 * 4 * 16 + 4 + 8 * 2
     (tmp_path / "whole.bin").write_bytes(header + bytes(4 * floats))

@@ -1,4 +1,4 @@
-"""Models of the `transformers` package, tiny and untrained, as decoders."""
+"""Tiny untrained models of the `transformers` package as decoders."""
 
 import pytest
 import torch
@@ -50,14 +50,14 @@ def tiny(family: str) -> Pretrained:
 
 
 @EVERY_FAMILY
-def test_the_full_chain_is_the_model(family: str) -> None:
+def test_the_full_chain_equals_the_model(family: str) -> None:
     decoder, tokens = tiny(family), random_tokens(2, 9)
     logits = run_chain(decoder, tokens, range(decoder.layers))
     assert torch.equal(logits, decoder.model(tokens).logits)
 
 
 @EVERY_FAMILY
-def test_cached_generation_is_cache_free_generation(family: str) -> None:
+def test_generation_is_the_same_with_and_without_a_cache(family: str) -> None:
     decoder, tokens = tiny(family), random_tokens(1, 3)
     for chain in random_chains(decoder.layers, 50 if family in ("Llama", "Qwen2", "GPT2") else 5):
         cached = generate(decoder, tokens, chain, 6)
@@ -65,7 +65,7 @@ def test_cached_generation_is_cache_free_generation(family: str) -> None:
 
 
 @EVERY_FAMILY
-def test_cached_logits_are_cache_free_logits(family: str) -> None:
+def test_logits_are_the_same_with_and_without_a_cache(family: str) -> None:
     decoder, tokens = tiny(family), random_tokens(2, 9)
     for chain in random_chains(decoder.layers, 5):
         slots = [Slot() for _ in chain]
@@ -85,12 +85,12 @@ def test_the_trie_gives_the_logits_of_each_chain(family: str) -> None:
     assert trie.layer_calls < sum(len(chain) for _, chain in requests)
 
 
-def test_the_model_is_as_before_after_it_was_used() -> None:
+def test_use_does_not_change_the_model() -> None:
     decoder, tokens = tiny("Llama"), random_tokens(1, 4)
     run_chain(decoder, tokens, (0, 0, 4))
     assert all("forward" not in vars(layer) for layer in decoder.stack)
 
 
-def test_a_model_without_layers_names_where_they_were_looked_for() -> None:
+def test_the_refusal_of_a_model_without_layers_says_where_it_looked() -> None:
     with pytest.raises(ValueError, match=r"Linear has no list of decoder layers at model\.layers"):
         layers_of(nn.Linear(2, 2))

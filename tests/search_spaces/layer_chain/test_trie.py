@@ -1,4 +1,4 @@
-"""Chains run together give what each gives alone, with fewer calls."""
+"""Chains that run together give the same results as alone, with fewer calls."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_it_equals_running_each_chain_alone(
     model, tokens = llama(trained, request).double(), random_tokens(3, 6)
     trie = PrefixTrie(model, tokens, states * 6 * model.size.width * 8)
     requests = [(i % 3, chain) for i, chain in enumerate(random_chains(model.layers, 50))]
-    for asked in (requests[:30], requests[20:]):  # the second time, some prefixes are held
+    for asked in (requests[:30], requests[20:]):  # the second time, some prefixes are cached
         for (row, chain), logits in zip(asked, trie.run(asked), strict=True):
             direct = run_chain(model, tokens[row : row + 1], chain)[0]
             torch.testing.assert_close(logits, direct, **EXACT)
@@ -33,7 +33,7 @@ def test_it_equals_running_each_chain_alone(
 
 
 class Counting:
-    """A decoder whose layers add their number's share of one, and whose calls are counted."""
+    """A decoder that counts its calls, and whose layers add a fraction given by their number."""
 
     layers = 28
 
@@ -61,7 +61,7 @@ def prefixes(chains: list[Chain]) -> set[Chain]:
     return {chain[:end] for chain in chains for end in range(1, len(chain) + 1)}
 
 
-def test_every_prefix_is_called_once_and_with_all_that_call_its_layer_at_its_depth() -> None:
+def test_every_prefix_runs_once_in_a_batch_with_others_of_its_layer_and_depth() -> None:
     decoder, chains = Counting(), two_edits()
     trie = PrefixTrie(decoder, torch.zeros(1, 1), MUCH)
     answers = trie.run([(0, chain) for chain in chains])
@@ -76,7 +76,7 @@ def test_every_prefix_is_called_once_and_with_all_that_call_its_layer_at_its_dep
     assert answers[1234].item() == pytest.approx(expected)
 
 
-def test_less_memory_costs_more_calls_and_is_kept_to() -> None:
+def test_less_memory_costs_more_calls_and_is_not_exceeded() -> None:
     chains, calls = two_edits(), []
     for states in (40, 400, 4_000):
         trie = PrefixTrie(Counting(), torch.zeros(1, 1), states * 8)
@@ -86,7 +86,7 @@ def test_less_memory_costs_more_calls_and_is_kept_to() -> None:
     assert sum(map(len, chains)) > calls[0] > calls[1] > calls[2] >= len(prefixes(chains))
 
 
-def test_what_is_held_is_not_computed_again() -> None:
+def test_cached_states_are_not_computed_again() -> None:
     trie = PrefixTrie(Counting(), torch.zeros(2, 1), MUCH)
     trie.run([(0, (0, 1, 2, 3))])
     trie.run([(0, (0, 1, 2, 3)), (0, (0, 1, 2))])
@@ -104,7 +104,7 @@ def test_samples_share_batches() -> None:
     assert decoder.rows == [3, 3]
 
 
-def test_what_is_read_off_may_be_less_than_all_logits() -> None:
+def test_a_reader_can_take_less_than_all_logits() -> None:
     model, tokens = small_llama(), random_tokens(2, 6)
     ends = torch.tensor([3, 5])
     trie = PrefixTrie(model, tokens, MUCH)
@@ -116,7 +116,7 @@ def test_what_is_read_off_may_be_less_than_all_logits() -> None:
     torch.testing.assert_close(second, run_chain(model, tokens, (2,))[0, 3])
 
 
-def test_too_little_memory_says_how_much_is_needed() -> None:
+def test_the_refusal_of_too_little_memory_says_how_much_is_needed() -> None:
     with pytest.raises(ValueError, match="allow at least 32"):
         PrefixTrie(Counting(), torch.zeros(1, 1), 31)
     with pytest.raises(ValueError, match="layer 28 does not exist"):

@@ -21,7 +21,7 @@ DIAMOND = ((), (), (0, 1), (0,), (1, 2, 3))  # two sources, node 4 skips a layer
 TOKENS = ModelShape(DataShape("tokens", 20, 2, every_step=False), ModelSize(8, 60))
 
 
-def test_layers_follow_the_longest_way() -> None:
+def test_layers_follow_the_longest_path() -> None:
     assert layers_of(DIAMOND) == (0, 0, 1, 1, 2)
 
 
@@ -47,23 +47,23 @@ def test_renamed_nodes_give_the_same_graph() -> None:
         assert canonical(renamed, 14) == canonical(directed, 14)
 
 
-def test_properties_of_a_graph_that_is_known() -> None:
-    """A path of four nodes, every number by hand."""
-    told = properties_of(((), (0,), (1,), (2,)))
-    assert told["layers"] == told["nodes"] == 4 and told["edges"] == told["diameter"] == 3
-    assert told["source_nodes"] == told["sink_nodes"] == 1
-    assert told["density"] == 0.5
-    assert told["average_shortest_path"] == pytest.approx(10 / 6)
-    assert told["eccentricity_mean"] == 2.5 and told["eccentricity_variance"] == 0.25
-    assert told["degree_mean"] == 1.5 and told["degree_deviation"] == 0.5
-    assert told["closeness_mean"] == pytest.approx((0.5 + 0.75 + 0.75 + 0.5) / 4)
-    assert told["node_betweenness_mean"] == pytest.approx((0 + 2 / 3 + 2 / 3 + 0) / 4)
-    assert told["edge_betweenness_mean"] == pytest.approx((3 + 4 + 3) / 6 / 3)
-    assert len(told) == 23
+def test_the_properties_of_a_path_are_as_computed_by_hand() -> None:
+    """The path has four nodes."""
+    found = properties_of(((), (0,), (1,), (2,)))
+    assert found["layers"] == found["nodes"] == 4 and found["edges"] == found["diameter"] == 3
+    assert found["source_nodes"] == found["sink_nodes"] == 1
+    assert found["density"] == 0.5
+    assert found["average_shortest_path"] == pytest.approx(10 / 6)
+    assert found["eccentricity_mean"] == 2.5 and found["eccentricity_variance"] == 0.25
+    assert found["degree_mean"] == 1.5 and found["degree_deviation"] == 0.5
+    assert found["closeness_mean"] == pytest.approx((0.5 + 0.75 + 0.75 + 0.5) / 4)
+    assert found["node_betweenness_mean"] == pytest.approx((0 + 2 / 3 + 2 / 3 + 0) / 4)
+    assert found["edge_betweenness_mean"] == pytest.approx((3 + 4 + 3) / 6 / 3)
+    assert len(found) == 23
 
 
-def test_units_read_what_the_edges_say_and_nothing_else() -> None:
-    """The gradient of a unit with respect to what its layer is given, gate by gate."""
+def test_units_read_exactly_their_edges_sources() -> None:
+    """Checks the gradient of each unit with respect to its layer's inputs, gate by gate."""
     generator = torch.Generator().manual_seed(0)
     wiring = torch.rand(6, 5, generator=generator) < 0.5
     for name in ("gru", "lstm", "rnn-tanh"):
@@ -76,17 +76,17 @@ def test_units_read_what_the_edges_say_and_nothing_else() -> None:
 
 
 def test_every_gate_has_the_same_wiring() -> None:
-    """Darji's code repeated rows, so that gates got each other's masks: not here."""
+    """Darji's code repeated rows, so gates got each other's masks; ours does not."""
     built = SPACE.build(_architecture("lstm", DIAMOND), TOKENS, torch.Generator().manual_seed(0))
     for layer in built.layers[1:]:
         gates = layer.weights().on_x != 0
         assert all(torch.equal(gate, gates[0]) for gate in gates)
         assert torch.equal(gates[0], layer.wiring.bool())
-    skipping = built.layers[2].wiring[0].view(4, -1)[:, 0]  # of nodes 0 to 3, which lie before
+    skipping = built.layers[2].wiring[0].view(4, -1)[:, 0]  # of the earlier nodes 0 to 3
     assert skipping.tolist() == [0, 1, 1, 1]
 
 
-def test_graphs_of_any_size_are_about_equally_wide() -> None:
+def test_graphs_of_all_sizes_have_about_the_same_width() -> None:
     for nodes in (10, 20, 30):
         path = tuple((n - 1,) if n else () for n in range(nodes))
         built = SPACE.build(_architecture("gru", path), TOKENS, torch.Generator().manual_seed(0))
@@ -102,7 +102,7 @@ def test_padding_is_not_read() -> None:
         torch.testing.assert_close(answers[i : i + 1], alone)
 
 
-def test_every_step_can_be_answered_and_the_state_goes_on() -> None:
+def test_every_step_can_have_an_answer_and_the_state_continues() -> None:
     shape = ModelShape(DataShape("tokens", 20, 20, every_step=True), ModelSize(8, 30))
     built = SPACE.build(_architecture("lstm", DIAMOND), shape, torch.Generator().manual_seed(0))
     tokens = torch.randint(20, (2, 8))
@@ -114,8 +114,8 @@ def test_every_step_can_be_answered_and_the_state_goes_on() -> None:
 
 @pytest.mark.parametrize("name", ["rnn-relu", "lstm"])
 @pytest.mark.parametrize("published", [False, True])
-def test_all_layers_at_once_are_the_layers_one_by_one(name: str, published: bool) -> None:
-    """Logits, states and gradients; in inference as in training."""
+def test_all_layers_at_once_equal_the_layers_one_by_one(name: str, published: bool) -> None:
+    """Compares logits, states and gradients, in inference and in training."""
     space = RandomGraphSpace(cells=(name,), published=published)
     shape = ModelShape(DataShape("tokens", 20, 20, every_step=True), ModelSize(8, 60))
     architecture, _ = sample(space, np.random.default_rng(4))
@@ -137,7 +137,7 @@ def test_all_layers_at_once_are_the_layers_one_by_one(name: str, published: bool
 
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])
-def test_what_does_not_fit_is_refused_however_layers_run(backend: str) -> None:
+def test_bad_shapes_are_refused_with_every_backend(backend: str) -> None:
     built = SPACE.build(_architecture("gru", DIAMOND), TOKENS, torch.Generator().manual_seed(0))
     set_backend(built, backend)
     tokens = torch.randint(20, (3, 9))
@@ -150,7 +150,7 @@ def test_what_does_not_fit_is_refused_however_layers_run(backend: str) -> None:
         built(tokens[:, :0])
 
 
-def test_layers_that_are_watched_run_one_by_one() -> None:
+def test_layers_with_hooks_run_one_by_one() -> None:
     built = SPACE.build(_architecture("gru", DIAMOND), TOKENS, torch.Generator().manual_seed(0))
     tokens, seen = torch.randint(20, (3, 9)), []
     expected = built(tokens).answers
@@ -160,7 +160,7 @@ def test_layers_that_are_watched_run_one_by_one() -> None:
     assert len(seen) == len(built.layers)
 
 
-def test_weights_are_dropped_in_training_alone() -> None:
+def test_weights_are_dropped_only_in_training() -> None:
     size = ModelSize(8, 30, weight_drop=0.5)
     shape = ModelShape(TOKENS.data, size)
     built = SPACE.build(_architecture("gru", DIAMOND), shape, torch.Generator().manual_seed(0))
@@ -187,9 +187,9 @@ def test_published_sizes_follow_the_graph() -> None:
     architecture, answers = sample(space, np.random.default_rng(0))
     assert answers["graph/family"] == "barabasi-albert"
     model = space.build(architecture, TOKENS, torch.Generator())
-    told = space.properties(architecture)
-    assert sum(layer.hidden_size for layer in model.layers) == told["nodes"]
-    assert model.embedding.embedding_dim == model.layers[0].hidden_size == told["source_nodes"]
+    found = space.properties(architecture)
+    assert sum(layer.hidden_size for layer in model.layers) == found["nodes"]
+    assert model.embedding.embedding_dim == model.layers[0].hidden_size == found["source_nodes"]
     assert model(torch.zeros(3, 7, dtype=torch.long)).answers.shape == (3, 2)
     with pytest.raises(ValueError, match="unknown family torus"):
         RandomGraphSpace(families=("torus",))

@@ -1,4 +1,4 @@
-"""What the networks round a cell drop, share and refuse."""
+"""What the networks around a cell drop, share and refuse."""
 
 import pytest
 import torch
@@ -26,13 +26,13 @@ def test_locked_dropout_has_one_mask_for_all_steps_and_keeps_the_mean() -> None:
     assert float(dropped.mean()) == pytest.approx(1, abs=0.06)
 
 
-def test_locked_dropout_leaves_evaluation_alone() -> None:
+def test_locked_dropout_does_not_affect_evaluation() -> None:
     x = torch.randn(2, 3, 4)
     assert locked_dropout(x, 0.5, training=False) is x
 
 
 @pytest.mark.parametrize("share", ["dropout", "hidden_dropout", "input_dropout", "weight_drop"])
-def test_each_share_makes_training_random_and_leaves_evaluation_alone(share: str) -> None:
+def test_each_share_affects_training_but_not_evaluation(share: str) -> None:
     plain, model = build(), build(**{share: 0.5})
     tokens = torch.arange(10).reshape(2, 5)
     torch.manual_seed(0)
@@ -40,7 +40,7 @@ def test_each_share_makes_training_random_and_leaves_evaluation_alone(share: str
     assert torch.equal(model.eval()(tokens).answers, plain.eval()(tokens).answers)
 
 
-def test_embedding_dropout_drops_whole_words_at_all_their_places() -> None:
+def test_embedding_dropout_drops_all_occurrences_of_a_word() -> None:
     torch.manual_seed(0)
     model = build(embedding_dropout=0.5).train()
     entered: list[torch.Tensor] = []
@@ -83,7 +83,7 @@ def test_a_language_model_of_other_data_is_refused(data: DataShape) -> None:
         build(data)
 
 
-def test_layers_are_as_wide_as_asked_and_the_last_as_wide_as_the_embedding() -> None:
+def test_layers_have_the_hidden_size_and_the_last_the_embedding_size() -> None:
     model = build(layers=3)
     assert isinstance(model, RnnLanguageModel)
     assert [(r.input_size, r.hidden_size) for r in model.layers] == [(6, 8), (8, 8), (8, 6)]

@@ -1,4 +1,4 @@
-"""The space of NAS-Bench-NLP is drawn as published."""
+"""Cells are drawn from NAS-Bench-NLP's space as published."""
 
 from contextlib import suppress
 
@@ -13,7 +13,7 @@ from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import GRU, ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
-# Shares of valid proposals of the published generator, 300 seeds each.
+# the published generator's shares of valid proposals, 300 seeds each
 PUBLISHED = {
     (1, 7): 0.58,
     (1, 14): 0.69,
@@ -28,7 +28,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize(("states", "budget"), PUBLISHED)
-def test_as_many_proposals_are_valid_as_published(states: int, budget: int) -> None:
+def test_the_share_of_valid_proposals_is_as_published(states: int, budget: int) -> None:
     space, rng, draws = RnnCellSpace((states, states), (budget,)), np.random.default_rng(0), 600
     valid = 0
     for _ in range(draws):
@@ -55,7 +55,7 @@ def test_operations_are_drawn_with_the_published_weights() -> None:
         assert shares[op] == pytest.approx(1 / 6, abs=0.02)
 
 
-def test_every_sample_reads_all_inputs_and_hands_no_state_straight_on() -> None:
+def test_every_sample_reads_all_inputs_and_passes_no_state_directly_on() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
         architecture, _ = genome.sample(RnnCellSpace(), rng)
@@ -64,15 +64,15 @@ def test_every_sample_reads_all_inputs_and_hands_no_state_straight_on() -> None:
         assert architecture_of(recipe_of(architecture)) == architecture
 
 
-def test_the_hand_made_gru_is_read_though_the_grammar_cannot_say_it() -> None:
+def test_a_gru_is_read_although_the_grammar_cannot_produce_it() -> None:
     read_recipe(GRU)
-    with pytest.raises(InvalidArchitecture, match='"h_prev_0" is fed straight to "h_new_0"'):
+    with pytest.raises(InvalidArchitecture, match='"h_new_0" reads "h_prev_0" directly'):
         architecture_of(GRU)
 
 
 def test_a_state_that_nothing_reads_is_named() -> None:
     recipe = {**ZOO["rnn-tanh"], "h_new_1": {"op": "activation_tanh", "input": ["sum"]}}
-    with pytest.raises(InvalidArchitecture, match='no new state needs "h_prev_1"'):
+    with pytest.raises(InvalidArchitecture, match='no new state depends on "h_prev_1"'):
         read_recipe(recipe)
 
 
@@ -98,7 +98,7 @@ def test_a_language_model_shares_its_embedding_and_carries_its_state() -> None:
     )
 
 
-def test_penalties_are_those_of_the_paper_and_only_in_training() -> None:
+def test_penalties_are_as_in_the_paper_and_only_in_training() -> None:
     model = build("lstm", DataShape("tokens", 11, 11, every_step=True))
     tokens = torch.randint(11, (3, 8))
     seen = []
@@ -124,11 +124,11 @@ def test_the_same_seed_builds_the_same_weights() -> None:
         (DataShape("images", 3, 2, every_step=False, height=5, width=4), torch.ones(4, 3, 5, 4)),
     ],
 )
-def test_a_classifier_answers_once_a_sequence(data: DataShape, inputs: torch.Tensor) -> None:
+def test_a_classifier_answers_once_per_sequence(data: DataShape, inputs: torch.Tensor) -> None:
     assert build("mgu", data)(inputs).answers.shape == (4, 2)
 
 
-def test_a_classifier_reads_no_padding() -> None:
+def test_a_classifier_does_not_read_padding() -> None:
     model = build("gru", DataShape("tokens", 7, 2, every_step=False)).eval()
     tokens = torch.randint(7, (1, 5))
     padded = torch.cat([tokens, torch.zeros(1, 3, dtype=torch.long)], dim=1)

@@ -1,4 +1,4 @@
-"""The numbers of a cell's graph, counted by hand."""
+"""The properties of cells' graphs, counted by hand."""
 
 from search_spaces.rnn_cell.recipe import cell_of, read_recipe
 from search_spaces.rnn_cell.structure import structure
@@ -9,7 +9,7 @@ def of(recipe: dict) -> dict[str, float]:
     return structure(cell_of(read_recipe(recipe)))
 
 
-def test_a_plain_rnn() -> None:
+def test_a_plain_rnn_has_the_counted_properties() -> None:
     found = of(ZOO["rnn-tanh"])
     assert (found["linear"], found["activation_tanh"], found["nodes"]) == (1, 1, 2)
     assert (found["matrices_x"], found["matrices_h"], found["matrices_inner"]) == (1, 1, 0)
@@ -35,7 +35,7 @@ def test_a_state_that_squares_itself_has_a_degree_that_doubles() -> None:
     assert of(recipe)["output_bounded"] == 0
 
 
-def test_bounds_come_from_what_is_read() -> None:
+def test_bounds_depend_on_the_inputs_of_a_node() -> None:
     recipe = {
         "a": {"op": "linear", "input": ["x", "h_prev_0"]},
         "gate": {"op": "activation_sigm", "input": ["a"]},
@@ -48,7 +48,7 @@ def test_bounds_come_from_what_is_read() -> None:
     assert (found["gated_blends"], found["gated_products"]) == (1, 1)
 
 
-def test_without_a_way_from_the_state_it_says_minus_one() -> None:
+def test_distances_are_minus_one_without_a_path_from_the_state() -> None:
     recipe = {
         "a": {"op": "linear", "input": ["x", "h_prev_1"]},
         "h_new_0": {"op": "activation_tanh", "input": ["a"]},
@@ -60,5 +60,5 @@ def test_without_a_way_from_the_state_it_says_minus_one() -> None:
     assert found["x_shortest"] == 2
 
 
-def test_all_cells_have_the_same_names() -> None:
+def test_all_cells_have_the_same_properties() -> None:
     assert len({tuple(of(recipe)) for recipe in ZOO.values()}) == 1

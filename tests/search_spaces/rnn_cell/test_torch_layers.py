@@ -1,4 +1,4 @@
-"""PyTorch's recurrent layers against the compiled cells that stand for them."""
+"""Compiled cells agree with the PyTorch layers that they replace."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ KINDS = {
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_outputs_states_and_gradients_are_pytorchs(
+def test_outputs_states_and_gradients_equal_pytorchs(
     kind: str, batch_first: bool, bidirectional: bool, bias: bool
 ) -> None:
     torch.manual_seed(0)
@@ -44,7 +44,7 @@ def test_outputs_states_and_gradients_are_pytorchs(
             torch.testing.assert_close(a, b)
 
 
-def test_a_models_layers_are_replaced_and_read_what_is_left() -> None:
+def test_replaced_layers_read_only_the_weights_left() -> None:
     torch.manual_seed(0)
     model = lstm_classifier(classes=4, channels=3, hidden=16).eval()
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_a_models_layers_are_replaced_and_read_what_is_left() -> None:
 
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
 @pytest.mark.parametrize("bidirectional", [True, False])
-def test_packed_sequences_are_read_to_their_ends(kind: str, bidirectional: bool) -> None:
+def test_packed_sequences_end_at_their_lengths(kind: str, bidirectional: bool) -> None:
     torch.manual_seed(0)
     theirs = KINDS[kind](3, 5, num_layers=2, bidirectional=bidirectional)
     packed = pack_sequence([torch.randn(n, 3) for n in (2, 6, 4)], enforce_sorted=False)
@@ -70,7 +70,7 @@ def test_packed_sequences_are_read_to_their_ends(kind: str, bidirectional: bool)
     torch.testing.assert_close(ours[1], expected[1])
 
 
-def test_a_model_may_ask_its_layers_for_their_sizes() -> None:
+def test_replaced_layers_have_the_size_attributes() -> None:
     layers = nn.LSTM(3, 5, num_layers=2, batch_first=True)
     ours = compiled(layers)
     ours.flatten_parameters()
@@ -78,7 +78,7 @@ def test_a_model_may_ask_its_layers_for_their_sizes() -> None:
     assert [getattr(ours, n) for n in asked] == [getattr(layers, n) for n in asked]
 
 
-def test_dropout_between_layers_is_that_of_training() -> None:
+def test_dropout_between_layers_applies_only_in_training() -> None:
     layers = CompiledLayers(nn.GRU(3, 5, num_layers=2, dropout=0.5))
     x = torch.randn(6, 4, 3)
     assert not torch.equal(layers(x)[0], layers(x)[0])
@@ -86,7 +86,7 @@ def test_dropout_between_layers_is_that_of_training() -> None:
     assert torch.equal(layers(x)[0], layers(x)[0])
 
 
-def test_what_has_no_compiled_cell_stays_or_is_refused() -> None:
+def test_layers_without_a_compiled_cell_stay_or_are_refused() -> None:
     projected = nn.LSTM(3, 5, proj_size=2)
     assert compiled(projected) is projected
     with pytest.raises(ValueError, match="with proj_size"):

@@ -12,7 +12,7 @@ from kernels.cell.weights import layout_of
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.zoo import ZOO
 
-Linear = Callable[..., Tensor]  # number of the linear node, what it reads
+Linear = Callable[..., Tensor]  # takes the number of the linear node, and its inputs
 
 
 def gru(linear: Linear, x: Tensor, h: Tensor) -> tuple[Tensor]:

@@ -1,4 +1,4 @@
-"""What an encoder sees, and how large it really is."""
+"""What an encoder reads, and how large it is."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_hidden_and_feed_forward_size_are_applied(hidden: int, size: int) -> Non
 
 
 @pytest.mark.parametrize("variant", MIXINGS["self-attention"] + MIXINGS["span-convolution"])
-def test_padding_is_not_seen(variant) -> None:
+def test_padding_is_not_read(variant) -> None:
     kind = next(name for name, variants in MIXINGS.items() if variant in variants)
     layers = (LayerSpec(kind, variant, 2, 8, 1),) * 2
     model = Encoder(EncoderSpec(8, layers), CLASSES, 16, generator()).eval()
@@ -38,7 +38,7 @@ def test_padding_is_not_seen(variant) -> None:
     torch.testing.assert_close(answers, model(tokens).answers)
 
 
-def test_attention_is_that_of_torch() -> None:
+def test_attention_equals_torchs() -> None:
     attention = SelfAttention(8, 2, 8)
     x = torch.randn(3, 5, 8, generator=generator())
     q, k, v = (
@@ -49,7 +49,7 @@ def test_attention_is_that_of_torch() -> None:
     torch.testing.assert_close(attention(x, torch.ones(3, 5, dtype=torch.bool)), expected)
 
 
-def test_the_cosine_transform_is_orthonormal_and_as_defined() -> None:
+def test_the_cosine_transform_is_orthonormal_and_follows_its_definition() -> None:
     matrix = cosines(7, torch.zeros((), dtype=torch.float64))
     torch.testing.assert_close(matrix @ matrix.T, torch.eye(7, dtype=torch.float64))
     constant = torch.ones(7, dtype=torch.float64)
@@ -70,18 +70,18 @@ def test_a_span_convolution_mixes_only_its_window() -> None:
     changed = x.clone()
     changed[:, 11] += 1
     valid = torch.ones(1, 12, dtype=torch.bool)
-    # The second half of the width convolves: two steps on each side of a value.
+    # the second half of the width convolves, over two steps on each side
     moved = (part(x, valid) - part(changed, valid))[0, :, 8:].abs().sum(-1) > 1e-6
     assert moved.tolist() == [False] * 9 + [True] * 3
 
 
-def test_a_task_that_asks_for_the_next_token_is_refused() -> None:
+def test_a_next_token_task_is_refused() -> None:
     with pytest.raises(ValueError, match="use --task masked-language-model"):
         TransformerSpace().check(DataShape("tokens", 11, 11, True))
 
 
-def test_too_long_a_sequence_is_refused() -> None:
+def test_a_sequence_that_is_too_long_is_refused() -> None:
     layer = LayerSpec("linear-transform", "dct", 2, 8, 1)
     model = Encoder(EncoderSpec(8, (layer,)), CLASSES, 4, generator())
-    with pytest.raises(ValueError, match="5 steps, the encoder 4 positions"):
+    with pytest.raises(ValueError, match="5 steps, but the encoder only 4 positions"):
         model(torch.zeros(1, 5, dtype=torch.long))
