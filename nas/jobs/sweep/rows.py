@@ -24,7 +24,8 @@ class Row:
     metric_dense, metric_before, metric_after: before pruning, right after, and after recovery, of
         the validation data; test_dense, test_after: of the test data.
     recovery_epochs: until the metric was back within the tolerance; None if it never was.
-    milliseconds_dense, milliseconds_sparse: of one example, in one run.
+    milliseconds_dense, milliseconds_sparse: of one example, in one run; the second is None if the
+        pruned network has no layer that can run on compiled cells, and so cannot be faster.
     """
 
     number: int
