@@ -3,19 +3,28 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.hooks import RemovableHandle
 
 from kernels.cell.arguments import check_arguments
-from kernels.cell.op import Plan, choose_backend, compile_sparse, run_cell
+from kernels.cell.left import FASTEST, Left
+from kernels.cell.op import choose_backend, run_cell
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
 
-FASTEST = ("auto", "cpu")  # backends that can be replaced by an even faster computation
+
+@runtime_checkable
+class RunsCells(Protocol):
+    """A module that runs cells with its own weights."""
+
+    backend: str
+
+    def read_what_is_left(self) -> None:
+        """Read only the recurrent weights that are not zero now."""
+        ...
 
 
 class CompiledRNN(nn.Module):
@@ -60,9 +69,7 @@ class CompiledRNN(nn.Module):
         self.weight_drop = weight_drop
         self.frozen_recurrent = frozen_recurrent
         choose_backend(backend)
-        self.mask: Tensor | None = None
-        self._sparse: Plan | None = None
-        self._hook: RemovableHandle | None = None
+        self.left: Left | None = None
         bound = 1 / math.sqrt(hidden_size)
         self._shapes = layout_of(cell).shapes(input_size, hidden_size, num_heads)
         for name, shape in self._shapes.items():
@@ -87,8 +94,8 @@ class CompiledRNN(nn.Module):
         if state is None:
             state = self.initial_state(x.shape[0], x)
         weights = self.weights()
-        if self._sparse and x.device.type == "cpu" and choose_backend(self.backend) in FASTEST:
-            return self._sparse.run(x, state, weights, lengths)
+        if self.left:
+            return self.left.run(x, state, weights, lengths, self.backend)
         return run_cell(self.cell, x, state, weights, lengths, self.backend)
 
     def keep_only(self, mask: Tensor | None) -> None:
@@ -98,27 +105,25 @@ class CompiledRNN(nn.Module):
             zero and get no gradient. A CPU skips them; other devices multiply with the zeros.
         Raises `ValueError` for a wrong shape, and for a cell without recurrent weights.
         """
-        if self._hook:
-            self._hook.remove()
-        self.mask, self._sparse, self._hook = mask, None, None
+        self.left = None
         if mask is None:
             return
         on_h = self._parameters.get("on_h")
         if on_h is None or mask.shape != on_h.shape:
             raise ValueError(f"the mask is {tuple(mask.shape)}, expected {self._shapes['on_h']}")
-        self._sparse = compile_sparse(self.cell, mask, on_h.dtype)
+        self.left = Left(self.cell, mask, on_h.dtype)
         with torch.no_grad():
             on_h.mul_(mask)
-        self._hook = on_h.register_hook(lambda gradient: gradient * mask.to(gradient.device))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without compiled code, which other processes cannot use; copies
-        recompile it."""
-        return {**self.__dict__, "_sparse": None, "_hook": None}
+    def read_what_is_left(self) -> None:
+        """Read only the recurrent weights that are not zero now."""
+        on_h = self._parameters.get("on_h")
+        self.keep_only(None if on_h is None else on_h.detach() != 0)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self.keep_only(self.mask)
+    @property
+    def mask(self) -> Tensor | None:
+        """The recurrent weights that are left, None for all."""
+        return self.left.mask if self.left else None
 
     @property
     def is_replaceable(self) -> bool:
@@ -150,23 +155,25 @@ class CompiledRNN(nn.Module):
 
 def set_backend(model: nn.Module, backend: str) -> None:
     """Set the backend of all layers of a model."""
-    for layer in model.modules():
-        if isinstance(layer, CompiledRNN):
-            layer.backend = choose_backend(backend)
+    for layer in layers_on_cells(model):
+        layer.backend = choose_backend(backend)
+
+
+def layers_on_cells(model: nn.Module) -> list[RunsCells]:
+    """Return the layers of a model that run on cells."""
+    return [layer for layer in model.modules() if isinstance(layer, RunsCells)]
 
 
 def read_what_is_left(model: nn.Module) -> None:
     """Make layers read only the recurrent weights that are not zero now."""
-    for layer in model.modules():
-        if isinstance(layer, CompiledRNN):
-            on_h = layer._parameters.get("on_h")
-            layer.keep_only(None if on_h is None else on_h.detach() != 0)
+    for layer in layers_on_cells(model):
+        layer.read_what_is_left()
 
 
 @contextmanager
 def on_reference(model: nn.Module) -> Iterator[None]:
     """Run all layers on the reference in this context, so that tracers and counters see inside."""
-    layers = [layer for layer in model.modules() if isinstance(layer, CompiledRNN)]
+    layers = layers_on_cells(model)
     before = [layer.backend for layer in layers]
     set_backend(model, "reference")
     try:

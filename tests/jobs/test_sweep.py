@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save_file
@@ -274,3 +275,24 @@ def test_cycles_reach_the_level_and_rewinding_restores_the_first_weights(
         kept = weight != 0
         assert torch.equal(weight[kept], base[f"start.{name}"][kept])
     assert not torch.equal(base["weights.layers.0.on_h"], base["start.layers.0.on_h"])
+
+
+@pytest.mark.parametrize(("name", "timed"), [("Flat", True), ("Packed", True), ("Own", False)])
+def test_a_users_lstm_is_swept_and_timed_where_it_runs_on_compiled_cells(
+    tmp_path: Path, name: str, timed: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    data = {"x": rng.normal(size=(60, 5, 3)).astype(np.float32), "y": np.arange(60) % 2}
+    np.savez(tmp_path / "data.npz", **data, length=rng.integers(1, 6, 60))
+    task = {"name": "sequences", "data": str(tmp_path / "data.npz"), "batch": 8}
+    given = {**SMALL, "task": task, "levels": (0.5,), "recover_epochs": 1, "what": ("both",)}
+    summary = api.sweep(**given, model=f"tests.jobs.own_lstms:{name}", run=tmp_path / "run")
+    (row,) = summary.rows
+    assert row.failed is None and row.metric_after is not None
+    assert row.milliseconds_dense is not None
+    assert (row.milliseconds_sparse is not None) == timed
+    head, line = (
+        next(line for line in sweep_table(summary).splitlines() if word in line).split()
+        for word in ("ms sparse", "magnitude  both")
+    )
+    assert head[-1] == "sparse" and (line[-1] != "–") == timed

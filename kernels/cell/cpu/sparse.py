@@ -78,10 +78,12 @@ class SparseLoops(CompiledLoops):
     def _fan_values(self, on_h: Tensor, fans: Fans) -> Tensor:
         """Return the weights in the order of fans, cached until the weights change."""
         version = -1 if on_h.is_inference() else on_h._version
-        if self._fanned and self._fanned[0] is on_h and self._fanned[1] == version != -1:
-            return self._fanned[2]
+        if self._fanned and version != -1:
+            last, then, values = self._fanned
+            if last.data_ptr() == on_h.data_ptr() and then == version:
+                return values
         values = torch.where(fans.real, on_h.flatten()[fans.places], 0)
-        self._fanned = on_h, version, values
+        self._fanned = on_h.detach(), version, values
         return values
 
 

@@ -24,7 +24,7 @@ from compress.pruning.targets import targets_of
 from compress.structure.graph import Graph
 from compress.structure.student import narrowed
 from compress.timing import milliseconds
-from kernels.cell.layer import read_what_is_left
+from kernels.cell.layer import layers_on_cells, read_what_is_left
 from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
@@ -168,15 +168,11 @@ class SweepJob:
         model = deepcopy(dense)
         masks = self.pruned(model, row, row.level, self._evidence(row))
         measured = evaluate(model, self.task, self.task.validation_batches())
-        example = self._example()
-        smaller = self._smaller(model, row)
-        slow, *fast = milliseconds((dense, model, smaller), example.inputs, None, example.lengths)
         measures = {
             "sparsity": counted_sparsity(model, row.what),
             "metric_dense": self.bases[row.seed].validation.metric,
             "metric_before": measured.metric,
-            "milliseconds_dense": slow,
-            "milliseconds_sparse": min(fast),
+            **self._milliseconds(dense, model, row),
             **self._dead(model),
         }
         flops = count_flops(model, self._example())
@@ -187,16 +183,25 @@ class SweepJob:
     def _channels(self, model: nn.Module, level: float) -> tuple[Graph, np.ndarray]:
         return channels_left(model, self._example().inputs, level)
 
-    def _smaller(self, model: nn.Module, row: Pruning) -> nn.Module:
-        """Return the pruned network in its fastest form.
+    def _milliseconds(self, dense: nn.Module, model: nn.Module, row: Pruning) -> dict[str, float]:
+        """Measure the networks side by side; the pruned one only if anything can make it faster."""
+        example = self._example()
+        given = (example.inputs, None, example.lengths)
+        smaller = self._smaller(model, row)
+        if smaller is None:
+            return {"milliseconds_dense": milliseconds([dense], *given)[0]}
+        slow, *fast = milliseconds([dense, model, smaller], *given)
+        return {"milliseconds_dense": slow, "milliseconds_sparse": min(fast)}
 
-        That is a narrower network, or compiled cells that read only the recurrent weights left.
-        """
+    def _smaller(self, model: nn.Module, row: Pruning) -> nn.Module | None:
+        """Return the pruned network as what can run fastest: without the channels that nothing
+        reads, or on compiled cells that read only the recurrent weights left; None if it has no
+        layer that can run on compiled cells."""
         if row.what == CHANNELS:
             return narrowed(model, *self._channels(model, row.level))
         listed = compiled(deepcopy(model))
         read_what_is_left(listed)
-        return listed
+        return listed if layers_on_cells(listed) else None
 
     def _dead(self, model: nn.Module) -> dict[str, float]:
         """Return the rates of dead units, over the steps that all the sequences have."""

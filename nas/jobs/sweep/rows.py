@@ -36,11 +36,12 @@ def cost(before: float, after: float, higher_is_better: bool) -> float:
 class Row:
     """One pruned network.
 
-    level: the requested share of weights to remove; sparsity: the counted share of zeros.
-    metric_dense, metric_before, metric_after: before pruning, right after, and after recovery, on
-        the validation data; test_dense, test_after: on the test data.
-    recovery_epochs: epochs until the metric was within the tolerance; None if it never was.
-    milliseconds_dense, milliseconds_sparse: time per example, both from the same run.
+    level: share of weights asked for; sparsity: share of zeros counted among what was pruned.
+    metric_dense, metric_before, metric_after: before pruning, right after, and after recovery, of
+        the validation data; test_dense, test_after: of the test data.
+    recovery_epochs: until the metric was back within the tolerance; None if it never was.
+    milliseconds_dense, milliseconds_sparse: of one example, in one run; the second is None if the
+        pruned network has no layer that can run on compiled cells, and so cannot be faster.
     """
 
     number: int
