@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ from nas.jobs.sweep.rows import (
     is_faster,
     knees,
     sweep_facts,
+    timing_spread,
 )
 from nas.reporting.html import folded, table
 from nas.reporting.report import Drawing, Report, printed
@@ -107,7 +108,7 @@ def _measured(rows: Sequence[Row]) -> list[str]:
     after = [row.metric_after or 0.0 for row in rows]
     metrics = [_mean(rows, name) for name in ("sparsity", "metric_dense", "metric_before")]
     deviation = f"{stdev(after):.4f}" if len(after) > 1 else "–"
-    times = [_mean(rows, f"milliseconds_{kind}", "{:.2f}") for kind in ("dense", "sparse")]
+    times = [_times(rows, f"milliseconds_{kind}") for kind in ("dense", "sparse")]
     return [
         *metrics,
         f"{mean(after):.4f}",
@@ -116,6 +117,15 @@ def _measured(rows: Sequence[Row]) -> list[str]:
         _epochs(rows),
         *times,
     ]
+
+
+def _times(rows: Sequence[Row], name: str) -> str:
+    """Return the median of a row's timings, with the half range if there are several."""
+    values = [value for row in rows if (value := getattr(row, name)) is not None]
+    if not values:
+        return "–"
+    spread = f"±{(max(values) - min(values)) / 2:.2f}" if len(values) > 1 else ""
+    return f"{median(values):.2f}{spread}"
 
 
 def _mean(rows: Sequence[Row], name: str, form: str = "{:.4f}") -> str:
@@ -131,6 +141,12 @@ def _epochs(rows: Sequence[Row]) -> str:
 
 
 def _speed_sentence(summary: SweepSummary) -> str:
-    if is_faster(summary):
-        return "speed: the pruned networks are faster"
+    match is_faster(summary):
+        case None:
+            return (
+                f"speed: undecided: timings of the same dense network differ by "
+                f"{timing_spread(summary):.0%}; run on a quiet machine"
+            )
+        case True:
+            return "speed: the pruned networks are faster"
     return "speed: no gain measured; these are masks"

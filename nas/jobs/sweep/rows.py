@@ -11,6 +11,7 @@ from nas.loop.candidate import Candidate, candidates_in
 from nas.loop.run_file import read_run_file
 
 GAIN = 1.1  # a smaller gain is within measurement noise
+SPREAD = 0.1  # a larger disagreement of timings of one network says nothing about another
 
 
 class Pruning(NamedTuple):
@@ -155,18 +156,30 @@ def sweep_facts(summary: SweepSummary) -> dict[str, Any]:
         "rows": [asdict(row) for row in summary.rows],
         "knee": knees(summary),
         "faster": is_faster(summary),
+        "timing_spread": timing_spread(summary),
         "seconds": summary.seconds,
     }
 
 
-def is_faster(summary: SweepSummary) -> bool:
-    """Return whether the pruned networks are faster than the dense ones, by the median."""
+def is_faster(summary: SweepSummary) -> bool | None:
+    """Return whether the pruned networks are faster than the dense ones, by the median.
+
+    None if that cannot be told: the timings of one dense network disagree too much.
+    """
+    if timing_spread(summary) > SPREAD:
+        return None
     gains = [
         row.milliseconds_dense / row.milliseconds_sparse
         for row in summary.rows
         if row.milliseconds_dense and row.milliseconds_sparse
     ]
     return bool(gains) and median(gains) >= GAIN
+
+
+def timing_spread(summary: SweepSummary) -> float:
+    """Return by what share the slowest timing of the dense network exceeds the fastest one."""
+    times = [row.milliseconds_dense for row in summary.rows if row.milliseconds_dense]
+    return max(times) / min(times) - 1 if times else 0.0
 
 
 def _mean_cost(rows: Sequence[Row], higher_is_better: bool) -> float:
