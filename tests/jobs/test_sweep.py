@@ -254,12 +254,42 @@ def test_the_knee_is_the_highest_level_that_recovers() -> None:
         for level, metrics in after.items()
         for seed, metric in enumerate(metrics)
     ]
-    summary = SweepSummary("s", "m", "accuracy", True, 0.01, tuple(rows), 1.0)
+    summary = SweepSummary(Path("s"), "m", "accuracy", True, 0.01, tuple(rows), 1.0)
     assert [knee["sentence"] for knee in knees(summary)] == [
         "knee: lamp, h2h: 70% costs 0.5 points"
     ]
     none = replace(summary, tolerance=-1.0)
     assert knees(none)[0]["sentence"] == "knee: lamp, h2h: no level recovers"
+
+
+@pytest.mark.parametrize(
+    ("dense", "sparse", "verdict"),
+    [
+        ((2.0, 2.1), 1.0, "the pruned networks are faster"),
+        ((2.0, 2.1), 2.0, "no gain measured"),
+        ((1.6, 23.0), 1.0, "undecided: timings of the same dense network differ by 1338%"),
+    ],
+)
+def test_the_verdict_on_speed_is_withheld_where_timings_disagree(
+    dense: tuple[float, float], sparse: float, verdict: str
+) -> None:
+    facts = {name: None for name in (field.name for field in fields(Row))}
+    facts |= {"method": "magnitude", "what": "both", "ap": 0.0, "level": 0.5, "metric_dense": 0.9}
+    rows = [
+        Row(
+            **{
+                **facts,
+                "metric_after": 0.9,
+                "milliseconds_dense": taken,
+                "milliseconds_sparse": sparse,
+            }
+        )
+        for taken in dense
+    ]
+    summary = SweepSummary(Path("s"), "m", "accuracy", True, 0.01, tuple(rows), 1.0)
+    table = sweep_table(summary)
+    assert verdict in table
+    assert f"{np.median(dense):.2f}±{(dense[1] - dense[0]) / 2:.2f}" in table
 
 
 def test_cycles_reach_the_level_and_rewinding_restores_the_first_weights(
