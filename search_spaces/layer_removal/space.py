@@ -19,7 +19,10 @@ SHARES = 10  # a width is a number of tenths
 
 
 class Channels(NamedTuple):
-    """Channels that change together: paths of the layers that make them, and how many they are."""
+    """Channels that change together: paths of the layers that make them, and how many they are.
+
+    A layer that makes several kinds of channels is `PATH#2` in the second.
+    """
 
     makers: tuple[str, ...]
     width: int
@@ -39,11 +42,13 @@ class Outline:
     removable: groups of paths that go together, such as a convolution and its norm.
     channels: in the order of the calls.
     layers: all of them in order, for controllers that look at what they decide on.
+    kept: (path, reason) of layers that stay as they are.
     """
 
     removable: tuple[tuple[str, ...], ...]
     channels: tuple[Channels, ...]
     layers: tuple[LayerFeatures, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
 
 
 class Student(NamedTuple):
@@ -95,7 +100,7 @@ class LayerRemovalSpace:
             for block, *_ in self.outline.removable
         }
         makers = (maker for channels in self.outline.channels for maker in channels.makers)
-        return removals, {f"width/{maker}": paths.index(maker) for maker in makers}
+        return removals, {f"width/{m}": paths.index(m.partition("#")[0]) for m in makers}
 
     def smallest(self) -> Architecture:
         """Everything removed that can be, and the rest as narrow as can be."""
@@ -127,4 +132,5 @@ def student_of(architecture: Architecture) -> Student:
 
 
 def _is_within(path: str, removed: tuple[str, ...]) -> bool:
+    path = path.partition("#")[0]
     return any(path == gone or path.startswith(f"{gone}.") for gone in removed)

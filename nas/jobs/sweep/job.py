@@ -22,7 +22,7 @@ from compress.pruning.schedule import SCHEDULES
 from compress.pruning.targets import CHANNELS, targets_of
 from compress.speed import milliseconds
 from compress.structure.graph import Graph
-from compress.structure.student import narrowed
+from compress.structure.narrow import narrowed
 from kernels.cell.layer import read_what_is_left
 from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Screened, Trained

@@ -1,0 +1,165 @@
+"""Tries what is offered: every group narrowed, every layer removed, in both modes, with gradients."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from compress.structure.graph import Graph
+from compress.structure.groups import Group
+from compress.structure.narrow import narrowed
+from compress.structure.operations import RULES
+from compress.structure.recurrent import LEAVES
+from compress.structure.tracing import Blocks, Trace, answered, copied, tensors_in, traced
+
+T = TypeVar("T")
+
+
+def tried_groups(
+    model: nn.Module, example: Any, graph: Graph
+) -> tuple[tuple[Group, ...], list[tuple[Group, str]]]:
+    """Return the groups that can be narrowed, each alone and with others, and the others with the
+    reason."""
+    shapes = shapes_of(copied(model).eval(), example)
+    trains = training_fails(copied(model), example) is None
+
+    def attempt(groups: Sequence[Group], is_thorough: bool, half: bool) -> str | None:
+        left = graph.left(_gone(groups, half))
+        try:
+            smaller = narrowed(model, graph, left)
+            trace = traced(smaller, example, RULES, LEAVES)
+        except Exception as error:
+            return _reason(error)
+        if not agrees(graph.trace, trace, left):
+            return "the code reads some of them by their number"
+        return fails(smaller, example, shapes, is_thorough and trains)
+
+    return tried(graph.groups, attempt)
+
+
+def _gone(groups: Sequence[Group], half: bool) -> list[np.ndarray]:
+    """Roots that go from groups of which one step, or half, is taken, some here and some there."""
+    rng = np.random.default_rng(0)
+    gone = []
+    for group in groups:
+        width = group.width // 2 if half else group.width - 1
+        for part in group.parts:
+            gone.append(rng.permutation(part)[group.kept_of(part, max(1, width)) :])
+    return gone
+
+
+def tried(
+    items: Sequence[T], attempt: Callable[[Sequence[T], bool, bool], str | None]
+) -> tuple[tuple[T, ...], list[tuple[T, str]]]:
+    """Return the items with which attempts succeed, and the others with the reason.
+
+    attempt: tries some of them together. Of any two items there is an attempt with the first and
+        without the second; where one fails, the culprits are looked for by halving.
+    """
+    good, failed = list(items), []
+    number = {id(item): i for i, item in enumerate(items)}
+
+    def searched(some: Sequence[T], is_thorough: bool, half: bool) -> None:
+        some = [item for item in some if not any(item is bad for bad, _ in failed)]
+        if not some:
+            return
+        reason = attempt(some, is_thorough, half)
+        if reason is None:
+            return
+        if len(some) == 1:
+            failed.append((some[0], reason))
+            good[:] = [item for item in good if item is not some[0]]
+            return
+        before = len(failed)
+        middle = len(some) // 2
+        searched(some[:middle], is_thorough, half)
+        searched(some[middle:], is_thorough, half)
+        if len(failed) == before:  # they fail only together
+            failed.append((some[-1], reason))
+            good[:] = [item for item in good if item is not some[-1]]
+        searched(some, is_thorough, half)
+
+    searched(items, True, True)
+    searched(good, True, False)
+    for bit in range(max(1, math.ceil(math.log2(max(1, len(items)))))):
+        for value in (0, 1):
+            chosen = [item for item in good if number[id(item)] >> bit & 1 == value]
+            searched(chosen, False, value == 0)
+    return tuple(good), failed
+
+
+def fails(
+    model: nn.Module, example: Any, shapes: list[torch.Size], is_trained: bool
+) -> str | None:
+    """Return why a network does not answer in these shapes, or cannot be trained; else None."""
+    try:
+        found = shapes_of(model.eval(), example)
+    except Exception as error:
+        return _reason(error)
+    if found != shapes:
+        return "the answer has another shape without some of them"
+    return training_fails(model, example) if is_trained else None
+
+
+def shapes_of(model: nn.Module, example: Any) -> list[torch.Size]:
+    """Return the shapes of a network's answers."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        return [t.shape for t in tensors_in(answered(model, example))]
+
+
+def training_fails(model: nn.Module, example: Any) -> str | None:
+    """Return why a network cannot be trained on the example, None where it can."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            answers = list(tensors_in(answered(model.train(), example)))
+            total = [t.float().sum() for t in answers if t.requires_grad]
+            if total:
+                torch.stack(total).sum().backward()
+    except Exception as error:
+        return f"in training: {_reason(error)}"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def agrees(wide: Trace, narrow: Trace, left: np.ndarray) -> bool:
+    """Return whether a narrowed network brings the same channels together as the whole one.
+
+    Along every axis of every result the narrowed network must have exactly the channels that are
+    left, in their order.
+    """
+    narrow.labels.close()
+    wide_roots = wide.labels.find(np.arange(len(wide.labels)))
+    narrow_roots = narrow.labels.find(np.arange(len(narrow.labels)))
+    known: dict[int, int] = {}
+    seen: set[tuple[int, int]] = set()
+
+    def same(old: Any, new: Any) -> bool:
+        if isinstance(old, Blocks) or isinstance(new, Blocks) or old is None or new is None:
+            return True
+        if (id(old), id(new)) in seen:
+            return True
+        seen.add((id(old), id(new)))
+        kept = old[left[old]]
+        if len(kept) != len(new):
+            return False
+        pairs = zip(narrow_roots[new].tolist(), wide_roots[kept].tolist(), strict=True)
+        return all(known.setdefault(a, b) == b for a, b in pairs)
+
+    for name, axes in wide.axes.items():
+        if name in narrow.axes and not all(map(same, axes, narrow.axes[name])):
+            return False
+    if [name for name, _ in wide.steps] != [name for name, _ in narrow.steps]:
+        return True  # its path depends on the values
+    return all(
+        same(old, new)
+        for (_, before), (_, after) in zip(wide.steps, narrow.steps, strict=True)
+        for axes, others in zip(before, after, strict=True)
+        for old, new in zip(axes, others, strict=False)
+    )
