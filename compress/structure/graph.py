@@ -11,7 +11,7 @@ from torch import nn
 from compress.structure.groups import Group, grouped
 from compress.structure.operations import RULES
 from compress.structure.recurrent import LEAVES
-from compress.structure.tracing import Trace, traced
+from compress.structure.tracing import Trace, copied, traced
 
 __all__ = ["CannotTrace", "Graph", "Group", "graph_of", "untried_graph_of"]
 
@@ -57,7 +57,7 @@ def untried_graph_of(model: nn.Module, example: Any) -> Graph:
     if isinstance(model, torch.jit.ScriptModule):
         raise CannotTrace("a TorchScript network cannot be changed: give the module it was made of")
     try:
-        trace = traced(model, example, RULES, LEAVES)
+        trace = traced(copied(model), example, RULES, LEAVES)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CannotTrace(f"{type(model).__name__} cannot be run on the example: {reason}") from error

@@ -77,20 +77,18 @@ def _places(
 
 
 def _axis_of(places: Tensor) -> tuple[int | None, np.ndarray | None]:
+    """The axis along which numbers of places change, and the numbers less one; padding is -1."""
     if places.numel() == 0:
         return None, None
-    first = places[(0,) * places.dim()]
     for axis, size in enumerate(places.shape):
-        line = places[(*(0,) * axis, slice(None), *(0,) * (places.dim() - axis - 1))]
+        others = [other for other in range(places.dim()) if other != axis]
+        line = places.amax(others) if others else places
         if size > 1 and not bool((line == line[0]).all()):
             shape = [1] * places.dim()
             shape[axis] = size
-            if bool((places == line.view(shape)).all()):
+            if bool(((places == line.view(shape)) | (places == 0)).all()):
                 return axis, line.cpu().numpy() - 1
-            return None, line.cpu().numpy()
-    if bool((places == first).all()):  # one place was taken, or one repeated
-        return None, first.cpu().numpy()
-    return None, places.flatten().cpu().numpy()
+    return None, places.flatten()[:1].cpu().numpy()
 
 
 def _taken(call: Call, labels: np.ndarray, which: np.ndarray) -> np.ndarray:

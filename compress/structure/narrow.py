@@ -1,7 +1,5 @@
 """A network without some of its channels: weights are cut, and the numbers that say their sizes."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -20,26 +18,32 @@ NORMS = (nn.modules.batchnorm._NormBase,)
 def narrowed(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:
     """Return a copy of the network with only those channels, by label, that are left."""
     smaller = copied(model)
-    before = {path: _groups_of(module) for path, module in smaller.named_modules()}
-    changed = set()
+    narrow(smaller, graph, left)
+    return smaller
+
+
+def narrow(model: nn.Module, graph: Graph, left: np.ndarray) -> None:
+    """Take the channels that are not left out of a network; its weights are replaced by cut ones."""
+    before = {path: _groups_of(module) for path, module in model.named_modules()}
+    held, changed = _holders(model), set()
+    parametrised = _parametrised(model)
     for name, axes in graph.trace.axes.items():
-        tensor = _tensor(smaller, name)
+        tensor = _tensor(model, name)
         cut = _cut(tensor, axes, left)
         if cut is tensor:
             continue
-        for owner, key in _holders(smaller, tensor):
+        for owner, key in held[id(tensor)]:
             _put(owner, key, cut)
-            changed.add(id(owner))
+            changed |= {id(owner), *parametrised.get(id(owner), ())}
     for attribute, number in changed_sizes(graph, left).items():
-        with_size(smaller, attribute, number)
-    for path, module in list(smaller.named_modules()):
+        with_size(model, attribute, number)
+    for path, module in list(model.named_modules()):
         if path in graph.trace.leaves:
-            replace_module(smaller, path, _placed(module, graph.trace.leaves[path], left))
+            replace_module(model, path, _placed(module, graph.trace.leaves[path], left))
         elif isinstance(module, CompiledRNN) and id(module) in changed:
-            replace_module(smaller, path, _cells(module))
-        elif _weight(module) is not None or isinstance(module, nn.RNNBase):
+            replace_module(model, path, _cells(module))
+        elif id(module) in changed:
             say_sizes(module, before[path])
-    return smaller
 
 
 def changed_sizes(graph: Graph, left: np.ndarray) -> dict[Attribute, int]:
@@ -82,22 +86,29 @@ def _tensor(model: nn.Module, name: str) -> Tensor:
     return getattr(model.get_submodule(path), key)
 
 
-def _holders(model: nn.Module, tensor: Tensor) -> list[tuple[nn.Module, str]]:
-    """Every place in which a tensor is held: weights may be tied."""
-    return [
-        (module, key)
+def _holders(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
+    """Every place in which each tensor is held, by its id: weights may be tied."""
+    found: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for held in (module._parameters, module._buffers):
+            for key, value in held.items():
+                found.setdefault(id(value), []).append((module, key))
+    return found
+
+
+def _parametrised(model: nn.Module) -> dict[int, list[int]]:
+    """For what computes a weight (`torch.nn.utils.parametrize`) the layer that has it, by ids."""
+    return {
+        id(part): [id(module)]
         for module in model.modules()
-        for held in (module._parameters, module._buffers)
-        for key, value in held.items()
-        if value is tensor
-    ]
+        if isinstance(held := module._modules.get("parametrizations"), nn.ModuleDict)
+        for part in held.modules()
+    }
 
 
 def _put(module: nn.Module, key: str, tensor: Tensor) -> None:
     held = module._parameters if key in module._parameters else module._buffers
     held[key] = tensor  # type: ignore[assignment]
-    if isinstance(module, nn.RNNBase):
-        setattr(module, key, tensor)  # it holds a list of its weights beside
 
 
 def _weight(module: nn.Module) -> Tensor | None:
@@ -126,6 +137,7 @@ def say_sizes(module: nn.Module, before: tuple[int, int]) -> None:
         module.input_size, gates = inner.shape[1], {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
         module.hidden_size = inner.shape[0] // gates
         module.proj_size = own.shape[1] if module.proj_size else 0
+        module._init_flat_weights()
     elif weight is None:
         return
     elif isinstance(module, nn.Linear):
@@ -203,11 +215,3 @@ def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
     """Put a module where another one is."""
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, module)
-
-
-def shared_paths(model: nn.Module) -> Iterator[tuple[str, ...]]:
-    """Yield the paths under which one module is found, for modules that have several."""
-    paths: dict[int, list[str]] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        paths.setdefault(id(module), []).append(path)
-    yield from (tuple(each) for each in paths.values() if len(each) > 1)

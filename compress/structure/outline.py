@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from compress.structure.graph import CannotTrace, graph_of
 from compress.structure.layer_features import layer_features
 from compress.structure.narrow import CONVOLUTIONS, NORMS
-from compress.structure.student import without
-from compress.structure.tracing import answered, copied
+from compress.structure.student import remove
+from compress.structure.tracing import answered, copied, restored
 from compress.structure.trial import fails, shapes_of, training_fails, tried
 from search_spaces.layer_removal.space import Channels, Outline
 
@@ -52,15 +52,17 @@ def tried_removals(
     model: nn.Module, example: Any
 ) -> tuple[tuple[tuple[str, ...], ...], list[tuple[tuple[str, ...], str]]]:
     """Return what can be removed, and what cannot with the reason."""
-    shapes = shapes_of(copied(model).eval(), example)
-    trains = training_fails(copied(model), example) is None
+    scratch = copied(model)
+    shapes = shapes_of(scratch.eval(), example)
+    trains = training_fails(scratch, example) is None
 
     def attempt(some: Sequence[tuple[str, ...]], is_thorough: bool, _: bool) -> str | None:
-        try:
-            smaller = without(model, [path for paths in some for path in paths])
-        except (ValueError, KeyError, AttributeError) as error:
-            return str(error)
-        return fails(smaller, example, shapes, is_thorough and trains)
+        with restored(scratch):
+            try:
+                remove(scratch, [path for paths in some for path in paths])
+            except (ValueError, KeyError, AttributeError) as error:
+                return str(error)
+            return fails(scratch, example, shapes, is_thorough and trains)
 
     return tried(_candidates(model, example), attempt)
 

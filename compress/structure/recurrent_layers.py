@@ -16,15 +16,14 @@ def drop_layers(module: nn.RNNBase, dropped: frozenset[int]) -> None:
     weights = dict(module.named_parameters(recurse=False))
     names = module._all_weights  # the names of each layer and direction, in order
     directions = 2 if module.bidirectional else 1
-    for new, old in enumerate(kept):
-        for direction in range(directions):
-            to, source = names[new * directions + direction], names[old * directions + direction]
-            for name, other in zip(to, source, strict=True):
-                setattr(module, name, weights[other])
-    for each in names[len(kept) * directions :]:
-        for name in each:
-            delattr(module, name)
-    module.num_layers = len(kept)
-    module._all_weights = names[: len(kept) * directions]
+    sources = [names[old * directions + d] for old in kept for d in range(directions)]
+    module._all_weights = names[: len(sources)]
     module._flat_weights_names = [name for each in module._all_weights for name in each]
+    for each in names:
+        for name in each:
+            del module._parameters[name]
+    for each, others in zip(module._all_weights, sources, strict=True):
+        for name, other in zip(each, others, strict=True):
+            module._parameters[name] = weights[other]
+    module.num_layers = len(kept)
     module._init_flat_weights()

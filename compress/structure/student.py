@@ -84,23 +84,28 @@ def without(teacher: nn.Module, removed: Iterable[str]) -> nn.Module:
     """Return a copy of the network in which the modules named hand their input on, and recurrent
     layers named `PATH:NUMBER` are gone."""
     smaller = copied(teacher)
+    remove(smaller, removed)
+    return smaller
+
+
+def remove(model: nn.Module, removed: Iterable[str]) -> None:
+    """Take modules and recurrent layers out of a network, as `without` does."""
     layers: dict[str, set[int]] = {}
     for path in removed:
         name, _, layer = path.partition(":")
         try:
-            module = smaller.get_submodule(name)
+            module = model.get_submodule(name)
         except AttributeError:
             raise ValueError(f"the teacher has no module {path}") from None
         if layer:
             layers.setdefault(name, set()).add(int(layer))
         else:
-            replace_module(smaller, path, Skipped(module).train(module.training))
+            replace_module(model, path, Skipped(module).train(module.training))
     for path, numbers in layers.items():
-        recurrent = smaller.get_submodule(path)
+        recurrent = model.get_submodule(path)
         if not isinstance(recurrent, nn.RNNBase):
             raise ValueError(f"{path} of the teacher has no layers that could be removed")
         drop_layers(recurrent, frozenset(numbers))
-    return smaller
 
 
 def channel_norms(model: nn.Module, graph: Graph) -> np.ndarray:

@@ -291,6 +291,25 @@ def copied(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
+@contextmanager
+def restored(model: nn.Module) -> Iterator[None]:
+    """Within, weights, modules and attributes of a network may be replaced: after it they are back."""
+    own = ("_parameters", "_buffers", "_modules")
+    before = [
+        (module, dict(vars(module)), {name: dict(vars(module)[name]) for name in own})
+        for module in model.modules()
+    ]
+    try:
+        yield
+    finally:
+        for module, held, tables in before:
+            vars(module).clear()
+            vars(module).update(held)
+            for name, table in tables.items():
+                held[name].clear()
+                held[name].update(table)
+
+
 def answered(model: nn.Module, example: Any) -> Any:
     """Return what a network answers to an example: a tensor, a tuple or list, or a dictionary."""
     if isinstance(example, Mapping):
@@ -319,16 +338,17 @@ def traced(
     rules: Mapping[str, Callable],
     leaves: Mapping[type, Callable],
 ) -> Trace:
-    """Return the trace of one call in evaluation mode; the network itself is left as it is.
+    """Return the trace of one call in evaluation mode, which the network is left in.
 
     leaves: by type of module the function `(tracer, path, module, args, kwargs, answer)` that
         returns the labels of the answer's tensors.
     """
-    network = copied(model).eval()
+    network = model.eval()
     tracer = Tracer(network, rules)
     with ExitStack() as stack:
         for name in SEEN_THROUGH:
             stack.enter_context(patch.object(functional, name, lambda *_: False))
+        stack.enter_context(restored(network))
         stack.enter_context(known_sizes(network))
         stack.enter_context(_told_where(tracer, network, leaves))
         stack.enter_context(torch.no_grad())

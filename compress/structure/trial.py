@@ -1,6 +1,5 @@
 """Tries what is offered: every group narrowed, every layer removed, in both modes, with gradients."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -10,10 +9,10 @@ from torch import nn
 
 from compress.structure.graph import Graph
 from compress.structure.groups import Group
-from compress.structure.narrow import narrowed
+from compress.structure.narrow import narrow
 from compress.structure.operations import RULES
 from compress.structure.recurrent import LEAVES
-from compress.structure.tracing import Blocks, Trace, answered, copied, tensors_in, traced
+from compress.structure.tracing import Blocks, Trace, answered, copied, restored, tensors_in, traced
 
 T = TypeVar("T")
 
@@ -23,19 +22,21 @@ def tried_groups(
 ) -> tuple[tuple[Group, ...], list[tuple[Group, str]]]:
     """Return the groups that can be narrowed, each alone and with others, and the others with the
     reason."""
-    shapes = shapes_of(copied(model).eval(), example)
-    trains = training_fails(copied(model), example) is None
+    scratch = copied(model)
+    shapes = shapes_of(scratch.eval(), example)
+    trains = training_fails(scratch, example) is None
 
     def attempt(groups: Sequence[Group], is_thorough: bool, half: bool) -> str | None:
         left = graph.left(_gone(groups, half))
-        try:
-            smaller = narrowed(model, graph, left)
-            trace = traced(smaller, example, RULES, LEAVES)
-        except Exception as error:
-            return _reason(error)
-        if not agrees(graph.trace, trace, left):
-            return "the code reads some of them by their number"
-        return fails(smaller, example, shapes, is_thorough and trains)
+        with restored(scratch):
+            try:
+                narrow(scratch, graph, left)
+                trace = traced(scratch, example, RULES, LEAVES) if is_thorough else None
+            except Exception as error:
+                return _reason(error)
+            if trace is not None and not agrees(graph.trace, trace, left):
+                return "the code reads some of them by their number"
+            return fails(scratch, example, shapes, is_thorough and trains)
 
     return tried(graph.groups, attempt)
 
@@ -59,36 +60,34 @@ def tried(
     attempt: tries some of them together. Of any two items there is an attempt with the first and
         without the second; where one fails, the culprits are looked for by halving.
     """
-    good, failed = list(items), []
-    number = {id(item): i for i, item in enumerate(items)}
+    failed: list[tuple[T, str]] = []
 
-    def searched(some: Sequence[T], is_thorough: bool, half: bool) -> None:
-        some = [item for item in some if not any(item is bad for bad, _ in failed)]
-        if not some:
-            return
-        reason = attempt(some, is_thorough, half)
-        if reason is None:
-            return
+    def left(some: Sequence[T]) -> list[T]:
+        return [item for item in some if not any(item is bad for bad, _ in failed)]
+
+    def blame(some: Sequence[T], reason: str, *how: bool) -> None:
+        """Find the culprits among some that fail together."""
         if len(some) == 1:
             failed.append((some[0], reason))
-            good[:] = [item for item in good if item is not some[0]]
             return
-        before = len(failed)
-        middle = len(some) // 2
-        searched(some[:middle], is_thorough, half)
-        searched(some[middle:], is_thorough, half)
+        before, middle = len(failed), len(some) // 2
+        for part in (some[:middle], some[middle:]):
+            again = attempt(part, *how)
+            if again is not None:
+                blame(part, again, *how)
         if len(failed) == before:  # they fail only together
             failed.append((some[-1], reason))
-            good[:] = [item for item in good if item is not some[-1]]
-        searched(some, is_thorough, half)
 
-    searched(items, True, True)
-    searched(good, True, False)
-    for bit in range(max(1, math.ceil(math.log2(max(1, len(items)))))):
+    def search(some: Sequence[T], *how: bool) -> None:
+        while (rest := left(some)) and (reason := attempt(rest, *how)) is not None:
+            blame(rest, reason, *how)
+
+    search(items, True, True)
+    search(items, True, False)
+    for bit in range((len(items) - 1).bit_length()):
         for value in (0, 1):
-            chosen = [item for item in good if number[id(item)] >> bit & 1 == value]
-            searched(chosen, False, value == 0)
-    return tuple(good), failed
+            search([x for i, x in enumerate(items) if i >> bit & 1 == value], False, value == 0)
+    return tuple(left(items)), failed
 
 
 def fails(
@@ -137,6 +136,7 @@ def agrees(wide: Trace, narrow: Trace, left: np.ndarray) -> bool:
     narrow.labels.close()
     wide_roots = wide.labels.find(np.arange(len(wide.labels)))
     narrow_roots = narrow.labels.find(np.arange(len(narrow.labels)))
+    _name_single_parts(wide, wide_roots, left)
     known: dict[int, int] = {}
     seen: set[tuple[int, int]] = set()
 
@@ -163,3 +163,18 @@ def agrees(wide: Trace, narrow: Trace, left: np.ndarray) -> bool:
         for axes, others in zip(before, after, strict=True)
         for old, new in zip(axes, others, strict=False)
     )
+
+
+def _name_single_parts(wide: Trace, roots: np.ndarray, left: np.ndarray) -> None:
+    """Where one row of a product is left, its channels are those of the columns; so for columns."""
+    for product in wide.labels.products:
+        for one, other, both in (
+            (product.rows, product.columns, product.both),
+            (product.columns, product.rows, product.both.T),
+        ):
+            (kept,) = np.nonzero(left[one])
+            if len(kept) == 1:
+                alias = roots[other]
+                for old, new in zip(roots[both[kept[0]]].tolist(), alias.tolist(), strict=True):
+                    roots[roots == old] = new
+                break
