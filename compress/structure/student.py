@@ -1,6 +1,7 @@
 """A student: a teacher without some of its layers and channels, with the teacher's weights."""
 
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,21 +17,26 @@ from compress.structure.tracing import Blocks, copied
 class Skipped(nn.Module):
     """What stands where a layer was: hands its first input on.
 
-    The numbers and names that the layer held can still be read from it.
+    The numbers and names that the layer and the modules in it held can still be read from it.
     """
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         own = set(vars(self))
-        held = {k: v for k, v in vars(layer).items() if k not in own and not k.startswith("_")}
-        self.__dict__.update({k: v for k, v in held.items() if not _has_tensors(v)})
+        self.__dict__.update({k: v for k, v in _held(layer).items() if k not in own})
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         return inputs[0] if inputs else next(iter(named.values()))
 
 
-def _has_tensors(value: Any) -> bool:
-    return isinstance(value, (torch.Tensor, nn.Module)) or callable(value)
+def _held(layer: nn.Module) -> dict[str, Any]:
+    """What can be read from a layer, without its tensors."""
+    plain = {
+        name: value
+        for name, value in vars(layer).items()
+        if not name.startswith("_") and not callable(value) and not isinstance(value, torch.Tensor)
+    }
+    return plain | {n: SimpleNamespace(**_held(inner)) for n, inner in layer.named_children()}
 
 
 def student(
@@ -135,7 +141,7 @@ def _norms(squares: torch.Tensor, axis: int, labels: Any) -> tuple[np.ndarray, n
     if isinstance(labels, Blocks):
         blocks = squares.unflatten(0, (len(labels.labels), -1)).flatten(3).sum((1, 3))
         return blocks.flatten().numpy(), labels.labels.ravel()
-    return squares.movedim(axis, 0).flatten(1).sum(1).numpy(), labels
+    return squares.movedim(axis, 0).reshape(len(labels), -1).sum(1).numpy(), labels
 
 
 def draw_weights(model: nn.Module, generator: torch.Generator) -> None:
