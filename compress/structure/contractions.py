@@ -47,7 +47,7 @@ def convolution(call: Call) -> Axes:
     for labels in call.axes(weight)[2:]:
         call.fix_axis(labels)
     outputs = _with_bias(call, outputs, bias)
-    if groups == 1 or inputs is None or outputs is not inputs:
+    if outputs is not inputs:
         call.makes(weight, outputs)
     left = (outputs, *(None,) * spatial)
     return (axes[0], *left) if is_batched else left
@@ -102,8 +102,7 @@ def _depthwise(
     own = call.axes(weight)[0]
     call.size(call.get(6, "groups"), inputs)
     if size == groups:
-        outputs = call.unite(inputs, own)
-        return inputs if outputs is not None and inputs is not None else outputs
+        return call.unite(inputs, own)
     times = size // groups
     if is_transposed:
         call.unite(inputs, own)

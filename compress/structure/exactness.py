@@ -19,11 +19,12 @@ def silenced(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:
     left: for each label whether it is left.
     """
     whole = copied(model)
+    tensors = {**dict(whole.named_parameters()), **dict(whole.named_buffers())}
+    untied = _untie(whole, tensors)
     read = np.zeros(len(left), bool)
     read[places_of(graph.trace.reads)] = True
     zeroed = _zeroed(graph)
     source = _copied_from(graph, left)
-    tensors = {**dict(whole.named_parameters()), **dict(whole.named_buffers())}
     with torch.no_grad():
         for name, axes in graph.trace.axes.items():
             for axis, labels in enumerate(axes):
@@ -33,11 +34,26 @@ def silenced(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:
                 gone = ~left[labels]
                 if read[labels].any():
                     _fill(tensors[name], axis, gone)
+                    for table in untied.get(name, ()):
+                        _copy(table, axis, labels, source, graph.roots)
                     continue
                 if isinstance(tensors[name], nn.Parameter):
                     _fill(tensors[name], axis, gone & zeroed[graph.roots[labels]])
                 _copy(tensors[name], axis, labels, source, graph.roots)
     return whole
+
+
+def _untie(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, list[Tensor]]:
+    """Give embeddings whose table another layer reads too a table of their own; by its name."""
+    names = {id(tensor): name for name, tensor in tensors.items()}
+    holders = [id(value) for m in model.modules() for value in m._parameters.values()]
+    found: dict[str, list[Tensor]] = {}
+    for module in model.modules():
+        if isinstance(module, nn.Embedding) and holders.count(id(module.weight)) > 1:
+            own = nn.Parameter(module.weight.detach().clone())
+            found.setdefault(names[id(module.weight)], []).append(own)
+            module.weight = own
+    return found
 
 
 def _zeroed(graph: Graph) -> np.ndarray:

@@ -37,7 +37,7 @@ def moved(call: Call) -> Any:
         if found is not None:
             return found
     for other in call.tensors:
-        if other is not source:
+        if other is not source and call.name != "expand_as":
             call.fix(other)
     axes: list[list[np.ndarray | None]] = [[None] * r.dim() for r in call.results]
     for axis, labels in enumerate(call.axes(source)):
@@ -113,7 +113,8 @@ def _fill_expanded(call: Call, source: Tensor, result: Tensor, axes: list) -> No
     before = (1,) * (result.dim() - source.dim()) + tuple(source.shape)
     for axis, (old, new) in enumerate(zip(before, result.shape, strict=True)):
         if old == 1 and new > 1:
-            axes[axis] = call.tracer.fresh(new)
+            is_like = call.name == "expand_as"
+            axes[axis] = call.axes(call.args[1])[axis] if is_like else call.tracer.fresh(new)
     if call.name in ("expand", "broadcast_to"):
         for axis, number in enumerate(call.numbers(1, "size")[-result.dim() :]):
             call.size(number, axes[axis])

@@ -160,9 +160,8 @@ def batch_norm(call: Call) -> Axes:
     for weight in call.tensors:
         if weight is not call.args[0] and weight.dim() == 1:
             axes[1] = call.unite(axes[1], call.axes(weight)[0])
-    if call.name == "instance_norm":
-        for labels in axes[2:]:
-            call.fix_axis(labels)
+    for labels in (axes[0], *axes[2:]):  # a weight that is normalised over what it reads
+        call.fix_axis(labels)
     return tuple(axes)
 
 

@@ -205,11 +205,14 @@ class Call:
         return self.tracer.axes(tensor)
 
     def unite(self, some: np.ndarray | None, others: np.ndarray | None) -> np.ndarray | None:
-        """Unite two axes of the same length, and return the labels of what comes of them."""
+        """Unite two axes of the same length, and return the labels of what comes of them.
+
+        Where one has none, the other must stay, and has none from here on.
+        """
         if some is None or others is None:
             self.labels.fix(some, self.reason())
             self.labels.fix(others, self.reason())
-            return some if others is None else others
+            return None
         self.labels.unite(some, others)
         return some
 
