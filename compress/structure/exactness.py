@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from compress.structure.graph import Graph
 from compress.structure.groups import Group
 from compress.structure.labels import places_of
+from compress.structure.place_channels import PlaceChannels
 from compress.structure.tracing import Blocks, copied
 
 
@@ -40,6 +41,12 @@ def silenced(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:
                 if isinstance(tensors[name], nn.Parameter):
                     _fill(tensors[name], axis, gone & zeroed[graph.roots[labels]])
                 _copy(tensors[name], axis, labels, source, graph.roots)
+    for path, (reads, _) in graph.trace.leaves.items():
+        shortcut = whole.get_submodule(path)
+        assert isinstance(shortcut, PlaceChannels)
+        for to, place in enumerate(shortcut.places):
+            if place >= 0 and reads is not None and not left[reads[place]]:
+                shortcut.get_buffer("copied")[to] = 0
     return whole
 
 

@@ -48,7 +48,7 @@ def moved(call: Call) -> Any:
             if where is not None and axes[result][where] is None:
                 axes[result][where] = _taken(call, labels, which)
             elif where is not None or which is not None:
-                call.fix_axis(labels)
+                call.fix_if_used(labels)
     if call.name in EXPANDING:
         for result, each in zip(call.results, axes, strict=True):
             _fill_expanded(call, source, result, each)
@@ -109,15 +109,16 @@ def _taken(call: Call, labels: np.ndarray, which: np.ndarray) -> np.ndarray:
 
 
 def _fill_expanded(call: Call, source: Tensor, result: Tensor, axes: list) -> None:
-    """Axes that were made by repeating one place have labels that are free."""
+    """Axes that were made by repeating one place: as many places as the number given says."""
     before = (1,) * (result.dim() - source.dim()) + tuple(source.shape)
-    for axis, (old, new) in enumerate(zip(before, result.shape, strict=True)):
-        if old == 1 and new > 1:
-            is_like = call.name == "expand_as"
-            axes[axis] = call.axes(call.args[1])[axis] if is_like else call.tracer.fresh(new)
-    if call.name in ("expand", "broadcast_to"):
-        for axis, number in enumerate(call.numbers(1, "size")[-result.dim() :]):
+    numbers = call.get(1, "other").shape if call.name == "expand_as" else call.numbers(1, "size")
+    like = call.axes(call.args[1]) if call.name == "expand_as" else (None,) * result.dim()
+    for axis, (old, number) in enumerate(zip(before, numbers[-result.dim() :], strict=False)):
+        if old == 1 and isinstance(number, Size):
+            axes[axis] = call.tracer.fresh(result.shape[axis])
             call.size(number, axes[axis])
+        elif old == 1:
+            axes[axis] = like[axis]
 
 
 def _note_sizes(call: Call, axes: list) -> None:
@@ -195,6 +196,8 @@ def reshaped(call: Call) -> Any:
         raise LookupError("a view of another type is not followed")
     stack = call.tracer.stack(source)
     if stack is not None and tuple(result.shape[-2:]) == tuple(source.shape[-2:]):
+        if call.name in ("view", "reshape"):
+            call.size(call.numbers(1, "shape")[-1], stack.reshape(-1, stack.shape[-1])[0])
         return _stacked(call, stack.reshape(*result.shape[:-2], stack.shape[-1]))
     if source in call.tracer.uniform:
         call.tracer.uniform[result] = True

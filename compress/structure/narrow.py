@@ -112,9 +112,12 @@ def _put(module: nn.Module, key: str, tensor: Tensor) -> None:
 
 
 def _weight(module: nn.Module) -> Tensor | None:
-    weight = getattr(module, "in_proj_weight", None)
-    weight = getattr(module, "weight", None) if weight is None else weight
-    return weight if isinstance(weight, Tensor) else None
+    """The weight that has a layer's sizes; of hooks that norm it the one that they read."""
+    for name in ("weight_orig", "weight_v", "in_proj_weight", "weight"):
+        weight = getattr(module, name, None)
+        if isinstance(weight, Tensor):
+            return weight
+    return None
 
 
 def _groups_of(module: nn.Module) -> tuple[int, int]:

@@ -71,6 +71,7 @@ class Tracer(TorchFunctionMode):
         for name, tensor in (*model.named_parameters(), *model.named_buffers()):
             self.names.setdefault(id(tensor), name)
         self.known = WeakIdKeyDictionary()
+        self.pending = WeakIdKeyDictionary()  # labels that must stay if the tensor is used
         self.derived = WeakIdKeyDictionary()  # tensors computed from parameters alone
         self.uniform = WeakIdKeyDictionary()  # tensors with one value everywhere, or noise
         self.stacks = WeakIdKeyDictionary()  # states of several recurrent layers, see `recurrent`
@@ -83,6 +84,8 @@ class Tracer(TorchFunctionMode):
         if name in ("size", "shape"):
             return self._sizes(args[0], result, args[1:], kwargs)
         call = Call(self, func, name, args, kwargs, result)
+        for tensor in call.tensors:
+            self.used(tensor)
         if name in LEAVING:
             call.fix(args[0])
         if name == "setitem":
@@ -105,6 +108,11 @@ class Tracer(TorchFunctionMode):
                     self.derived[result_tensor] = True
         self.trace.steps.append((name, axes))
         return result
+
+    def used(self, tensor: Tensor) -> None:
+        """Keep what this tensor was taken from by number, as its values matter."""
+        for labels, reason in self.pending.pop(tensor, ()):
+            self.labels.fix(labels, reason)
 
     def axes(self, tensor: Tensor) -> Axes:
         """Return the labels of each axis of a tensor; parameters get theirs when first asked."""
@@ -235,6 +243,12 @@ class Call:
         elif number.source is not labels:
             self.labels.tie((number.source, labels))
 
+    def fix_if_used(self, labels: np.ndarray) -> None:
+        """Keep these channels if the values that were taken of them are used, not only a shape."""
+        for result in self.results:
+            held = self.tracer.pending.setdefault(result, [])
+            held.append((labels, self.reason()))
+
     def makes(self, weight: Any, labels: np.ndarray | None) -> None:
         """Note which layer makes these channels."""
         if labels is not None:
@@ -347,6 +361,8 @@ def traced(
         returns the labels of the answer's tensors.
     """
     network = model.eval()
+    with torch.no_grad():
+        answered(network, example)  # so that what it keeps from call to call is there
     tracer = Tracer(network, rules)
     with ExitStack() as stack:
         for name in SEEN_THROUGH:
@@ -358,6 +374,7 @@ def traced(
         with tracer:
             answer = answered(network, example)
     for tensor in tensors_in(answer):
+        tracer.used(tensor)
         for labels in tracer.axes(tensor):
             tracer.labels.fix(labels, "the network answers with them")
         stacked = tracer.stack(tensor)

@@ -6,15 +6,19 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
+from compress.structure.exactness import halved, silenced
 from compress.structure.graph import Graph
 from compress.structure.groups import Group
-from compress.structure.narrow import narrow
+from compress.structure.narrow import narrow, narrowed
 from compress.structure.operations import RULES
 from compress.structure.recurrent import LEAVES
-from compress.structure.tracing import Blocks, Trace, answered, copied, restored, tensors_in, traced
+from compress.structure.tracing import Blocks, Trace, answered, copied, name_of, restored, tensors_in, traced
 
 T = TypeVar("T")
+AGREEMENT = 1e-3  # share of the largest answer that float32 may differ by
+NOISE = {"rand", "randn", "rand_like", "randn_like", "normal", "bernoulli", "uniform"}
 
 
 def tried_groups(
@@ -36,7 +40,10 @@ def tried_groups(
                 return _reason(error)
             if trace is not None and not agrees(graph.trace, trace, left):
                 return "the code reads some of them by their number"
-            return fails(scratch, example, shapes, is_thorough and trains)
+            reason = fails(scratch, example, shapes, is_thorough and trains)
+        if reason is None and is_thorough and half:
+            return differs(model, example, graph, groups)
+        return reason
 
     return tried(graph.groups, attempt)
 
@@ -101,6 +108,33 @@ def fails(
     if found != shapes:
         return "the answer has another shape without some of them"
     return training_fails(model, example) if is_trained else None
+
+
+def differs(model: nn.Module, example: Any, graph: Graph, groups: Sequence[Group]) -> str | None:
+    """Return a reason where the network without half of these channels answers differently from
+    the whole one in which nothing reads them; None where both agree."""
+    even = tuple(group for group in groups if group.is_exact or group.width % 2 == 0)
+    left = graph.left(halved(even, np.random.default_rng(0)))
+    try:
+        networks = [make(model, graph, left).eval() for make in (silenced, narrowed)]
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), WithoutNoise():
+            pair = [list(tensors_in(answered(network, example))) for network in networks]
+    except Exception as error:
+        return _reason(error)
+    for whole, small in zip(*pair, strict=True):
+        if whole.is_floating_point() and bool(whole.isfinite().all()):
+            allowed = max(AGREEMENT, 10 * torch.finfo(whole.dtype).eps)
+            if float((whole - small).abs().max()) > allowed * max(float(whole.abs().max()), 1e-6):
+                return "the others compute something else without some of them"
+    return None
+
+
+class WithoutNoise(TorchFunctionMode):
+    """Within, random numbers are zero: those of tensors of different sizes differ."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        return result.zero_() if name_of(func) in NOISE else result
 
 
 def shapes_of(model: nn.Module, example: Any) -> list[torch.Size]:
