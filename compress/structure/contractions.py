@@ -27,7 +27,7 @@ def _with_bias(call: Call, outputs: np.ndarray | None, bias: Any) -> np.ndarray 
 
 
 def convolution(call: Call) -> Axes:
-    """`[B, C, …]` by a weight `[outputs, C / groups, …]`; of a transposed one `[C, outputs / groups, …]`."""
+    """`[B, C, …]` by a weight `[outputs, C / groups, …]`, or `[C, outputs / groups, …]`."""
     source, weight, bias = call.args[0], call.get(1, "weight"), call.get(2, "bias")
     is_transposed = "transpose" in call.name
     groups = call.get(6, "groups", 1)
@@ -150,7 +150,9 @@ def _batch(call: Call, a: Axes, b: Axes, one: Tensor, other: Tensor) -> Axes:
             for t, axes in ((one, a), (other, b))
             if back <= len(axes) and t.shape[-back - 2] > 1
         ]
-        labels = call.unite(mine, theirs) if len(sizes) == 2 else (mine if theirs is None else theirs)
+        labels = (
+            call.unite(mine, theirs) if len(sizes) == 2 else (mine if theirs is None else theirs)
+        )
         if labels is not None:
             call.labels.whole.append(labels)
         found.append(labels)
@@ -193,7 +195,9 @@ def summed_products(call: Call) -> Axes:
     if "->" not in equation:
         letters = sorted({c for c in inputs if c.isalpha() and inputs.count(c) == 1})
         output = ("..." if "..." in inputs else "") + "".join(letters)
-    most = max(t.dim() - len(term.replace("...", "")) for t, term in zip(operands, terms, strict=True))
+    most = max(
+        t.dim() - len(term.replace("...", "")) for t, term in zip(operands, terms, strict=True)
+    )
     spread = [_letters(term, t.dim(), most) for term, t in zip(terms, operands, strict=True)]
     left = _letters(output, call.results[0].dim(), most)
     known: dict[str, np.ndarray | None] = {}

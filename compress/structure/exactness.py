@@ -93,7 +93,9 @@ def _fill(tensor: Tensor, axis: int, gone: np.ndarray) -> None:
 def _silence_blocks(tensor: Tensor, labels: Blocks | None, left: np.ndarray) -> None:
     if labels is None:
         return
-    for block, own in zip(tensor.unflatten(0, (len(labels.labels), -1)), labels.labels, strict=True):
+    for block, own in zip(
+        tensor.unflatten(0, (len(labels.labels), -1)), labels.labels, strict=True
+    ):
         _fill(block, 1, ~left[own])
 
 

@@ -60,6 +60,8 @@ def untried_graph_of(model: nn.Module, example: Any) -> Graph:
         trace = traced(copied(model), example, RULES, LEAVES)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CannotTrace(f"{type(model).__name__} cannot be run on the example: {reason}") from error
+        raise CannotTrace(
+            f"{type(model).__name__} cannot be run on the example: {reason}"
+        ) from error
     groups, roots, kept = grouped(trace)
     return Graph(trace, groups, roots, kept)

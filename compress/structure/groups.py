@@ -30,21 +30,12 @@ class Group:
 
     @property
     def width(self) -> int:
-        """Into how many steps the channels can be divided: their number, where there is one part."""
+        """How many steps there are to remove: the number of channels, where there is one part."""
         return gcd(*(len(part) for part in self.parts))
 
     def kept_of(self, part: np.ndarray, width: int) -> int:
         """How many channels of a part stay when the group has this width."""
         return len(part) // self.width * width
-
-
-@dataclass(frozen=True)
-class Units:
-    """owner: for each label the root of the channel with which it goes; that of a label that stays
-    is -1. reasons: why a root stays."""
-
-    owner: np.ndarray
-    reasons: dict[int, str]
 
 
 def grouped(trace: Trace) -> tuple[tuple[Group, ...], np.ndarray, dict[str, str]]:
@@ -73,7 +64,7 @@ def _fixed(trace: Trace) -> dict[int, str]:
         for product in labels.products:
             both = labels.find(product.both)
             held = np.isin(both, list(fixed))
-            for (i, j) in zip(*np.nonzero(held), strict=True):
+            for i, j in zip(*np.nonzero(held), strict=True):
                 reason = fixed[int(both[i, j])]
                 fixed.setdefault(int(labels.find(product.rows)[i]), reason)
                 fixed.setdefault(int(labels.find(product.columns)[j]), reason)
@@ -116,10 +107,7 @@ def _fix_one_factor(trace: Trace, fixed: dict[int, str]) -> None:
         if not all(free):
             continue
         is_whole = [any(r in whole for r in each) for each in free]
-        if is_whole[0] != is_whole[1]:
-            stays = int(is_whole[0])
-        else:
-            stays = int(len(free[0]) > len(free[1]))
+        stays = int(is_whole[0]) if is_whole[0] != is_whole[1] else int(len(free[0]) > len(free[1]))
         for root in free[stays]:
             fixed[root] = "they go with the whole part, or the parts with them"
 

@@ -45,7 +45,7 @@ def moved(call: Call) -> Any:
             continue
         for result, places in enumerate(_places(call, source, axis)):
             where, which = places
-            if where is not None and axes[result][where] is None:
+            if where is not None and which is not None and axes[result][where] is None:
                 axes[result][where] = _taken(call, labels, which)
             elif where is not None or which is not None:
                 call.fix_if_used(labels)
@@ -226,7 +226,10 @@ def _regrouped(call: Call, source: Tensor, result: Tensor) -> list[np.ndarray | 
         for place, axis in enumerate(few):
             rest = int(np.prod([after[a] for a in few[place + 1 :]], dtype=int))
             if rest == 1:
-                mine, labels = labels if after[axis] > 1 else None, None if after[axis] > 1 else labels
+                mine, labels = (
+                    labels if after[axis] > 1 else None,
+                    None if after[axis] > 1 else labels,
+                )
             elif after[axis] == 1:
                 mine = None
             else:
@@ -259,7 +262,7 @@ def concatenated(call: Call) -> Axes:
     parts = list(call.get(0, "tensors"))
     parts = [part for part in parts if part.dim() == call.results[0].dim()]
     given = [call.axes(part) for part in parts]
-    axis = call.get(1, "dim", call.kwargs.get("axis", 0))
+    axis: Any = call.get(1, "dim", call.kwargs.get("axis", 0))
     axis = {"vstack": 0, "hstack": min(1, parts[0].dim() - 1)}.get(call.name, axis)
     axis = int(axis) % parts[0].dim()
     found: list[np.ndarray | None] = []

@@ -23,7 +23,7 @@ def narrowed(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:
 
 
 def narrow(model: nn.Module, graph: Graph, left: np.ndarray) -> None:
-    """Take the channels that are not left out of a network; its weights are replaced by cut ones."""
+    """Take the channels that are not left out of a network itself; see `narrowed`."""
     before = {path: _groups_of(module) for path, module in model.named_modules()}
     held, changed = _holders(model), set()
     parametrised = _parametrised(model)
@@ -136,11 +136,7 @@ def say_sizes(module: nn.Module, before: tuple[int, int]) -> None:
     channels, groups = before
     weight = _weight(module)
     if isinstance(module, nn.RNNBase):
-        inner, own = module.weight_ih_l0, module.weight_hh_l0
-        module.input_size, gates = inner.shape[1], {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
-        module.hidden_size = inner.shape[0] // gates
-        module.proj_size = own.shape[1] if module.proj_size else 0
-        module._init_flat_weights()
+        _say_units(module)
     elif weight is None:
         return
     elif isinstance(module, nn.Linear):
@@ -166,6 +162,14 @@ def say_sizes(module: nn.Module, before: tuple[int, int]) -> None:
         module.out_features, module.in1_features, module.in2_features = weight.shape
     elif isinstance(module, nn.MultiheadAttention):
         _say_attention(module, channels // groups)
+
+
+def _say_units(module: nn.RNNBase) -> None:
+    inner, own = (module.get_parameter(name) for name in ("weight_ih_l0", "weight_hh_l0"))
+    module.input_size = inner.shape[1]
+    module.hidden_size = inner.shape[0] // {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
+    module.proj_size = own.shape[1] if module.proj_size else 0
+    module._init_flat_weights()
 
 
 def _convolution_groups(module: nn.Module, weight: Tensor, channels: int, groups: int) -> int:
@@ -201,10 +205,10 @@ def _cells(module: CompiledRNN) -> CompiledRNN:
     """A layer of a cell with weights that were cut."""
     some = next(module.parameters())
     units = next(p.shape[-1] for n, p in module.named_parameters() if n != "on_x")
-    inputs = module.on_x.shape[2] if module._parameters.get("on_x") is not None else None
+    on_x = dict(module.named_parameters()).get("on_x")
     smaller = CompiledRNN(
         module.cell,
-        module.input_size if inputs is None else inputs,
+        module.input_size if on_x is None else on_x.shape[2],
         units,
         backend=module.backend,
         weight_drop=module.weight_drop,

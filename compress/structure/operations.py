@@ -1,5 +1,6 @@
 """What each operation of torch does to the labels of its inputs: the table of rules."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -150,7 +151,7 @@ def pooled(call: Call) -> Any:
 
 
 def _digits(name: str) -> str:
-    found = [c for c, after in zip(name, name[1:], strict=False) if c.isdigit() and after == "d"]
+    found = [c for c, after in itertools.pairwise(name) if c.isdigit() and after == "d"]
     return found[-1] if found else ""
 
 

@@ -136,7 +136,7 @@ def compiled_cell(call: Call, path: str, module: CompiledRNN) -> list[Axes]:
             call.fix(tensor, f"{path} has heads or a mask")
         return [(None,) * t.dim() for t in call.results]
     units = call.labels.new(module.hidden_size)
-    for name, parameter in module.named_parameters():
+    for name, _parameter in module.named_parameters():
         for axis, labels in enumerate(own[name]):
             if name == "on_x" and axis == 2:
                 call.unite(labels, axes[2])
@@ -154,7 +154,7 @@ def compiled_cell(call: Call, path: str, module: CompiledRNN) -> list[Axes]:
         else:
             call.unite(units, labels)
     call.tracer.trace.makers.append((path, units))
-    output, *last = call.results
+    _output, *last = call.results
     return [(axes[0], axes[1], units), *((None,) * (t.dim() - 1) + (units,) for t in last)]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -77,9 +77,14 @@ def known_sizes(model: nn.Module) -> Iterator[None]:
 def _known(attribute: Attribute, value: Any) -> Any:
     if type(value) is int and value > 1:
         return Size.of(value, attribute)
-    if type(value) in (tuple, list) and value and all(type(v) is int for v in value):
-        each = (Attribute(attribute.path, attribute.name, i) for i in range(len(value)))
-        return type(value)(Size.of(v, a) for v, a in zip(value, each, strict=True))
+    if (
+        isinstance(value, (tuple, list))
+        and type(value) in (tuple, list)
+        and value
+        and all(type(v) is int for v in value)
+    ):
+        each = [Size.of(v, replace(attribute, index=i)) for i, v in enumerate(value)]
+        return each if type(value) is list else tuple(each)
     return value
 
 

@@ -121,7 +121,7 @@ def channel_norms(model: nn.Module, graph: Graph) -> np.ndarray:
     total = np.zeros(len(graph.roots))
     weights = dict(model.named_parameters())
     for name, axes in graph.trace.axes.items():
-        if name not in weights or weights[name].dim() < 2 and _is_bias(name):
+        if name not in weights or (weights[name].dim() < 2 and _is_bias(name)):
             continue
         squares = weights[name].detach().double().square().cpu()
         for axis, labels in enumerate(axes):

@@ -104,7 +104,11 @@ class Tracer(TorchFunctionMode):
         for result_tensor, its_axes in zip(call.results, axes, strict=True):
             if id(result_tensor) not in self.names:
                 self.known[result_tensor] = its_axes
-                if call.tensors and name not in CONTRACTING and all(map(self.is_weight, call.tensors)):
+                if (
+                    call.tensors
+                    and name not in CONTRACTING
+                    and all(map(self.is_weight, call.tensors))
+                ):
                     self.derived[result_tensor] = True
         self.trace.steps.append((name, axes))
         return result
@@ -246,8 +250,8 @@ class Call:
     def fix_if_used(self, labels: np.ndarray) -> None:
         """Keep these channels if the values that were taken of them are used, not only a shape."""
         for result in self.results:
-            held = self.tracer.pending.setdefault(result, [])
-            held.append((labels, self.reason()))
+            held = self.tracer.pending.get(result) or []
+            self.tracer.pending[result] = [*held, (labels, self.reason())]
 
     def makes(self, weight: Any, labels: np.ndarray | None) -> None:
         """Note which layer makes these channels."""
@@ -310,7 +314,7 @@ def copied(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def restored(model: nn.Module) -> Iterator[None]:
-    """Within, weights, modules and attributes of a network may be replaced: after it they are back."""
+    """Within, weights, modules and attributes may be replaced: afterwards they are as before."""
     own = ("_parameters", "_buffers", "_modules")
     before = [
         (module, dict(vars(module)), {name: dict(vars(module)[name]) for name in own})

@@ -1,4 +1,4 @@
-"""Tries what is offered: every group narrowed, every layer removed, in both modes, with gradients."""
+"""Tries what is offered: each group narrowed, each layer removed, in both modes, with gradients."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -14,7 +14,16 @@ from compress.structure.groups import Group
 from compress.structure.narrow import narrow, narrowed
 from compress.structure.operations import RULES
 from compress.structure.recurrent import LEAVES
-from compress.structure.tracing import Blocks, Trace, answered, copied, name_of, restored, tensors_in, traced
+from compress.structure.tracing import (
+    Blocks,
+    Trace,
+    answered,
+    copied,
+    name_of,
+    restored,
+    tensors_in,
+    traced,
+)
 
 T = TypeVar("T")
 AGREEMENT = 1e-3  # share of the largest answer that float32 may differ by
@@ -97,9 +106,7 @@ def tried(
     return tuple(left(items)), failed
 
 
-def fails(
-    model: nn.Module, example: Any, shapes: list[torch.Size], is_trained: bool
-) -> str | None:
+def fails(model: nn.Module, example: Any, shapes: list[torch.Size], is_trained: bool) -> str | None:
     """Return why a network does not answer in these shapes, or cannot be trained; else None."""
     try:
         found = shapes_of(model.eval(), example)

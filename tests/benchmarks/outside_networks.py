@@ -15,7 +15,6 @@ import argparse
 import copy
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,15 @@ from torch import Tensor, nn
 from compress.structure.exactness import halved, silenced
 from compress.structure.graph import Graph, graph_of
 from compress.structure.narrow import narrowed
-from compress.structure.tracing import answered, tensors_in
+from compress.structure.tracing import answered, copied, tensors_in
 from compress.structure.trial import training_fails
 from tests.benchmarks.outside_zoo import ZOO
 
 LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.RNNCellBase, nn.Embedding)
-HEAD = "| network | layers narrowed | exact | fewer, faster | trains | Torch-Pruning: fewer, faster | seconds |"
+HEAD = (
+    "| network | layers narrowed | exact | fewer, faster | trains "
+    "| Torch-Pruning: fewer, faster | seconds |"
+)
 
 
 def main() -> None:
@@ -73,7 +75,10 @@ def look_trained(model: nn.Module) -> None:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+            if (
+                isinstance(module, nn.modules.batchnorm._BatchNorm)
+                and module.running_mean is not None
+            ):
                 module.running_mean.normal_(0, 0.1, generator=generator)
                 module.running_var.uniform_(0.5, 1.5, generator=generator)
         for parameter in model.parameters():
@@ -94,15 +99,9 @@ def _ours(model: nn.Module, example: Any) -> list[str]:
     smaller = narrowed(model, graph, left)
     fewer, faster = size(model) / size(smaller), _times_faster(model, smaller, example)
     fails = training_fails(copy.deepcopy(smaller), example)
-    is_trainable = training_fails(copied_plain(model), example) is None
+    is_trainable = training_fails(copied(model), example) is None
     trains = "yes" if fails is None else (fails if is_trainable else "nor does the whole")
     return [count, difference(model, graph, example), f"{fewer:.2f}, {faster:.2f}", trains]
-
-
-def copied_plain(model: nn.Module) -> nn.Module:
-    from compress.structure.tracing import copied
-
-    return copied(model)
 
 
 def difference(model: nn.Module, graph: Graph, example: Any) -> str:
@@ -185,8 +184,6 @@ def _is_head(name: str) -> bool:
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:80]}"
 
-
-ZooEntry = Callable[[], tuple[nn.Module, Any]]
 
 if __name__ == "__main__":
     main()

@@ -1,5 +1,6 @@
 """The networks of `outside_networks`: each a function that returns (network, example)."""
 
+import itertools
 import sys
 import types
 from collections.abc import Callable
@@ -140,7 +141,9 @@ class VoiceDetectorOverTime(VoiceDetector):
 def _detector(model: nn.Module) -> nn.Module:
     from safetensors.torch import load_file
 
-    model.load_state_dict(load_file(PACKAGES / "silero_vad" / "data" / "silero_vad_16k.safetensors"))
+    model.load_state_dict(
+        load_file(PACKAGES / "silero_vad" / "data" / "silero_vad_16k.safetensors")
+    )
     return model.eval()
 
 
@@ -303,8 +306,12 @@ def crnn() -> Made:
     class Reader(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())
-            self.second = nn.Sequential(nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU())
+            self.first = nn.Sequential(
+                nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU()
+            )
+            self.second = nn.Sequential(
+                nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
+            )
             self.lstm = nn.LSTM(64 * 8, 64, 2, batch_first=True, bidirectional=True)
             self.head = nn.Linear(128, 11)
 
@@ -333,7 +340,9 @@ def unet() -> Made:
             super().__init__()
             self.down = nn.ModuleList([twice(3, 16), twice(16, 32)])
             self.middle = twice(32, 64)
-            self.up = nn.ModuleList([nn.ConvTranspose2d(64, 32, 2, 2), nn.ConvTranspose2d(32, 16, 2, 2)])
+            self.up = nn.ModuleList(
+                [nn.ConvTranspose2d(64, 32, 2, 2), nn.ConvTranspose2d(32, 16, 2, 2)]
+            )
             self.join = nn.ModuleList([twice(64, 32), twice(32, 16)])
             self.head = nn.Conv2d(16, 4, 1)
 
@@ -355,7 +364,8 @@ def espcn() -> Made:
     """Makes images larger by a pixel shuffle."""
     model = nn.Sequential(
         nn.Conv2d(1, 64, 5, padding=2), nn.Tanh(), nn.Conv2d(64, 32, 3, padding=1), nn.Tanh(),
-        nn.Conv2d(32, 32, 3, padding=1), nn.PixelShuffle(2), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1),
+        nn.Conv2d(32, 32, 3, padding=1), nn.PixelShuffle(2), nn.ReLU(),
+        nn.Conv2d(8, 1, 3, padding=1),
     )  # fmt: skip
     return model.eval(), torch.randn(2, 1, 16, 16)
 
@@ -365,7 +375,10 @@ def glu() -> Made:
     class Gates(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.second = nn.Conv1d(16, 64, 3, padding=1), nn.Conv1d(32, 64, 3, padding=1)
+            self.first, self.second = (
+                nn.Conv1d(16, 64, 3, padding=1),
+                nn.Conv1d(32, 64, 3, padding=1),
+            )
             self.head = nn.Linear(32, 5)
 
         def forward(self, x: Tensor) -> Tensor:
@@ -388,7 +401,12 @@ def group_norm() -> Made:
 @network
 def layer_norm() -> Made:
     model = nn.Sequential(
-        nn.Linear(16, 64), nn.LayerNorm(64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, 5)
+        nn.Linear(16, 64),
+        nn.LayerNorm(64),
+        nn.GELU(),
+        nn.Linear(64, 64),
+        nn.GELU(),
+        nn.Linear(64, 5),
     )
     return model.eval(), torch.randn(2, 16)
 
@@ -433,7 +451,7 @@ def _tcn(normed: Callable[[nn.Module], nn.Module]) -> Made:
             widths = (16, 32, 32, 32)
             self.layers = nn.ModuleList(
                 normed(nn.Conv1d(a, b, 3, padding=2 << i, dilation=1 << i))
-                for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+                for i, (a, b) in enumerate(itertools.pairwise(widths))
             )
             self.across, self.head = nn.Conv1d(16, 32, 1), nn.Linear(32, 5)
 
@@ -455,7 +473,11 @@ def two_inputs() -> Made:
     class Pair(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.image, self.table, self.head = nn.Linear(16, 32), nn.Linear(8, 32), nn.Linear(64, 5)
+            self.image, self.table, self.head = (
+                nn.Linear(16, 32),
+                nn.Linear(8, 32),
+                nn.Linear(64, 5),
+            )
 
         def forward(self, image: Tensor, table: Tensor) -> Tensor:
             return self.head(torch.cat([self.image(image).relu(), self.table(table).relu()], -1))

@@ -117,7 +117,9 @@ class Decoder(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.embed(tokens)
         y = self.scale * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
-        q, k, v = (p(y).unflatten(-1, (-1, self.depth)).transpose(1, 2) for p in (self.q, self.k, self.v))
+        q, k, v = (
+            p(y).unflatten(-1, (-1, self.depth)).transpose(1, 2) for p in (self.q, self.k, self.v)
+        )
         k, v = (t[:, :, None].expand(-1, -1, 2, -1, -1).flatten(1, 2) for t in (k, v))
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.head(x + self.o(y.transpose(1, 2).flatten(2)))
@@ -303,7 +305,9 @@ class Speller(nn.Module):
 def test_an_encoder_and_a_decoder_of_cells_are_one_group() -> None:
     graph, _ = check_exact(Speller(), TOKENS)
     assert widths(graph) == {"embed": 6, "encoder": 8}
-    assert graph.groups[1].makers == ("encoder", "query", "cell") or set(graph.groups[1].makers) == {
+    assert graph.groups[1].makers == ("encoder", "query", "cell") or set(
+        graph.groups[1].makers
+    ) == {
         "encoder",
         "cell",
         "query",
