@@ -1,33 +1,38 @@
 """Masks that disconnect whole channels and units, so that these can be removed exactly."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from compress.pruning.masks import Masks
 from compress.structure.graph import Graph, graph_of
+from compress.structure.narrow import narrowed
 from compress.structure.place_channels import PlaceChannels
-from compress.structure.student import channel_norms, narrowed
+from compress.structure.student import channel_norms
 
 
-def channels_left(model: nn.Module, example: Tensor, level: float) -> tuple[Graph, np.ndarray]:
+def channels_left(model: nn.Module, example: Any, level: float) -> tuple[Graph, np.ndarray]:
     """Return the graph and, for each label, whether its channel is left, as `narrowed` expects.
 
     level: share of each group's channels to remove, rounded; those with the smallest norms go
-        first, so channels that are already zero do. One channel always stays.
-    example: an input `[B, …]`; only its shape matters.
+        first, so channels that are already zero do. One channel always stays. Channels that a norm
+        averages over stay too: a mask cannot take them out of the average.
+    example: an input `[B, …]`, a tuple of inputs, or a dictionary of them; only shapes matter.
     Raises `CannotTrace`, and `ValueError` if no channels can be removed.
     """
     graph = graph_of(model, example)
-    if not graph.groups:
+    groups = [group for group in graph.groups if group.is_exact]
+    if not groups:
         raise ValueError("the model has no channels or units that can be removed")
     norms = channel_norms(model, graph)
     left = np.ones(len(graph.roots), bool)
-    for group in graph.groups:
+    for group in groups:
+        steps = min(round(level * group.width), group.width - 1)
         for part in group.parts:
-            count = min(round(level * len(part)), len(part) - 1)
+            count = len(part) - group.kept_of(part, group.width - steps)
             left[part[np.argsort(norms[part], kind="stable")[:count]]] = False
     _keep_what_is_carried(model, graph, left)
     return graph, left[graph.roots]
@@ -37,15 +42,14 @@ def _keep_what_is_carried(model: nn.Module, graph: Graph, left: np.ndarray) -> N
     """Keep channels that pass a value from one shortcut to the next: they have no weights to
     mask."""
     carried: dict[int, int] = {}
-    for layer in graph.layers:
-        module = model.get_submodule(layer.path)
-        if not isinstance(module, PlaceChannels) or layer.reads is None:
+    for path, (reads, makes) in graph.trace.leaves.items():
+        module = model.get_submodule(path)
+        if not isinstance(module, PlaceChannels) or reads is None:
             continue
-        written = graph.roots[layer.makes[0]].tolist()
-        for to, place in zip(written, module.places, strict=True):
+        for to, place in zip(graph.roots[makes].tolist(), module.places, strict=True):
             if place < 0:
                 continue
-            source = int(graph.roots[layer.reads[place]])
+            source = int(graph.roots[reads[place]])
             if left[to] and not left[source] and left[carried.get(source, source)]:
                 left[source] = True
             carried[to] = source

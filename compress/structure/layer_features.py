@@ -5,7 +5,7 @@ from math import log2
 
 from torch import nn
 
-from compress.structure.follow import CONVOLUTIONS, NORMS
+from compress.structure.narrow import CONVOLUTIONS, NORMS
 from compress.structure.place_channels import PlaceChannels
 from kernels.cell.layer import CompiledRNN
 from search_spaces.layer_removal.space import Channels, LayerFeatures
@@ -24,7 +24,11 @@ def layer_features(model: nn.Module, channels: Sequence[Channels]) -> tuple[Laye
     zeros. A skip connection ends where a layer adds to channels that another one made before. Also
     given are the inputs and how many layers share the channels, as narrowing one narrows all.
     """
-    shared = {maker: group.makers for group in channels for maker in group.makers}
+    shared: dict[str, tuple[str, ...]] = {}
+    for group in channels:
+        makers = tuple(maker.partition("#")[0] for maker in group.makers)
+        for maker in makers:
+            shared.setdefault(maker, makers)
     found = []
     for path, module in model.named_modules():
         if path not in shared and not any(True for _ in module.parameters(recurse=False)):

@@ -1,42 +1,73 @@
 """What can be taken away from a network: blocks and layers whose output has their input's shape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from compress.structure.follow import CONVOLUTIONS, NORMS
 from compress.structure.graph import CannotTrace, graph_of
 from compress.structure.layer_features import layer_features
+from compress.structure.narrow import CONVOLUTIONS, NORMS
+from compress.structure.student import remove
+from compress.structure.tracing import answered, copied, restored
+from compress.structure.trial import fails, shapes_of, training_fails, tried
 from search_spaces.layer_removal.space import Channels, Outline
 
 CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 
-def outline_of(model: nn.Module, example: Tensor) -> Outline:
-    """The removable layers and the channels of a network.
+def outline_of(model: nn.Module, example: Any) -> Outline:
+    """Return the layers of a network that can be removed and the channels that can be narrowed.
 
-    example: an input `[B, …]`, of which only the shape matters.
+    All of them were tried on the example: `kept` says why the others stay.
+    example: an input `[B, …]`, a tuple of inputs, or a dictionary of them; only shapes matter.
     Raises as `graph_of` where no layer can be removed either.
     """
-    blocks = removable(model, example)
+    blocks, failed = tried_removals(model, example)
+    kept = {paths[0]: reason for paths, reason in failed}
     try:
-        groups = graph_of(model, example).groups
-    except CannotTrace:
+        graph = graph_of(model, example)
+    except CannotTrace as error:
         if not blocks:
             raise
-        groups = ()
-    channels = tuple(Channels(group.makers, group.width) for group in groups)
-    return Outline(blocks, channels, layer_features(model, channels))
+        return Outline(blocks, (), layer_features(model, ()), (("", str(error)), *kept.items()))
+    channels = tuple(Channels(group.makers, group.width) for group in graph.groups)
+    reasons = (*graph.kept.items(), *kept.items())
+    return Outline(blocks, channels, layer_features(model, channels), reasons)
 
 
-def removable(model: nn.Module, example: Tensor) -> tuple[tuple[str, ...], ...]:
-    """The members of `nn.Sequential` and `nn.ModuleList` that can hand their input on instead.
+def removable(model: nn.Module, example: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the members of `nn.Sequential` and `nn.ModuleList` that can hand their input on.
 
     These are blocks, convolutions and linear layers that are called once with a tensor and
     return one of its shape; of nested ones the outermost. The norm behind a convolution goes with
-    it. Of a recurrent module every layer but the first can go: the second is `PATH:1`.
+    it. Of a recurrent module every layer but the first can go: the second is `PATH:1`. The network
+    runs without each of them, and can be trained.
     """
+    return tried_removals(model, example)[0]
+
+
+def tried_removals(
+    model: nn.Module, example: Any
+) -> tuple[tuple[tuple[str, ...], ...], list[tuple[tuple[str, ...], str]]]:
+    """Return what can be removed, and what cannot with the reason."""
+    scratch = copied(model)
+    shapes = shapes_of(scratch.eval(), example)
+    trains = training_fails(scratch, example) is None
+
+    def attempt(some: Sequence[tuple[str, ...]], is_thorough: bool, _: bool) -> str | None:
+        with restored(scratch):
+            try:
+                remove(scratch, [path for paths in some for path in paths])
+            except (ValueError, KeyError, AttributeError) as error:
+                return str(error)
+            return fails(scratch, example, shapes, is_thorough and trains)
+
+    return tried(_candidates(model, example), attempt)
+
+
+def _candidates(model: nn.Module, example: Any) -> list[tuple[str, ...]]:
     fitting = _same_shapes(model, example)
     found: list[tuple[str, ...]] = []
     for path, module in model.named_modules():
@@ -51,7 +82,7 @@ def removable(model: nn.Module, example: Tensor) -> tuple[tuple[str, ...], ...]:
         behind = dict(siblings.named_children()).get(str(int(name) + 1)) if name.isdigit() else None
         norm = (f"{parent}.{int(name) + 1}".lstrip("."),) if isinstance(behind, NORMS) else ()
         found.append((path, *norm))
-    return tuple(found)
+    return found
 
 
 def _is_block(module: nn.Module) -> bool:
@@ -65,28 +96,25 @@ def _is_list(module: nn.Module) -> bool:
     return isinstance(module, (*CONTAINERS, nn.RNNBase))
 
 
-def _same_shapes(model: nn.Module, example: Tensor) -> set[str]:
+def _same_shapes(model: nn.Module, example: Any) -> set[str]:
     """Paths of the modules that are called once and return a tensor of their input's shape."""
     calls: dict[str, int] = {}
     same: set[str] = set()
 
-    def noting(path: str) -> Callable[[nn.Module, tuple, object], None]:
-        def note(_: nn.Module, given: tuple, answer: object) -> None:
+    def noting(path: str) -> Callable[[nn.Module, tuple, dict, object], None]:
+        def note(_: nn.Module, given: tuple, named: dict, answer: object) -> None:
             calls[path] = calls.get(path, 0) + 1
-            first = given[0] if given else None
+            first = next(iter((*given, *named.values())), None)
             shapes = [x.shape if isinstance(x, Tensor) else None for x in (first, answer)]
             if shapes[0] is not None and shapes[0] == shapes[1]:
                 same.add(path)
 
         return note
 
-    hooks = [m.register_forward_hook(noting(path)) for path, m in model.named_modules() if path]
-    was_training = model.training
-    try:
-        with torch.no_grad():
-            model.eval()(example)
-    finally:
-        model.train(was_training)
-        for hook in hooks:
-            hook.remove()
+    watched = copied(model).eval()
+    for path, module in watched.named_modules():
+        if path and not isinstance(module, torch.jit.ScriptModule):
+            module.register_forward_hook(noting(path), with_kwargs=True)
+    with torch.no_grad():
+        answered(watched, example)
     return {path for path in same if calls[path] == 1}

@@ -19,7 +19,10 @@ SHARES = 10  # widths are decided in tenths
 
 
 class Channels(NamedTuple):
-    """Channels that change together: the paths of the layers that make them, and their number."""
+    """Channels that change together: paths of the layers that make them, and how many they are.
+
+    A layer that makes several kinds of channels is `PATH#2` in the second.
+    """
 
     makers: tuple[str, ...]
     width: int
@@ -39,11 +42,13 @@ class Outline:
     removable: groups of paths that are removed together, such as a convolution and its norm.
     channels: in the order of the calls.
     layers: all layers in order, for controllers that use features of the layers.
+    kept: (path, reason) of layers that stay as they are.
     """
 
     removable: tuple[tuple[str, ...], ...]
     channels: tuple[Channels, ...]
     layers: tuple[LayerFeatures, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
 
 
 class Student(NamedTuple):
@@ -95,7 +100,7 @@ class LayerRemovalSpace(Space):
             for block, *_ in self.outline.removable
         }
         makers = (maker for channels in self.outline.channels for maker in channels.makers)
-        return removals, {f"width/{maker}": paths.index(maker) for maker in makers}
+        return removals, {f"width/{m}": paths.index(m.partition("#")[0]) for m in makers}
 
     def smallest(self) -> Architecture:
         """Return the architecture that removes everything removable and narrows the rest most."""
@@ -127,4 +132,5 @@ def student_of(architecture: Architecture) -> Student:
 
 
 def _is_within(path: str, removed: tuple[str, ...]) -> bool:
+    path = path.partition("#")[0]
     return any(path == gone or path.startswith(f"{gone}.") for gone in removed)

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from compress.structure.narrow import replace_module
 from compress.structure.place_channels import PlaceChannels
-from compress.structure.student import replace_module, student
+from compress.structure.student import student
 from nas.core.errors import NasError
 from nas.core.files import write_atomically
 from nas.core.registry import create

@@ -22,7 +22,7 @@ from compress.pruning.saliency import METHODS, Evidence
 from compress.pruning.schedule import SCHEDULES
 from compress.pruning.targets import targets_of
 from compress.structure.graph import Graph
-from compress.structure.student import narrowed
+from compress.structure.narrow import narrowed
 from compress.timing import milliseconds
 from kernels.cell.layer import layers_on_cells, read_what_is_left
 from nas.core.executor import CandidateFailed, attempt

@@ -6,7 +6,7 @@ from torch import nn
 
 from compress.pruning.channel_masks import channel_masks, channels_left
 from compress.pruning.masks import apply_masks, counted_sparsity
-from compress.structure.student import narrowed
+from compress.structure.narrow import narrowed
 from nas.core.registry import create
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace

@@ -1,151 +1,24 @@
-"""What is taken out of a network leaves the rest of it as it was."""
+"""Students: layers removed, channels narrowed, by the names that an outline gives."""
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from compress.structure.graph import CannotTrace, Graph, graph_of
-from compress.structure.place_channels import PlaceChannels
-from compress.structure.recurrent_units import drop_layers, keep_units
-from compress.structure.student import narrowed, student
+from compress.structure.graph import CannotTrace, graph_of
+from compress.structure.outline import outline_of
+from compress.structure.recurrent_layers import drop_layers
+from compress.structure.student import student, without
+from kernels.cell.layer import CompiledRNN
 from nas.models.cifar_resnet import resnet14
-from nas.models.recurrent_classifier import lstm_classifier
-from nas.models.resnet import resnet18
-from nas.models.vgg import vgg11
+from search_spaces.architecture import Architecture
+from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.zoo import ZOO
+from search_spaces.space import DataShape, ModelShape, ModelSize
+from search_spaces.transformer.space import TransformerSpace
+from tests.compress.structure.exact import check_exact, widths
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-EXACT = {"atol": 1e-12, "rtol": 1e-12}  # in float64; what float32 rounds differs by processor
-
-
-class Branches(nn.Module):
-    """Two branches side by side, a depthwise convolution, then flattened: as in Inception."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left = nn.Conv2d(3, 6, 1)
-        self.right = nn.Conv2d(3, 5, 3, padding=1)
-        self.depthwise = nn.Conv2d(11, 11, 3, padding=1, groups=11)
-        self.norm = nn.BatchNorm2d(11)
-        self.pool = nn.AdaptiveAvgPool2d(2)
-        self.hidden = nn.Linear(44, 9)
-        self.out = nn.Linear(9, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.cat([self.left(x).relu(), self.right(x).relu()], dim=1)
-        x = self.pool(self.norm(self.depthwise(x)))
-        return self.out(self.hidden(torch.flatten(x, 1)).relu())
-
-
-class Gated(nn.Module):
-    """Channels that scale themselves, as in squeeze and excitation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3)
-        self.gate = nn.Linear(8, 8)
-        self.out = nn.Linear(8 * 30 * 30, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        gate = self.gate(x.mean(dim=(2, 3))).sigmoid()[:, :, None, None]
-        return self.out((x * gate).reshape(x.shape[0], -1))
-
-
-def silence(model: nn.Module, graph: Graph, dead: np.ndarray) -> None:
-    """Let nothing read the channels with these roots."""
-    for layer in graph.layers:
-        module = model.get_submodule(layer.path)
-        if layer.reads is None or not layer.is_maker or isinstance(module, nn.RNNBase):
-            continue
-        columns = np.flatnonzero(np.isin(graph.roots[layer.reads], dead))
-        if isinstance(module, PlaceChannels):
-            places = [-1 if place in columns else place for place in module.places]
-            parent, _, name = layer.path.rpartition(".")
-            setattr(model.get_submodule(parent), name, PlaceChannels(places, module.stride))
-            continue
-        assert isinstance(module.weight, Tensor)
-        with torch.no_grad():
-            module.weight[:, columns] = 0
-
-
-def trained_looking(model: nn.Module) -> nn.Module:
-    """Norms whose statistics and factors are none that could be mistaken for nothing."""
-    torch.manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for value in (module.weight, module.bias, module.running_mean, module.running_var):
-                assert isinstance(value, Tensor)
-                nn.init.uniform_(value, 0.5, 1.5)
-    return model.eval()
-
-
-@pytest.mark.parametrize("make", [resnet14, resnet18, vgg11, Branches, Gated])
-def test_channels_that_nothing_reads_can_go(make) -> None:
-    model, images = trained_looking(make()).double(), IMAGES.double()
-    graph = graph_of(model, images)
-    assert graph.groups
-    for group in graph.groups:
-        (part,) = group.parts
-        dead = part[1::3]
-        silenced = narrowed(model, graph, np.ones(len(graph.roots), bool))
-        silence(silenced, graph, dead)
-        alive = ~np.isin(graph.roots, dead)
-        smaller = narrowed(silenced, graph, alive)
-        with torch.inference_mode():
-            torch.testing.assert_close(smaller(images), silenced(images), **EXACT)
-        assert size(smaller) < size(model)
-
-
-def size(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-@pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_units_that_nothing_reads_can_go(kind, layers: int, bidirectional: bool) -> None:
-    H, x = 7, torch.randn(3, 11, 4, dtype=torch.float64)
-    full = kind(4, H, layers, bidirectional=bidirectional, batch_first=True).double()
-    directions = 2 if bidirectional else 1
-    rng = np.random.default_rng(0)
-    units = [np.sort(rng.choice(H, 4, replace=False)) for _ in range(layers * directions)]
-    for i, kept in enumerate(units):
-        layer, direction = divmod(i, directions)
-        dead = np.setdiff1d(np.arange(H), kept)
-        suffix = f"_l{layer}" + ("_reverse" if direction else "")
-        with torch.no_grad():
-            getattr(full, f"weight_hh{suffix}")[:, dead] = 0
-            for end in ("", "_reverse")[:directions]:
-                if layer + 1 < layers:
-                    getattr(full, f"weight_ih_l{layer + 1}{end}")[:, direction * H + dead] = 0
-    smaller = keep_units(full, units)
-    columns = np.concatenate([d * H + k for d, k in enumerate(units[-directions:])])
-    torch.testing.assert_close(smaller(x)[0], full(x)[0][:, :, columns], **EXACT)
-
-
-def test_a_recurrent_classifier_is_narrowed_with_what_reads_it() -> None:
-    torch.manual_seed(0)
-    model = lstm_classifier(hidden=12, layers=2, bidirectional=True, channels=3)
-    x = torch.randn(2, 9, 3)
-    smaller = student(model, x, [], {"recurrent": 5})
-    assert smaller.get_submodule("classifier").in_features == 10
-    assert smaller(x).shape == (2, 10)
-
-
-def test_the_same_weights_stay_whatever_the_order_of_the_layers() -> None:
-    gru = nn.GRU(3, 5, 3, batch_first=True)
-    smaller = drop_layers(gru, frozenset([1]))
-    assert smaller.num_layers == 2
-    assert torch.equal(smaller.state_dict()["weight_hh_l1"], gru.state_dict()["weight_hh_l2"])
-    with pytest.raises(ValueError, match="first layer"):
-        drop_layers(gru, frozenset([0]))
-
-
-def test_a_projected_lstm_is_refused() -> None:
-    lstm = nn.LSTM(3, 6, proj_size=2)
-    with pytest.raises(ValueError, match="proj_size"):
-        keep_units(lstm, [np.arange(4)])
+TOKENS = torch.arange(14).view(2, 7)
 
 
 def test_a_removed_block_hands_its_input_on_and_the_channels_behind_it_can_still_go() -> None:
@@ -155,40 +28,107 @@ def test_a_removed_block_hands_its_input_on_and_the_channels_behind_it_can_still
     assert smaller.get_submodule("layer2.1.conv2").out_channels == 20
 
 
-class Counts(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x * 2 if x.sum() > 0 else x
+def test_the_channels_with_the_largest_weights_stay() -> None:
+    model = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2))
+    with torch.no_grad():
+        model[0].weight[[1, 4]] = 100
+        model[2].weight[:] = 1
+    smaller = student(model, torch.zeros(1, 3), [], {"0": 2})
+    assert torch.equal(smaller[0].weight, model[0].weight[[1, 4]])
 
 
-def test_what_cannot_be_traced_is_named_and_kept() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), Counts(), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 2, 3))
-    graph = graph_of(model, IMAGES)
-    assert list(graph.opaque) == ["1"]
-    assert [g.makers for g in graph.groups] == [("2",)]
-    with pytest.raises(CannotTrace, match="Counts cannot be traced"):
-        graph_of(Counts(), IMAGES)
+def test_a_width_or_path_that_does_not_exist_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2))
+    example = torch.zeros(1, 3)
+    with pytest.raises(ValueError, match="cannot be changed"):
+        student(model, example, [], {"2": 1})
+    with pytest.raises(ValueError, match="cannot have 7 of 6"):
+        student(model, example, [], {"0": 7})
+    with pytest.raises(ValueError, match="no module 9"):
+        student(model, example, ["9"], {})
+    with pytest.raises(CannotTrace, match="Sequential cannot be run"):
+        graph_of(model, torch.zeros(1, 4))
 
 
-class Careful(nn.Module):
-    """Everything here would break, or be another network, if its channels were narrowed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Linear(6, 8)
-        self.encode = nn.Linear(8, 8)
-        self.decode = nn.Linear(8, 8)
-        self.decode.weight = self.encode.weight
-        self.recurrent = nn.GRU(8, 8, batch_first=True)
-        self.across = nn.Linear(5, 5)
-        self.out = nn.Linear(8, 2)
-        self.offset = nn.Parameter(torch.zeros(8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.decode(self.encode(self.inner(x).relu())) + self.offset
-        x, _ = self.recurrent(x, torch.zeros(1, 2, 8))
-        return self.out(self.across(x.transpose(1, 2)).transpose(1, 2))
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_the_same_weights_stay_whatever_the_order_of_the_layers(kind) -> None:
+    whole = nn.Sequential(kind(3, 5, 3, batch_first=True, bidirectional=True))
+    smaller = without(whole, ["0:1"])[0]
+    assert smaller.num_layers == 2 and len(list(smaller.parameters())) == 16
+    expected = whole.state_dict()["0.weight_hh_l2_reverse"]
+    assert torch.equal(smaller.state_dict()["weight_hh_l1_reverse"], expected)
+    assert smaller(torch.zeros(1, 4, 3))[0].shape == (1, 4, 10)
+    assert whole[0].num_layers == 3
+    with pytest.raises(ValueError, match="first layer"):
+        drop_layers(smaller, frozenset([0]))
 
 
-def test_channels_are_kept_where_something_else_depends_on_their_number() -> None:
-    graph = graph_of(Careful(), torch.zeros(2, 5, 6))
-    assert graph.groups == ()
+def classifier(cell: str, layers: int = 2, **options) -> nn.Module:
+    shape = ModelShape(DataShape("tokens", 20, 3, False), ModelSize(6, 9, layers, **options))
+    generator = torch.Generator().manual_seed(0)
+    return RnnCellSpace().build(read_recipe(ZOO[cell]), shape, generator).eval()
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn-tanh", "mgu"])
+def test_layers_of_cells_are_narrowed_with_what_reads_them(cell: str) -> None:
+    model = classifier(cell, 3, hidden_dropout=0.5)
+    graph, _ = check_exact(model, TOKENS)
+    layers = [g.makers for g in graph.groups if g.makers[0].startswith("layers")]
+    assert layers == [(f"layers.{layer}",) for layer in range(3)]
+    smaller = student(model, TOKENS, [], {"layers.0": 4, "layers.2": 5})
+    sizes = [(layer.input_size, layer.hidden_size) for layer in smaller.layers]  # type: ignore[union-attr]
+    assert sizes == [(6, 4), (4, 9), (9, 5)]
+    answered = smaller(TOKENS, None, torch.tensor([7, 3]))
+    assert answered.answers.shape == (2, 3) and answered.state[2][0].shape == (2, 5)
+
+
+def test_heads_and_masks_of_cells_are_left_alone() -> None:
+    for name in ("heads", "mask"):
+        model = classifier("gru", 2)
+        layers: nn.ModuleList = model.layers  # type: ignore[assignment]
+        if name == "mask":
+            layers[0].keep_only(torch.ones_like(layers[0].on_h, dtype=torch.bool))  # type: ignore[operator]
+        else:
+            layers[0] = CompiledRNN(layers[0].cell, 6, 9, num_heads=3)  # type: ignore[arg-type]
+        assert "layers.0" not in widths(graph_of(model, TOKENS))
+        assert widths(graph_of(model, TOKENS))["layers.1"] == 9
+
+
+def test_encoders_of_the_search_space_are_narrowed_and_shortened() -> None:
+    layers = (
+        ("self-attention", "scaled-dot-product", 2, 24, 1),
+        ("linear-transform", "dct", 2, 16, 2),
+    )
+    shape = ModelShape(DataShape("tokens", 20, 20, True, masked=True), ModelSize())
+    architecture = Architecture("transformer", (32, layers))
+    model = TransformerSpace().build(architecture, shape, torch.Generator().manual_seed(0)).eval()
+    outline = outline_of(model, TOKENS)
+    assert outline.removable == (("layers.0",), ("layers.1",))
+    narrow = {c.makers[0]: c.width for c in outline.channels}
+    assert narrow["layers.0.feed_forward.0"] == 24
+    smaller = student(model, TOKENS, ["layers.1"], {"layers.0.feed_forward.0": 10})
+    assert smaller.get_submodule("layers.0.feed_forward.0").out_features == 10
+    assert smaller(TOKENS).answers.shape == (2, 7, 20)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_decoders_of_transformers(name: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    common = {"vocab_size": 20, "bos_token_id": 1, "eos_token_id": 2}
+    if name == "llama":
+        sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3}
+        heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+        config = transformers.LlamaConfig(**sizes, **heads, **common)
+        model, blocks = transformers.LlamaForCausalLM(config), "model.layers"
+        expected = {"model.layers.1.mlp.gate_proj": 24, "model.layers.1.self_attn.q_proj": 2}
+    else:
+        config = transformers.GPT2Config(n_embd=16, n_layer=3, n_head=2, **common)
+        model, blocks = transformers.GPT2LMHeadModel(config), "transformer.h"
+        expected = {"transformer.h.1.mlp.c_fc": 64, "transformer.wte": 16}
+    outline = outline_of(model.eval(), TOKENS)
+    assert outline.removable == tuple((f"{blocks}.{i}",) for i in range(3))
+    assert {c.makers[0]: c.width for c in outline.channels}.items() >= expected.items()
+    half = {maker: width // 2 for maker, width in expected.items()}
+    smaller = student(model, TOKENS, [f"{blocks}.2"], half)
+    assert smaller(TOKENS, use_cache=False).logits.shape == (2, 7, 20)
+    assert sum(p.numel() for p in smaller.parameters()) < 0.8 * model.num_parameters()
