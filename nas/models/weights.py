@@ -1,4 +1,4 @@
-"""Trained weights of a model, read from safetensors or PyTorch files."""
+"""Reads trained weights from safetensors or PyTorch files."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from nas.models.checkpoints import Place, places_in
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Put the weights of a `.safetensors`, `.th`, `.pt`, `.pth` or `.ckpt` file into the model.
+    """Load the weights of a `.safetensors`, `.th`, `.pt`, `.pth` or `.ckpt` file into the model.
 
     PyTorch files are read with `weights_only=True`. The weights may lie under one of `WRAPPERS`,
     also two deep, and their names may begin with any of `PREFIXES`: what fits the model is taken.
@@ -46,15 +46,10 @@ def _check_names_and_shapes(
 ) -> None:
     for name, value in wanted.items():
         if name not in weights and not name.endswith("num_batches_tracked"):
-            raise BadInput(
-                f'{path} has no "{name}" {_shape(value)}: it holds weights of another model'
-            )
+            raise BadInput(f'{path} lacks "{name}" {_shape(value)}: pass weights of the same model')
         if name in weights and weights[name].shape != value.shape:
             given = _shape(weights[name])
-            raise BadInput(
-                f'{path}: "{name}" is {given} there and {_shape(value)} in the model: '
-                "it holds weights of another model"
-            )
+            raise BadInput(f'{path}: "{name}" is {given}, but the model needs {_shape(value)}')
     for name, value in weights.items():
         if name not in wanted:
             raise BadInput(f'{path}: the model has no "{name}" {_shape(value)}')
@@ -66,7 +61,7 @@ def _check_numbers(path: Path, name: str, value: Tensor, is_parameter: bool) -> 
         if count := int(where.sum()):
             raise BadInput(
                 f"{path}: {name} holds {what} in {count} of {value.numel()} values: "
-                "its training failed; name an earlier checkpoint"
+                "its training failed; pass an earlier checkpoint"
             )
 
 

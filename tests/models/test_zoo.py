@@ -1,4 +1,4 @@
-"""The models of the zoo, and the weights that others have trained for them."""
+"""The models of the zoo, and published weights for them."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ OF_SEQUENCES = ("lstm-classifier", "gru-classifier", "llama8")
 
 
 @pytest.mark.parametrize("name", [n for n in BUILT_IN["models"] if n not in OF_SEQUENCES])
-def test_a_model_answers_every_image_with_one_logit_a_class(name: str) -> None:
+def test_a_model_answers_every_image_with_one_logit_per_class(name: str) -> None:
     with torch.device("meta"):
         model = create("models", name, {"classes": 7})
         assert model(torch.empty(2, 3, 32, 32)).shape == (2, 7)
@@ -53,7 +53,7 @@ def test_a_model_answers_every_image_with_one_logit_a_class(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm-classifier", "gru-classifier"])
-def test_a_sequence_is_answered_the_same_whatever_pads_it(name: str) -> None:
+def test_padding_does_not_change_the_answer_to_a_sequence(name: str) -> None:
     torch.manual_seed(0)
     model = create("models", name, {"channels": 3, "hidden": 5})
     x = torch.randn(2, 6, 3)
@@ -71,14 +71,14 @@ def test_weights_from_data_parallel_fit(tmp_path: Path) -> None:
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     save_file(resnet20(classes=3).state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(BadInput, match=r'"linear.weight" is 3×64 there and 10×64 in the model'):
+    with pytest.raises(BadInput, match=r'"linear.weight" is 3×64, but the model needs 10×64'):
         load_weights(resnet20(), tmp_path / "w.safetensors")
     save_file({"conv1.weight": torch.zeros(16, 3, 3, 3)}, tmp_path / "less.safetensors")
-    with pytest.raises(BadInput, match=r'less.safetensors has no "bn1.weight" 16:'):
+    with pytest.raises(BadInput, match=r'less.safetensors lacks "bn1.weight" 16:'):
         load_weights(resnet20(), tmp_path / "less.safetensors")
 
 
-def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no weights")
     torch.save(resnet20(), tmp_path / "whole.pt")
     for name in ("text.pt", "whole.pt", "none.pt"):
