@@ -52,7 +52,7 @@ def places_in(path: Path) -> list[Place]:
         keys = ", ".join(f'"{key}"' for key in content) if isinstance(content, Mapping) else ""
         holds = f"only {keys}" if keys else "no dictionary of tensors"
         raise BadInput(
-            f"{path} holds no weights, {holds}: save model.state_dict() and name that file"
+            f"{path} has no weights, {holds}: save model.state_dict() and pass that file"
         )
     return [_place(key, prefix, tensors) for key, tensors in found for prefix in _prefixes(tensors)]
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> Any:
         unsafe = re.search(r"GLOBAL (\S+)", str(error))
         named = f" ({unsafe[1]})" if unsafe else ""
         raise BadInput(
-            f"{path} holds more than tensors{named}: save model.state_dict() and name that file"
+            f"{path} holds more than tensors{named}: save model.state_dict() and pass that file"
         ) from None
     except (OSError, EOFError, RuntimeError, ValueError, SafetensorError) as error:
         raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None

@@ -11,7 +11,7 @@ from nas.models.checkpoints import Place, places_in
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Put the weights of a `.safetensors`, `.th`, `.pt`, `.pth` or `.ckpt` file into the model.
+    """Load the weights of a `.safetensors`, `.th`, `.pt`, `.pth` or `.ckpt` file into the model.
 
     PyTorch files are read with `weights_only=True`. The weights may lie under one of `WRAPPERS`,
     also two deep, and their names may begin with any of `PREFIXES`: what fits the model is taken.
@@ -61,7 +61,7 @@ def _check_numbers(path: Path, name: str, value: Tensor, is_parameter: bool) -> 
         if count := int(where.sum()):
             raise BadInput(
                 f"{path}: {name} holds {what} in {count} of {value.numel()} values: "
-                "its training failed; name an earlier checkpoint"
+                "its training failed; pass an earlier checkpoint"
             )
 
 

@@ -167,10 +167,10 @@ def test_broken_weights_are_refused_by_name(
 
 def test_what_does_not_fit_is_named_with_both_shapes(tmp_path: Path, weights: Weights) -> None:
     wider = named("module.", Net(features=5).state_dict())
-    with pytest.raises(BadInput, match=r'w.pth: "stem.0.weight" is 4×5 there and 4×3 in the model'):
+    with pytest.raises(BadInput, match=r'w.pth: "stem.0.weight" is 4×5, but the model needs 4×3'):
         loaded(tmp_path / "w.pth", {"model": wider})
     less = named("model.", {n: v for n, v in weights.items() if n != "stem.0.bias"})
-    with pytest.raises(BadInput, match=r'less.pth has no "stem.0.bias" 4: it holds weights of ano'):
+    with pytest.raises(BadInput, match=r'less.pth lacks "stem.0.bias" 4: pass weights of the same'):
         loaded(tmp_path / "less.pth", less)
     more = named("_orig_mod.", {**weights, "head.weight": torch.ones(7, 2)})
     with pytest.raises(BadInput, match=r'more.pth: the model has no "head.weight" 7×2'):
@@ -190,9 +190,9 @@ def test_a_refused_file_leaves_the_model_as_it_was(tmp_path: Path, weights: Weig
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"generator": {"w": 1}, "epoch": 3}, 'holds no weights, only "generator", "epoch": save'),
-        ({}, "holds no weights, no dictionary of tensors: save"),
-        ([torch.ones(2)], "holds no weights, no dictionary of tensors: save"),
+        ({"generator": {"w": 1}, "epoch": 3}, 'has no weights, only "generator", "epoch": save'),
+        ({}, "has no weights, no dictionary of tensors: save"),
+        ([torch.ones(2)], "has no weights, no dictionary of tensors: save"),
         (nn.Linear(2, 2), r"holds more than tensors \(torch.nn.modules.linear.Linear\): save"),
         ({"net": {}, "args": argparse.Namespace(a=1)}, r"more than tensors \(argparse.Namespace\)"),
     ],
