@@ -20,15 +20,16 @@ class DataShape:
     """What a task's batches hold.
 
     kind: "tokens": integers `[B, T]`, below `inputs`; "features": floats `[B, T, inputs]`;
-        "images": floats `[B, inputs channels, height, width]`.
+        "images": floats `[B, inputs channels, height, width]`; "other": anything else, such as
+        several tensors, for which no space has models.
     inputs: size of the vocabulary, or features a step, or channels.
-    outputs: size of the answer: vocabulary or classes.
+    outputs: size of the answer: vocabulary or classes; 0 if the task does not say.
     every_step: an answer after every step `[B, T, outputs]`, or one a sequence `[B, outputs]`.
     height, width: of images.
     masked: every step's answer is hidden from the inputs, so that both sides may be read.
     """
 
-    kind: Literal["tokens", "features", "images"]
+    kind: Literal["tokens", "features", "images", "other"]
     inputs: int
     outputs: int
     every_step: bool

@@ -1,7 +1,7 @@
 """What every task provides: data, loss, metric."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from search_spaces.space import DataShape
 
@@ -14,19 +14,21 @@ class BadData(ValueError):
 
 
 class Batch(NamedTuple):
-    """Inputs as the task's `DataShape` says.
+    """What a network reads, and what its answers are compared with.
 
-    targets: the right answers as class or token numbers, `[B, T]` or `[B]`.
+    inputs: a tensor as the task's `DataShape` says; or several, as a tuple or a dictionary.
+    targets: the right answers, class or token numbers `[B, T]` or `[B]` for instance; whatever
+        the task's `loss` reads.
     lengths: `[B]` steps that count, None when all do.
     """
 
-    inputs: "Tensor"
-    targets: "Tensor"
+    inputs: Any
+    targets: Any
     lengths: "Tensor | None" = None
 
 
 class Measured(NamedTuple):
-    """loss: mean cross-entropy in nats an answer. metric: the task's metric."""
+    """loss: the task's mean loss, cross-entropy in nats for instance. metric: the task's metric."""
 
     loss: float
     metric: float
@@ -70,10 +72,25 @@ class Task(Protocol):
         """The batch that training-free scores look at; of the training data."""
         ...
 
-    def loss(self, answers: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(self, answers: Any, targets: Any) -> "Tensor":
         """The mean loss of a batch, a scalar."""
         ...
 
-    def measure(self, answered: "Iterable[tuple[Tensor, Tensor]]") -> Measured:
+    def measure(self, answered: Iterable[tuple[Any, Any]]) -> Measured:
         """Loss and metric over pairs of answers and targets."""
         ...
+
+
+def answers_classes(task: Task) -> bool:
+    """Return whether the answers are logits of classes or tokens, as the task's metric says."""
+    return task.metric in ("accuracy", "perplexity")
+
+
+def guess(task: Task) -> float | None:
+    """Return the metric of a network that only guesses; None if the task does not define it."""
+    outputs = task.shape.outputs
+    if task.metric == "r2":
+        return 0.0
+    if not answers_classes(task) or outputs < 2:
+        return None
+    return 1 / outputs if task.higher_is_better else float(outputs)
