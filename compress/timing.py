@@ -4,6 +4,8 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,27 +13,30 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from compress.speed import Speed
+from search_spaces.inputs import call, first, repeated, tensors_of
 
 BATCHES = (1, 64)
 
 
-def speeds(models: Sequence[nn.Module], inputs: Tensor, repeats: int = 15) -> list[Speed]:
+def speeds(models: Sequence[nn.Module], inputs: Any, repeats: int = 15) -> list[Speed]:
     """Return the speed of each model; models take turns, so a slow machine slows all of them.
 
-    inputs: examples, repeated if there are fewer than the largest batch.
+    inputs: examples, repeated if there are fewer than the largest batch: a tensor, or several as a
+        tuple or a dictionary.
     """
     for model in models:
         model.eval()
     largest = max(BATCHES)
-    examples = inputs.repeat(-(-largest // len(inputs)), *[1] * (inputs.dim() - 1))[:largest]
+    examples = repeated(inputs, largest)
+    calls = [partial(call, model) for model in models]
     threads = torch.get_num_threads()
     one, every = {}, {}
     try:
         for batch in BATCHES:
             torch.set_num_threads(1)
-            one[batch] = milliseconds(models, examples[:batch], repeats=repeats)
+            one[batch] = milliseconds(calls, first(examples, batch), repeats=repeats)
             torch.set_num_threads(threads)
-            every[batch] = milliseconds(models, examples[:batch], repeats=repeats)
+            every[batch] = milliseconds(calls, first(examples, batch), repeats=repeats)
     finally:
         torch.set_num_threads(threads)
     return [
@@ -47,8 +52,8 @@ def speeds(models: Sequence[nn.Module], inputs: Tensor, repeats: int = 15) -> li
 
 
 def milliseconds(
-    models: Sequence[nn.Module],
-    *inputs: Tensor | None,
+    models: Sequence[Callable[..., Any]],
+    *inputs: Any,
     repeats: int = 15,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
@@ -63,17 +68,17 @@ def milliseconds(
             for model, taken in zip(models, seconds, strict=True):
                 started = clock()
                 model(*inputs)
-                if inputs[0] is not None and inputs[0].is_cuda:
+                if any(tensor.is_cuda for tensor in tensors_of(inputs)):
                     torch.cuda.synchronize()
                 if turn:
                     taken.append(clock() - started)
     return [1000 * statistics.median(taken) for taken in seconds]
 
 
-def peak_bytes(model: nn.Module, inputs: Tensor) -> int:
+def peak_bytes(model: nn.Module, inputs: Any) -> int:
     """Return the most bytes that tensors made by a forward pass hold at the same time."""
     with torch.no_grad(), _Memory() as memory:
-        model(inputs)
+        call(model, inputs)
     return memory.peak
 
 

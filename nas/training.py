@@ -8,12 +8,14 @@ from itertools import islice
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from compress.learning.gradient_noise import add_gradient_noise
 from nas.core.job import Trained
 from nas.core.task import Batch, Measured, Task
+from nas.core.tensor_files import to_bytes
+from search_spaces.inputs import mapped
 
 Update = Callable[[nn.Module, torch.optim.Optimizer, float, int], None]
 
@@ -84,6 +86,35 @@ def train_rung(
     )
 
 
+def fit_rung(
+    model: nn.Module,
+    task: Task,
+    fit: Callable[[int], None],
+    seed: int,
+    until: int,
+    checkpoint: bytes | None = None,
+) -> Trained:
+    """Train up to step `until` with the user's own loop, from a checkpoint's weights, and validate.
+
+    fit: called with the additional steps. Optimiser states are its own: checkpoints hold weights.
+    Raises `Diverged` if the validation loss is not finite.
+    """
+    started = time.perf_counter()
+    step = 0 if checkpoint is None else restore(checkpoint, model)[0]
+    torch.manual_seed(seed + step)
+    fit(until - step)
+    validation = evaluate(model, task, task.validation_batches())
+    if not math.isfinite(validation.loss):
+        raise Diverged(f"the validation loss is {validation.loss} at step {until}")
+    return Trained(
+        step=until,
+        objective=validation.loss,
+        validation=validation,
+        checkpoint=snapshot(until, model),
+        seconds=time.perf_counter() - started,
+    )
+
+
 def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Adam:
     return torch.optim.Adam(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -95,7 +126,7 @@ def evaluate(model: nn.Module, task: Task, batches: Iterator[Batch]) -> Measured
     device = next(model.parameters()).device
     model.eval()
 
-    def answered() -> Iterator[tuple[Tensor, Tensor]]:
+    def answered() -> Iterator[tuple[Any, Any]]:
         state = None
         for batch in batches:
             inputs, targets, lengths = on_device(batch, device)
@@ -109,7 +140,7 @@ def evaluate(model: nn.Module, task: Task, batches: Iterator[Batch]) -> Measured
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """Return the batch with its tensors on the device."""
-    return Batch(*(None if tensor is None else tensor.to(device) for tensor in batch))  # type: ignore[arg-type]
+    return Batch(*(mapped(lambda tensor: tensor.to(device), part) for part in batch))
 
 
 def best_device() -> str:
@@ -163,20 +194,21 @@ def _loss(
     return float(loss.detach()), carried
 
 
-def _fitting(state: Any, inputs: Tensor) -> Any:
+def _fitting(state: Any, inputs: Any) -> Any:
     """Return the carried state, or None if the number of sequences changes."""
     return None if state is None or len(state[0][0]) != len(inputs) else state
 
 
-def snapshot(step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: Any) -> bytes:
+def snapshot(
+    step: int, model: nn.Module, optimizer: torch.optim.Optimizer | None = None, state: Any = None
+) -> bytes:
     """Return the model, Adam's moments, the carried state and the step as safetensors."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for i, moments in optimizer.state_dict()["state"].items():
+    for i, moments in optimizer.state_dict()["state"].items() if optimizer else ():
         tensors |= {f"adam.{i}.{name}": torch.as_tensor(value) for name, value in moments.items()}
     for i, layer in enumerate(state or ()):
         tensors |= {f"state.{i}.{j}": value for j, value in enumerate(layer)}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    return save({**tensors, "step": torch.tensor(step)})
+    return to_bytes({**tensors, "step": torch.tensor(step)})
 
 
 def restore(

@@ -20,16 +20,17 @@ class DataShape:
     """The shape of a task's batches.
 
     kind: "tokens": integers `[B, T]`, below `inputs`; "features": floats `[B, T, inputs]`;
-        "images": floats `[B, inputs channels, height, width]`.
+        "images": floats `[B, inputs channels, height, width]`; "other": anything else, such as
+        several tensors, for which no space has models.
     inputs: the size of the vocabulary, the features per step, or the channels.
-    outputs: the size of the answer: vocabulary or classes.
+    outputs: the size of the answer: vocabulary or classes; 0 if the task does not say.
     every_step: whether there is an answer per step, `[B, T, outputs]`, or one per sequence,
         `[B, outputs]`.
     height, width: the size of images.
     masked: whether the inputs hide every step's answer, so models may read both sides.
     """
 
-    kind: Literal["tokens", "features", "images"]
+    kind: Literal["tokens", "features", "images", "other"]
     inputs: int
     outputs: int
     every_step: bool

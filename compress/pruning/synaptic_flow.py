@@ -11,6 +11,7 @@ from compress.pruning.masks import Scores
 from compress.pruning.targets import Target, parameters_of
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec, Node
+from search_spaces.inputs import answer_of
 
 
 def synaptic_flow(model: nn.Module, targets: Sequence[Target], example: Tensor) -> Scores:
@@ -38,7 +39,7 @@ def synaptic_flow(model: nn.Module, targets: Sequence[Target], example: Tensor) 
         example = torch.ones_like(example, dtype=torch.double)
     weights = parameters_of(linear, targets)
     with torch.enable_grad():
-        flow = linear(example)[0].sum()
+        flow = answer_of(linear(example)[0]).sum()
         slopes = torch.autograd.grad(flow, list(weights.values()), allow_unused=True)
     return {
         name: torch.zeros_like(w) if slope is None else (w.detach() * slope).abs()

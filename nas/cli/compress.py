@@ -12,7 +12,10 @@ from nas.cli.job_command import Data, GpusPerSurvivor, Key, Policy, job_command
 def compress(
     teacher: Annotated[
         str | None,
-        Option(help="A model from `nas ls`, module:function, or a folder of a trained model."),
+        Option(
+            help="A model of `nas ls`, a trained folder, or module:function: the function returns "
+            "the network and takes nothing, or classes, or channels."
+        ),
         Key("teacher"),
     ] = None,
     weights: Annotated[
@@ -46,6 +49,11 @@ def compress(
         float | None,
         Option(help="How many times smaller the student must be."),
         Key("target_compression"),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        Option(help="Your own training of a student: module:function(model, steps)."),
+        Key("fit"),
     ] = None,
     policy: Policy = None,
     gpus_per_survivor: GpusPerSurvivor = None,

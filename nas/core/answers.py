@@ -1,21 +1,26 @@
 """Helpers that tasks share: cross-entropy, accuracy, and arrays as tensors."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from search_spaces.inputs import answer_of
 
-def cross_entropy(answers: Tensor, targets: Tensor) -> Tensor:
-    """The mean cross-entropy of `[…, classes]` against class numbers `[…]`, in nats."""
+
+def cross_entropy(answers: Any, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy of `[…, classes]` against class numbers `[…]`, in nats."""
+    answers = answer_of(answers)
     return functional.cross_entropy(answers.flatten(0, -2), targets.flatten())
 
 
-def mean_cross_entropy(answered: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+def mean_cross_entropy(answered: Iterable[tuple[Any, Tensor]]) -> tuple[float, float]:
     """Return cross-entropy and accuracy, both averaged over all answers."""
     loss = correct = answers_seen = 0.0
-    for answers, targets in answered:
+    for returned, targets in answered:
+        answers = answer_of(returned)
         loss += float(cross_entropy(answers, targets)) * targets.numel()
         correct += float((answers.argmax(-1) == targets).sum())
         answers_seen += targets.numel()

@@ -150,16 +150,43 @@ def resolve(kind: Kind, name: str) -> Any:
 
     Raises `BadInput` if it does not exist.
     """
-    singular = kind.removesuffix("s")
-    module_name, _, attribute = reference_of(kind, name).partition(":")
+    return imported(f'{kind.removesuffix("s")} "{name}"', reference_of(kind, name))
+
+
+def imported(what: str, reference: str) -> Any:
+    """Return what a `package.module:attribute` names; modules may lie in the current folder.
+
+    what: begins the message of the `BadInput` that is raised if there is no such thing.
+    """
+    module_name, _, attribute = reference.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # the user's module is in the current folder
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except ImportError as error:
-        raise BadInput(f'{singular} "{name}" cannot be imported: {error}') from error
+        raise BadInput(f"{what} cannot be imported: {error}") from error
     except AttributeError:
-        raise BadInput(f'{singular} "{name}": module {module_name} has no "{attribute}"') from None
+        raise BadInput(f'{what}: module {module_name} has no "{attribute}"') from None
+
+
+def reference_to(thing: Any, what: str) -> Any:
+    """Return `package.module:name` for a function or a class, and anything else as it is.
+
+    Raises `BadInput` for one that workers could not import, and for a network.
+    """
+    if hasattr(thing, "state_dict") and not isinstance(thing, type):
+        raise BadInput(
+            f"{what} is a network ({type(thing).__name__}): write a function that returns it, and "
+            'pass the function or its name, "package.module:function"'
+        )
+    if not callable(thing) or not hasattr(thing, "__qualname__"):
+        return thing
+    if thing.__module__ == "__main__" or not thing.__qualname__.isidentifier():
+        raise BadInput(
+            f"{what} is {thing.__qualname__} of {thing.__module__}, which workers cannot import: "
+            'put it at the top of a module and pass "package.module:function"'
+        )
+    return f"{thing.__module__}:{thing.__qualname__}"
 
 
 def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:

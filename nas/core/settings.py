@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nas.core.errors import BadInput
+from nas.core.registry import reference_to
 
 
 class Section(BaseModel):
@@ -33,6 +34,7 @@ class Named(Section):
     @model_validator(mode="before")
     @classmethod
     def _from_a_name(cls, data: Any) -> Any:
+        data = reference_to(data, "the setting")
         return {"name": data} if isinstance(data, str) else data
 
     @property

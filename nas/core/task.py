@@ -1,7 +1,7 @@
 """The interface of tasks: data, loss, metric."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from search_spaces.space import DataShape
 
@@ -14,19 +14,21 @@ class BadData(ValueError):
 
 
 class Batch(NamedTuple):
-    """A batch of inputs, in the form that the task's `DataShape` describes, and their answers.
+    """A batch of inputs, and what the answers are compared with.
 
-    targets: the right answers as class or token numbers, `[B, T]` or `[B]`.
+    inputs: a tensor as the task's `DataShape` describes; or several, as a tuple or a dictionary.
+    targets: the right answers, class or token numbers `[B, T]` or `[B]` for instance; whatever
+        the task's `loss` reads.
     lengths: `[B]`, the number of steps that count; None if all do.
     """
 
-    inputs: "Tensor"
-    targets: "Tensor"
+    inputs: Any
+    targets: Any
     lengths: "Tensor | None" = None
 
 
 class Measured(NamedTuple):
-    """A measured loss (mean cross-entropy in nats per answer) and the task's metric."""
+    """A measured mean loss, cross-entropy in nats for instance, and the task's metric."""
 
     loss: float
     metric: float
@@ -70,10 +72,25 @@ class Task(Protocol):
         """Return the batch of training data that training-free scores use."""
         ...
 
-    def loss(self, answers: "Tensor", targets: "Tensor") -> "Tensor":
+    def loss(self, answers: Any, targets: Any) -> "Tensor":
         """Return the mean loss of a batch, a scalar."""
         ...
 
-    def measure(self, answered: "Iterable[tuple[Tensor, Tensor]]") -> Measured:
+    def measure(self, answered: Iterable[tuple[Any, Any]]) -> Measured:
         """Return loss and metric over pairs of answers and targets."""
         ...
+
+
+def answers_classes(task: Task) -> bool:
+    """Return whether the answers are logits of classes or tokens, as the task's metric says."""
+    return task.metric in ("accuracy", "perplexity")
+
+
+def guess(task: Task) -> float | None:
+    """Return the metric of a network that only guesses; None if the task does not define it."""
+    outputs = task.shape.outputs
+    if task.metric == "r2":
+        return 0.0
+    if not answers_classes(task) or outputs < 2:
+        return None
+    return 1 / outputs if task.higher_is_better else float(outputs)

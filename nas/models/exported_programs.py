@@ -4,7 +4,7 @@ import logging
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ def answering(model: nn.Module) -> nn.Module:
     return AnswersOnly(model) if returns is Output else model
 
 
-def write_programs(model: nn.Module, example: Tensor, folder: Path) -> dict[str, Tensor]:
+def write_programs(model: nn.Module, example: Tensor, folder: Path) -> dict[str, Any]:
     """Write `model.pt2` and, with `onnxscript` and `onnxruntime` installed, `model.onnx`.
 
     Both take batches of any size, of examples shaped like `example`, `[1, …]`. No ONNX file is
@@ -67,9 +67,10 @@ def _write_onnx(program: torch.export.ExportedProgram, file: Path) -> None:
     exported.save(file)
 
 
-def _run_onnx(file: Path, example: Tensor) -> Tensor:
+def _run_onnx(file: Path, example: Tensor) -> Any:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    (answers,) = session.run(None, {session.get_inputs()[0].name: example.numpy()})
-    return torch.from_numpy(answers)
+    answers = session.run(None, {session.get_inputs()[0].name: example.numpy()})
+    tensors = tuple(torch.from_numpy(answer) for answer in answers)
+    return tensors[0] if len(tensors) == 1 else tensors

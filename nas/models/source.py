@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import nn
 
 from kernels.cell.layer import set_backend
 from nas.core.errors import BadInput
-from nas.core.registry import create, load_task
+from nas.core.registry import BUILT_IN, create, load_task, resolve
 from nas.core.settings import Named
 from nas.core.task import Task
+from nas.core.tensor_files import to_bytes
 from nas.models.names import TaskCell, read_name
 from nas.models.space import FOUND_AS, Answering, NamedModels
 from nas.models.weights import load_weights
@@ -29,6 +30,8 @@ class ModelSource:
     space: the registered name of the architecture's space.
     weights: trained weights as safetensors; None for a network that is not trained yet.
     kernels: the backend of `kernels.cell.op` that runs recurrent cells, or "auto".
+    is_own: whether a user's function makes it, which may return a trained network.
+    note: a line on where its weights come from, for those who read the report.
     """
 
     name: str
@@ -37,6 +40,8 @@ class ModelSource:
     shape: ModelShape
     weights: bytes | None = None
     kernels: str = "auto"
+    is_own: bool = False
+    note: str = ""
 
     def build(self, seed: int) -> nn.Module:
         """Return the network with its weights, or with weights drawn from the seed."""
@@ -59,7 +64,7 @@ class ModelSource:
 
 def weights_of(model: nn.Module) -> bytes:
     """Return the state dictionary as safetensors."""
-    return save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
+    return to_bytes(model.state_dict())
 
 
 def find_model(
@@ -101,13 +106,21 @@ def _from_folder(folder: Path, task: Named) -> tuple[ModelSource, Task]:
 
 
 def _named_model(name: str, task: Named) -> tuple[ModelSource, Task]:
-    normalisation = getattr(create("models", name), "normalisation", None)
+    normalisation = _normalisation(name)
     options = task.options
     if task.name in ("", "images") and normalisation:
         options.setdefault("normalisation", normalisation)
     found = _load(name, Named(name=task.name or "images", **options))
     architecture = Architecture(NamedModels.name, (name,))
-    return ModelSource(name, FOUND_AS, architecture, ModelShape(found.shape)), found
+    is_own = name not in BUILT_IN["models"]
+    return ModelSource(name, FOUND_AS, architecture, ModelShape(found.shape), is_own=is_own), found
+
+
+def _normalisation(name: str) -> str | None:
+    """Return how the network expects images: `normalisation` of the function or of the network."""
+    made = resolve("models", name)
+    own = getattr(made, "normalisation", None)
+    return own if own or ":" in name else getattr(create("models", name), "normalisation", None)
 
 
 def _from_cell(name: str, read: TaskCell, task: Named, size: ModelSize) -> tuple[ModelSource, Task]:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compress.names import Distillation
-from nas.core.registry import reference_of
+from nas.core.errors import BadInput
+from nas.core.registry import reference_of, reference_to
 from nas.core.settings import Named, RunSettings, Section, Size, flat
 from nas.models.names import check_weights_file, read_name
 
@@ -36,8 +37,10 @@ class Distilling(Section):
 class CompressConfig(RunSettings):
     """A whole compression.
 
-    teacher: a model of `nas ls`, package.module:function, or a folder that `nas train --to` wrote.
-    weights: of the teacher; without them it is trained for `teacher_steps`.
+    teacher: a model of `nas ls`, a folder that `nas train --to` wrote, or package.module:function.
+        The function returns the network; it is passed `classes` and `channels` if it names them.
+        Weights that it gives the network are kept, unless the network only guesses.
+    weights: of the teacher; without any it is trained for `teacher_steps`.
     task: without a name, that of the teacher; digits where there are neither data nor weights.
     policy: file that a policy gradient begins with where it exists, and is written to at the end.
     updates, rollouts: so many times so many students are proposed.
@@ -49,6 +52,8 @@ class CompressConfig(RunSettings):
     target_compression: how many times smaller it must be.
     least_accuracy: share of the teacher's validation accuracy that it must keep.
     narrowest: share of its width that a layer keeps at least; 1 removes layers and narrows none.
+    fit: package.module:function(model, steps) that trains a student in place of the distillation,
+        see `nas.jobs.compress.fit`.
     inherit: students begin with the teacher's weights, not with fresh ones.
     cache: folder for the teacher's answers, which all runs share.
     """
@@ -69,9 +74,15 @@ class CompressConfig(RunSettings):
     least_accuracy: float | None = Field(default=None, gt=0, le=1)
     narrowest: float = Field(default=0.1, ge=0.1, le=1)
     inherit: bool = True
+    fit: str | None = None
     training: Distilling = Distilling()
     run: Path = Path("runs/compress")
     cache: Path = Path("runs/.cache")
+
+    @field_validator("teacher", "fit", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any, info: ValidationInfo) -> Any:
+        return reference_to(given, info.field_name or "it")
 
     @model_validator(mode="after")
     def _pool_opens(self) -> "CompressConfig":
@@ -84,6 +95,10 @@ class CompressConfig(RunSettings):
     def check(self) -> None:
         read_name(self.teacher)
         reference_of("controllers", self.controller.name)
+        if self.fit is not None and ":" not in self.fit:
+            raise BadInput(
+                f'fit "{self.fit}" names no function: write it as package.module:function'
+            )
         if self.task.name:
             reference_of("tasks", self.task.name)
         if self.weights is not None:

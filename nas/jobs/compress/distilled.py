@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from compress.names import Distillation
 from nas.core.task import Batch, Measured, Task
 from nas.models.source import ModelSource
 from nas.tasks.classification import Classification
+from search_spaces.inputs import answer_of
 from search_spaces.space import DataShape
 
 
@@ -36,8 +37,11 @@ class Known:
 
 @dataclass(frozen=True)
 class Asked:
-    """A teacher that is asked along the way, as the answers to a whole text are too many to keep.
-    Its state goes on from batch to batch, as the student's does."""
+    """A teacher that is asked along the way: the answers to a whole text are too many to keep, and
+    loaders of the user may yield other batches each time.
+
+    Its state goes on from batch to batch, as the student's does.
+    """
 
     task: Task
     source: ModelSource
@@ -47,7 +51,7 @@ class Asked:
         for batch in self.task.training_batches(seed):
             with torch.no_grad():
                 answers, state, _ = teacher(batch.inputs, state, batch.lengths)
-            yield batch._replace(targets=answers)
+            yield batch._replace(targets=answer_of(answers))
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,22 @@ class Distilled:
     def score_batch(self, seed: int) -> Batch:
         return self.task.score_batch(seed)
 
-    def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
-        return distillation_loss(answers, targets, self.method, self.temperature)
+    def loss(self, answers: Any, targets: Tensor) -> Tensor:
+        answer = answer_of(answers)
+        if answer.dim() == 1:
+            answer, targets = answer[:, None], targets[:, None]
+        return distillation_loss(answer, targets, self.method, self.temperature)
 
-    def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
+    def measure(self, answered: Iterable[tuple[Any, Any]]) -> Measured:
         return self.task.measure(answered)
 
     def kept(self, student: float, teacher: float) -> float:
-        """The student's metric as a share of the teacher's; of a perplexity the inverse."""
-        return student / teacher if self.higher_is_better else teacher / student
+        """Return the share of the teacher's quality that the student keeps, at least 0.
+
+        It is the student's metric over the teacher's, or the inverse if lower is better; 1 for a
+        student that is perfect.
+        """
+        better, worse = (student, teacher) if self.higher_is_better else (teacher, student)
+        if worse == 0:
+            return 1.0
+        return max(0.0, better / worse)

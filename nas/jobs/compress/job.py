@@ -3,10 +3,12 @@
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn import functional
 
 from compress.learning.guidance import guided
 from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
@@ -15,14 +17,16 @@ from compress.timing import milliseconds
 from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
-from nas.core.task import Batch
+from nas.core.task import Batch, answers_classes
 from nas.jobs.compress.config import Cost
 from nas.jobs.compress.distilled import Distilled
+from nas.jobs.compress.fit import find_fit
 from nas.models.source import ModelSource, weights_of
 from nas.models.space import Answering
 from nas.scores.size import count_flops, count_parameters
-from nas.training import TrainingSettings, best_device, cooling, train_rung
+from nas.training import TrainingSettings, best_device, cooling, fit_rung, train_rung
 from search_spaces.architecture import Architecture
+from search_spaces.inputs import answer_of, first
 from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
 
 OBJECTIVE = Objective("reward", higher_is_better=True)
@@ -33,12 +37,12 @@ TIMED = 16  # examples of a forward pass that is timed
 class StudentMaker:
     """Makes students of a teacher.
 
-    example: an input of the teacher.
+    example: inputs of the teacher, two examples or more.
     inherit: with the teacher's weights, else with fresh ones.
     """
 
     source: ModelSource
-    example: Tensor
+    example: Any
     inherit: bool = True
 
     def __call__(self, architecture: Architecture, generator: torch.Generator) -> nn.Module:
@@ -64,6 +68,7 @@ class CompressJob:
     pool: students that are screened before any is trained; they have the first numbers.
     noise, guide, guidance: see `Distilling`.
     steps: of the last rung; the learning rate falls to 0 on the way there in a straight line.
+    fit: the user's own training, see `find_fit`; None to distil.
     """
 
     space: LayerRemovalSpace
@@ -80,6 +85,7 @@ class CompressJob:
     guide: Literal["none", "teacher", "untrained"]
     guidance: float
     seed: int
+    fit: str | None = None
 
     objective = OBJECTIVE
     checkpoint_suffix = ".safetensors"
@@ -133,13 +139,20 @@ class CompressJob:
         return Screened(count_parameters(model), flops, scores, seconds, {"cost": share})
 
     def _untrained(self, model: nn.Module, share: float) -> float:
-        """The reward of a student on a batch on which the teacher is always right. Norms take its
-        own statistics: those that were inherited are of wider layers."""
+        """Return the reward of a student on a batch on which the teacher is always right.
+
+        Answers without classes agree as far as their cosine says. Norms take the student's own
+        statistics: those that were inherited are of wider layers.
+        """
         inputs, _, lengths = self._batch()
         with torch.no_grad():
-            teacher = self.source.build(0).eval()(inputs, None, lengths).answers
-            own = model.train()(inputs, None, lengths).answers
-        agreed = float((own.argmax(-1) == teacher.argmax(-1)).float().mean())
+            teacher = answer_of(self.source.build(0).eval()(inputs, None, lengths).answers)
+            own = answer_of(model.train()(inputs, None, lengths).answers)
+        if answers_classes(self.task):
+            agreed = float((own.argmax(-1) == teacher.argmax(-1)).float().mean())
+        else:
+            pairs = own.flatten(1), teacher.flatten(1)
+            agreed = max(0.0, float(functional.cosine_similarity(*pairs).mean()))
         return constrained_reward(share, agreed, self.constraint, 0)
 
     def _train(
@@ -147,9 +160,7 @@ class CompressJob:
     ) -> Trained:
         model = self.student(number, architecture)
         seed = candidate_seed(self.seed, number)
-        update = cooling(self.training.learning_rate, self.steps, self.noise, seed)
-        with self._guided(model):
-            trained = train_rung(model, self.task, self.training, seed, until, checkpoint, update)
+        trained = self._distilled(model, seed, until, checkpoint)
         kept = self.task.kept(trained.validation.metric, self.quality)
         share = self.share(model.cpu().eval())
         # the constraint is soft only for the first rung, whose reward the controller is told
@@ -161,6 +172,16 @@ class CompressJob:
             measures={"cost": share, "kept": kept},
         )
 
+    def _distilled(
+        self, model: nn.Module, seed: int, until: int, checkpoint: bytes | None
+    ) -> Trained:
+        if self.fit is not None:
+            fit = partial(find_fit(self.fit), network_of(model))
+            return fit_rung(model, self.task, fit, seed, until, checkpoint)
+        update = cooling(self.training.learning_rate, self.steps, self.noise, seed)
+        with self._guided(model):
+            return train_rung(model, self.task, self.training, seed, until, checkpoint, update)
+
 
 def network_of(model: nn.Module) -> nn.Module:
     """The network inside of one that answers as those of search spaces do."""
@@ -170,7 +191,7 @@ def network_of(model: nn.Module) -> nn.Module:
 def cost_share(cost: Cost, teacher: nn.Module, model: nn.Module, batch: Batch) -> float:
     """The cost of a model as a share of the teacher's."""
     if cost == "milliseconds":
-        inputs = batch.inputs[:TIMED]
+        inputs = first(batch.inputs, TIMED)
         slow, fast = milliseconds((teacher.eval(), model.eval()), inputs)
         return fast / slow
     if cost == "flops":

@@ -19,6 +19,8 @@ PALE = "#cccccc"
 def compress_report(summary: CompressSummary) -> Report:
     """What there is to say about a compression, finished or not."""
     text, rows = compress_table(summary), _student_rows(summary)
+    if summary.note:
+        text += f"\n\n{summary.note}"
     if summary.measured:
         text += f"\n\nstudent: {summary.student_folder}"
     drawings = []
@@ -36,6 +38,8 @@ def compress_report(summary: CompressSummary) -> Report:
 def compress_facts(summary: CompressSummary) -> dict[str, Any]:
     """What `nas compress --json` prints."""
     facts: dict[str, Any] = {"run": summary.folder.name, "finished": summary.finished}
+    if summary.note:
+        facts["note"] = summary.note
     measured, best = summary.measured, summary.best
     if measured and best:
         facts |= {

@@ -11,6 +11,7 @@ from nas.core.errors import NasError, TargetNotMet
 from nas.core.files import write_atomically
 from nas.core.task import Task
 from nas.jobs.compress.config import CompressConfig
+from nas.jobs.compress.fit import find_fit
 from nas.jobs.compress.job import OBJECTIVE, CompressJob, network_of
 from nas.jobs.compress.report import card
 from nas.jobs.compress.setup import compress_job, compress_plan, controller_of, student_space
@@ -23,6 +24,7 @@ from nas.loop.run_file import RunFile
 from nas.loop.run_folder import RunFolder
 from nas.loop.session import open_session
 from nas.training import evaluate, restore
+from search_spaces.inputs import first
 
 
 def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> None:
@@ -31,6 +33,8 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> No
     Raises `BadInput` before anything is written, `TargetNotMet` if no student is small enough,
     and as `nas.api.search` does.
     """
+    if config.fit is not None:
+        find_fit(config.fit)
     source, task = find_teacher(config)
     space = student_space(config, source, task)
     plan = compress_plan(config)
@@ -43,7 +47,7 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> No
         objective=OBJECTIVE,
         metric=task.metric,
         higher_is_better=task.higher_is_better,
-        details={"teacher": source.name},
+        details={"teacher": source.name, "note": source.note},
     )
     with open_session(config, about, watchers=watchers) as session:
         job = compress_job(config, source, task, space, session.run.folder)
@@ -63,8 +67,8 @@ def _best(job: CompressJob, candidates: Sequence[Candidate]) -> Candidate:
     if not meeting:
         raise TargetNotMet(
             f"no student met the target: the best is {1 / best.measures['cost']:.1f} times smaller "
-            f"and keeps {best.measures['kept']:.1%} of the accuracy; go on with more --updates, or "
-            "train longer"
+            f"and keeps {best.measures['kept']:.1%} of the {job.task.metric}; go on with more "
+            "--updates, or train longer"
         )
     return best
 
@@ -83,7 +87,12 @@ def _measure(run: RunFolder, job: CompressJob, task: Task, best: Candidate) -> N
     wide, narrow = map(layer_widths, networks)
     tested = [evaluate(model, task, task.test_batches()).metric for model in (teacher, student)]
     write_student(
-        networks[1], best.architecture, job.source, task, inputs[:1], run.folder / "student"
+        networks[1],
+        best.architecture,
+        job.source,
+        task,
+        first(inputs, 1),
+        run.folder / "student",
     )
     measured = Measurements(
         best=best.number,

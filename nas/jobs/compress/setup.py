@@ -25,21 +25,22 @@ from nas.loop.samplers import OF_TEACHERS, warmed
 from nas.models.source import ModelSource
 from nas.models.trained import with_trained_weights
 from nas.training import TrainingSettings
+from search_spaces.inputs import first, tensors_of
 from search_spaces.layer_removal.space import SHARES, LayerRemovalSpace
 
 
 def student_space(config: CompressConfig, source: ModelSource, task: Task) -> LayerRemovalSpace:
     """The students there are; raises `BadInput` where none is small enough."""
     batch = task.score_batch(config.seed)
-    example = batch.inputs[:2]
+    example = first(batch.inputs, 2)
     model = source.build(0).eval()
     try:
         outline = outline_of(network_of(model), example)
     except CannotTrace as error:
         raise BadInput(f"{source.name}: {error}") from None
-    except RuntimeError as error:
-        shape = "×".join(map(str, example.shape[1:]))
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # of anybody's code
+        shape = ", ".join("×".join(map(str, x.shape[1:])) for x in tensors_of(example))
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"{source.name} cannot take inputs of {shape}: {reason}") from None
     if not outline.removable and not outline.channels:
         raise BadInput(f"nothing of {source.name} can be removed or narrowed")
@@ -135,4 +136,5 @@ def compress_job(
         guide=config.training.guide,
         guidance=config.training.guidance,
         seed=config.seed,
+        fit=config.fit,
     )

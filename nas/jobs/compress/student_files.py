@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import nn
 
 from compress.structure.narrow import replace_module
 from compress.structure.place_channels import PlaceChannels
@@ -21,10 +22,9 @@ from nas.models.exported_programs import answering, write_programs
 from nas.models.model_files import TOLERANCE
 from nas.models.source import ModelSource
 from search_spaces.architecture import Architecture
+from search_spaces.inputs import call, form_of, repeated, tensors_of, zeros
 from search_spaces.layer_removal.space import student_of
 from search_spaces.space import DataShape, ModelShape, ModelSize
-
-STEPS = 4  # of a sequence that only shows the shape
 
 
 def write_student(
@@ -32,7 +32,7 @@ def write_student(
     architecture: Architecture,
     source: ModelSource,
     task: Task,
-    example: Tensor,
+    example: Any,
     folder: Path,
 ) -> float:
     """Write `model.safetensors`, `architecture.json` and the programs, and read them again.
@@ -49,16 +49,22 @@ def write_student(
         "teacher_spec": source.architecture.spec,
         "data": asdict(source.shape.data),
         "size": asdict(source.shape.size),
+        "example": form_of(repeated(example, 2)),
         "places": {path: module.places for path, module in _shortcuts(model)},
         **{name: getattr(task, name, None) for name in ("mean", "deviation")},  # of images
     }
     write_atomically(folder / "model.safetensors", save(weights))
     write_atomically(folder / "architecture.json", json.dumps(described, indent=1))
     answers = write_programs(model, example, folder)
+    loaded = answering(load_student(folder))
     with torch.no_grad():
-        expected = answering(model)(example)
-        answers["model.safetensors"] = answering(load_student(folder))(example)
-    difference = max(float((found - expected).abs().max()) for found in answers.values())
+        expected = list(tensors_of(call(answering(model), example)))
+        answers["model.safetensors"] = call(loaded, example)
+    difference = max(
+        float((one - other).abs().max())
+        for found in answers.values()
+        for one, other in zip(tensors_of(found), expected, strict=True)
+    )
     if not difference <= TOLERANCE:
         raise NasError(f"the files in {folder} answer differently: off by {difference:g}")
     return difference
@@ -72,15 +78,7 @@ def load_student(folder: Path) -> nn.Module:
     space = create("spaces", described["found_as"])
     teacher = space.build(Architecture.from_json(spec), shape, torch.Generator())
     what = student_of(Architecture.from_json(json.dumps(described)))
-    data = shape.data
-    shapes = {
-        "images": (data.inputs, data.height, data.width),
-        "features": (STEPS, data.inputs),
-        "tokens": (STEPS,),
-    }
-    example = torch.zeros(
-        2, *shapes[data.kind], dtype=torch.long if data.kind == "tokens" else None
-    )
+    example = zeros(described["example"])
     model = student(network_of(teacher), example, what.removed, dict(what.widths))
     for path, module in list(_shortcuts(model)):
         replace_module(model, path, PlaceChannels(described["places"][path], module.stride))

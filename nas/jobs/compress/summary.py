@@ -50,6 +50,7 @@ class CompressSummary:
 
     folder: of the run. teacher_name: as the user named it.
     metric, higher_is_better: of the task, "accuracy" or "perplexity" for instance.
+    note: what was found of the teacher's weights, "" if there is nothing to say.
     measured: teacher and student side by side; None while the run has no student yet.
     seconds: of all drivers together. finished: False if interrupted or still running.
     """
@@ -58,6 +59,7 @@ class CompressSummary:
     teacher_name: str
     metric: str
     higher_is_better: bool
+    note: str
     candidates: tuple[Candidate, ...]
     measured: Measurements | None
     seconds: float
@@ -89,6 +91,7 @@ def read_compression(folder: Path) -> CompressSummary:
         teacher_name=about.details["teacher"],
         metric=about.metric,
         higher_is_better=about.higher_is_better,
+        note=about.details.get("note", ""),
         candidates=candidates_in(folder),
         measured=_measurements(json.loads(file.read_text())) if file.exists() else None,
         seconds=about.seconds,

@@ -10,60 +10,57 @@ from torch import nn
 
 from nas.core.errors import BadInput
 from nas.core.settings import Named
-from nas.core.task import Measured, Task
+from nas.core.task import Measured, Task, answers_classes
 from nas.jobs.compress.config import CompressConfig
 from nas.jobs.compress.distilled import Answered, Asked, Known
 from nas.models.source import ModelSource, find_model
+from nas.models.trained import as_it_comes, measured, only_guesses
 from nas.tasks.classification import EVALUATED, Classification
-from nas.tasks.text import LanguageModelling
-from nas.training import best_device, evaluate
+from nas.training import best_device
+from search_spaces.inputs import answer_of
 from search_spaces.space import ModelSize
 
-CHANCE = 1.5  # times as good as guessing, the least that a teacher must be
 
-
-def find_teacher(config: CompressConfig) -> tuple[ModelSource, Classification | LanguageModelling]:
-    """The network and its task; raises `BadInput` where either cannot be used."""
+def find_teacher(config: CompressConfig) -> tuple[ModelSource, Task]:
+    """Return the network and its task; raises `BadInput` if either cannot be used."""
     named = config.task
     if not named.name and not named.options and config.weights is None:
         named = Named(name="digits")
     size = ModelSize(**config.size.model_dump())
     source, task = find_model(config.teacher, config.weights, named, size)
-    if not isinstance(task, Classification | LanguageModelling):
+    if config.training.method == "kl" and not answers_classes(task):
         raise BadInput(
-            f"{task.name} is neither a classification nor language modelling: students learn the "
-            "logits of their teacher"
+            f'training.method "kl" compares probabilities of classes, and {task.name} has none: '
+            'use "mse"'
         )
-    return source, task
+    training = f"it is trained for {config.teacher_steps} steps"
+    return as_it_comes(source, task, "teacher", training), task
 
 
 def checked_quality(source: ModelSource, task: Task) -> Measured:
-    """Loss and metric on the validation data; raises `BadInput` for one that only guesses."""
-    model = source.build(0)
-    try:
-        measured = evaluate(model, task, task.validation_batches())
-    except RuntimeError as error:
-        shape = task.shape
-        raise BadInput(
-            f"{source.name} cannot take {shape.inputs} × {shape.height} × {shape.width} "
-            f"{shape.kind}: {str(error).splitlines()[0]}"
-        ) from None
+    """Return loss and metric on the validation data; raises `BadInput` if the network guesses."""
+    found = measured(source.build(0), source.name, task)
     answers = task.shape.outputs
-    if task.higher_is_better and measured.metric < CHANCE / answers:
+    if not only_guesses(task, found.metric):
+        return found
+    if task.metric == "accuracy":
         raise BadInput(
-            f"{source.name} is right on {measured.metric:.1%} of the validation data, which is "
+            f"{source.name} is right on {found.metric:.1%} of the validation data, which is "
             f"guessing among {answers} classes: give --weights and the data they are for"
         )
-    if not task.higher_is_better and measured.metric > answers / CHANCE:
-        raise BadInput(
-            f"{source.name} has a {task.metric} of {measured.metric:.4g} on the validation data, "
-            f"which is guessing among {answers} tokens: train it longer, or give --weights"
-        )
-    return measured
+    among = f" among {answers} tokens" if task.metric == "perplexity" else ""
+    raise BadInput(
+        f"{source.name} has a {task.metric} of {found.metric:.4g} on the validation data, "
+        f"which is guessing{among}: train it longer, or give --weights"
+    )
 
 
 def answers_of(source: ModelSource, task: Task, cache: Path) -> Answered:
-    """The teacher's answers to the training data: of examples kept in a file of the cache."""
+    """Return the teacher's answers to the training data.
+
+    Those to a classification's examples are kept in a file of the cache; for any other task the
+    teacher is asked along the way.
+    """
     if isinstance(task, Classification):
         return Known(task, _logits_of(source, task, cache))
     return Asked(task, source)
@@ -92,6 +89,7 @@ def _answers(model: nn.Module, task: Classification) -> np.ndarray:
     with torch.inference_mode():
         for batch in in_order:
             lengths = None if batch.lengths is None else batch.lengths.to(device)
-            answers.append(model(batch.inputs.to(device), None, lengths).answers.float().cpu())
+            returned = model(batch.inputs.to(device), None, lengths).answers
+            answers.append(answer_of(returned).float().cpu())
     assert len(answers) == -(-len(task.train) // EVALUATED)
     return torch.cat(answers).numpy()

@@ -47,6 +47,17 @@ def search_job(config: SearchConfig) -> SearchJob:
 
 def _check_fit(space: SearchSpace, task: Task) -> None:
     """Raise `BadInput` if the space refuses the task's data."""
+    if task.shape.kind == "other":
+        raise BadInput(
+            f"{task.name}: spaces have networks for one tensor of tokens [B, T], features "
+            "[B, T, C] or images [B, C, H, W]; let the loader yield one of these"
+        )
+    if not task.shape.outputs or not task.shape.inputs:
+        lacking = "inputs" if task.shape.outputs else "outputs"
+        raise BadInput(
+            f"{task.name} does not say how many {lacking} a network has: make the task "
+            f"with {lacking}=NUMBER"
+        )
     try:
         space.check(task.shape)
     except ValueError as error:

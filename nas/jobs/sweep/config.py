@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compress.names import PRUNING_METHODS, SCOPES, WHAT, read_pattern
 from compress.pruning.schedule import SCHEDULES
-from nas.core.registry import reference_of
+from nas.core.registry import reference_of, reference_to
 from nas.core.settings import Named, RunSettings, Section, Size
 from nas.models.names import check_weights_file, read_name
 
@@ -28,7 +28,8 @@ class Recovery(Section):
 class SweepConfig(RunSettings):
     """All settings of a sweep.
 
-    model: TASK-CELL such as "reber-lstm", or a model's folder: see `find_model`.
+    model: TASK-CELL such as "reber-lstm", a checkpoint's folder, or package.module:function: see
+        `find_model`. Weights that a function gives its network are kept, unless it only guesses.
     weights: a file of trained weights.
     task: by default, the one that the model's name starts with.
     levels: shares of the weights to remove.
@@ -65,6 +66,11 @@ class SweepConfig(RunSettings):
     training: Recovery = Recovery()
     seeds: int = Field(default=1, ge=1)
     run: Path = Path("runs/sweep")
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return reference_to(given, "model")
 
     @field_validator("levels", "ap", mode="before")
     @classmethod

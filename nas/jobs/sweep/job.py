@@ -35,6 +35,7 @@ from nas.models.source import ModelSource, weights_of
 from nas.scores.size import count_flops, count_parameters
 from nas.training import TrainingSettings, evaluate, train_rung
 from search_spaces.architecture import Architecture
+from search_spaces.inputs import first
 from search_spaces.rnn_cell.torch_layers import compiled
 
 LOSS_BATCHES = 4  # batches for the gradients of pruning methods
@@ -159,7 +160,7 @@ class SweepJob:
 
     def _example(self) -> Batch:
         batch = self.task.score_batch(self.seed)
-        return Batch(*(None if part is None else part[:1] for part in batch))  # type: ignore[arg-type]
+        return Batch(*first(batch, 1))
 
     def _screen(self, architecture: Architecture) -> Screened:
         started = time.perf_counter()
@@ -206,7 +207,7 @@ class SweepJob:
     def _dead(self, model: nn.Module) -> dict[str, float]:
         """Return the rates of dead units, over the steps that all the sequences have."""
         batch = self.task.score_batch(self.seed)
-        inputs = batch.inputs[:EXAMPLES]
+        inputs = first(batch.inputs, EXAMPLES)
         if batch.lengths is not None:
             inputs = inputs[:, : int(batch.lengths[:EXAMPLES].min())]
         rates = activation_rates(model, inputs)

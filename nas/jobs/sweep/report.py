@@ -35,6 +35,7 @@ def sweep_table(summary: SweepSummary) -> str:
     lines = [
         f"{summary.folder.name}: {summary.model}, {len(summary.rows)} rows, {len(failed)} failed, "
         f"{summary.seconds:.0f} s",
+        *([summary.note] if summary.note else []),
         "",
         *aligned(cells),
         "",

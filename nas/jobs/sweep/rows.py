@@ -87,6 +87,7 @@ class SweepSummary:
     tolerance: float
     rows: tuple[Row, ...]
     seconds: float
+    note: str = ""
 
     def check_measured(self) -> None:
         """Raise `NasError` with a reason if every row failed."""
@@ -100,7 +101,8 @@ def read_sweep(folder: Path) -> SweepSummary:
     model, tolerance = about.details["model"], about.details["tolerance"]
     better = about.higher_is_better
     rows = tuple(row_of(candidate, tolerance, better) for candidate in candidates_in(folder))
-    return SweepSummary(folder, model, about.metric, better, tolerance, rows, about.seconds)
+    note = about.details.get("note", "")
+    return SweepSummary(folder, model, about.metric, better, tolerance, rows, about.seconds, note)
 
 
 def row_of(candidate: Candidate, tolerance: float, higher_is_better: bool) -> Row:

@@ -32,7 +32,11 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> None:
         objective=job.objective,
         metric=job.task.metric,
         higher_is_better=job.task.higher_is_better,
-        details={"model": job.source.name, "tolerance": job.tolerance},
+        details={
+            "model": job.source.name,
+            "tolerance": job.tolerance,
+            "note": job.source.note,
+        },
     )
     with open_session(config, about, watchers=watchers) as session:
         run = session.run

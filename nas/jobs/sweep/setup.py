@@ -16,7 +16,9 @@ from nas.jobs.sweep.config import SweepConfig
 from nas.jobs.sweep.job import SweepJob
 from nas.jobs.sweep.pruning_grid import PruningGrid
 from nas.models.source import ModelSource, find_model
+from nas.models.trained import as_it_comes
 from nas.training import TrainingSettings
+from search_spaces.inputs import first
 from search_spaces.space import ModelSize
 
 TRAIN_EPOCHS = 20
@@ -31,6 +33,10 @@ def sweep_job(config: SweepConfig) -> SweepJob:
         config.model, config.weights, config.task, ModelSize(**config.size.model_dump())
     )
     _check_fit(source, task)
+    if not config.train_epochs:
+        is_trained = config.train_epochs is None
+        training = f"it is trained for {TRAIN_EPOCHS} epochs" if is_trained else "it needs training"
+        source = as_it_comes(source, task, "model", training)
     space = _grid(config, source, task)
     train_epochs = _train_epochs(config, source)
     _check_evidence(config, train_epochs)
@@ -63,8 +69,10 @@ def _check_fit(source: ModelSource, task: Task) -> None:
     try:
         with torch.no_grad():
             task.loss(source.build(0).eval()(batch.inputs, None, batch.lengths)[0], batch.targets)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+    except BadInput:
+        raise
+    except Exception as error:  # of anybody's code
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"{source.name} does not fit task {task.name}: {reason}") from None
 
 
@@ -75,7 +83,7 @@ def _grid(config: SweepConfig, source: ModelSource, task: Task) -> PruningGrid:
         try:
             kinds = {target.kind for target in targets_of(model, name)}
             if name == CHANNELS:
-                channels_left(model, task.score_batch(0).inputs[:1], 0.0)
+                channels_left(model, first(task.score_batch(0).inputs, 1), 0.0)
         except ValueError as error:
             raise BadInput(f"{source.name}, --what {name}: {error}") from None
         if "weight" in kinds and max(config.levels) == 1:
@@ -112,6 +120,8 @@ def _train_epochs(config: SweepConfig, source: ModelSource) -> int:
 
 
 def _epoch_steps(task: Task) -> int:
+    if isinstance(epoch_steps := getattr(task, "epoch_steps", None), int):
+        return epoch_steps
     examples, batch = getattr(task, "train", None), getattr(task, "batch", None)
     if examples is None or not isinstance(batch, int):
         raise BadInput(f"task {task.name} has no epochs: pass --epoch-steps")
