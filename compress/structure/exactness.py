@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compress.structure.graph import Graph
+from compress.structure.channels import Graph
 from compress.structure.groups import Group
 from compress.structure.labels import places_of
 from compress.structure.place_channels import PlaceChannels

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compress.structure.graph import Graph
+from compress.structure.channels import Graph
 from compress.structure.place_channels import PlaceChannels
 from compress.structure.sizes import Attribute, with_size
 from compress.structure.tracing import Blocks, copied

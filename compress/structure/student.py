@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from compress.structure.graph import Graph, Group, untried_graph_of
+from compress.structure.channels import untried_graph_of
+from compress.structure.graph import Graph, Group
 from compress.structure.narrow import narrowed, replace_module
 from compress.structure.recurrent_layers import drop_layers
 from compress.structure.tracing import Blocks, copied

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from compress.structure.channels import Graph
 from compress.structure.exactness import halved, silenced
-from compress.structure.graph import Graph
 from compress.structure.groups import Group
 from compress.structure.narrow import narrow, narrowed
 from compress.structure.operations import RULES
