@@ -1,5 +1,7 @@
 """A user's own networks, data and loops, small enough for tests of everything round them."""
 
+import threading
+
 import numpy as np
 import torch
 from torch import nn
@@ -236,3 +238,16 @@ def _thirds(*tensors: torch.Tensor) -> tuple[DataLoader, ...]:
         DataLoader(TensorDataset(*(t[i * third : (i + 1) * third] for t in tensors)), 16)
         for i in range(3)
     )
+
+
+class Locked(TensorDataset):
+    """Data that no other process can be sent, as those of an open file."""
+
+    def __init__(self, *tensors: torch.Tensor) -> None:
+        super().__init__(*tensors)
+        self.lock = threading.Lock()
+
+
+def locked() -> LoaderTask:
+    loader = DataLoader(Locked(POINTS, NUMBERS), 16)
+    return LoaderTask("regression", loader, loader)

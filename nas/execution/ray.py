@@ -1,6 +1,7 @@
 """Evaluates candidates on Ray's workers, on this machine or on a cluster."""
 
 import os
+import pickle
 import socket
 from collections.abc import Callable, Sequence
 from importlib.machinery import PathFinder
@@ -79,7 +80,15 @@ class RayExecutor:
         self._warm = [ray.remote(max_retries=0)(_import_torch).remote() for _ in range(self.width)]
 
     def share(self, value: Any) -> Any:
-        return ray.put(value)
+        """Put the value where workers find it; raises `BadInput` if it cannot be sent to them."""
+        try:
+            return ray.put(value)
+        except (TypeError, pickle.PicklingError) as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise BadInput(
+                f"a {type(value).__name__} cannot be sent to workers ({reason}): "
+                "keep data in memory and functions at the top of a module, or use --executor serial"
+            ) from None
 
     def submit(self, function: Callable[..., Any], *arguments: Any, resources: Resources) -> Handle:
         if function not in self._remote:

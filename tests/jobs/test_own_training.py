@@ -204,3 +204,18 @@ def test_few_classes_are_no_reason_to_train_a_trained_network_again() -> None:
     assert only_guesses(load_digits(), 0.14)
     assert not only_guesses(load_digits(), 0.16)
     assert not only_guesses(own_training.embeddings(), 0.01)
+
+
+def test_workers_are_sent_a_task_of_loaders_and_data_that_cannot_be_sent_is_refused(
+    tmp_path: Path,
+) -> None:
+    flags = ["--teacher", "own_training:teacher_of_numbers", "--updates", 1, "--rollouts", 2]
+    few = ["--set=training.steps=4", "--set=survivors=1", "--workers", 1, f"--set=cache={tmp_path}"]
+    for task, code in (("numbers", 0), ("locked", 2)):
+        given = ["--task", f"own_training:{task}", "--run", tmp_path / task]
+        ended = nas("compress", *flags, *few, *given)
+        assert ended.returncode == code, ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith(
+        "nas: a CompressJob cannot be sent to workers (cannot pickle '_thread.lock"
+    )
