@@ -144,7 +144,7 @@ def test_options_of_a_score_follow_its_name() -> None:
     assert create_score("hidden-covariance,between=sequences").between == "sequences"
     for text, words in [
         ("hidden-covariance,between", 'write "between" as option=value'),
-        ("hidden-covariance,between=rows", 'between is "rows"'),
+        ("hidden-covariance,between=rows", 'not "rows"'),
         ("hidden-covariance,rows=1", "has no option rows"),
     ]:
         with pytest.raises(BadInput, match=words):
