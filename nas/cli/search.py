@@ -29,7 +29,7 @@ def search(
     ] = None,
     ranking: Annotated[
         str | None,
-        Option(help="How to rank candidates: by the first score, or by rank-sum over all scores."),
+        Option(help="How to rank candidates: first (the first score) or rank-sum (all scores)."),
         Key("ranking"),
     ] = None,
     warm_start: Annotated[

@@ -23,7 +23,7 @@ def climbing(
     unfinished: int,
     rungs: Iterable[tuple[int, int]],
 ) -> Iterator[tuple[int, int]]:
-    """Yield candidates that are certain to enter a rung but have not finished it, with its step.
+    """Yield (candidate, step) for those that are certain to enter a rung but have not finished it.
 
     values, unfinished: as in `promoted`, for the stage before the first rung.
     losses_at: returns the losses of the candidates that have trained until a step.

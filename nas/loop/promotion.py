@@ -10,7 +10,7 @@ from nas.loop.plan import Plan
 def due_to_train(
     plan: Plan, candidates: Mapping[int, Candidate], unfinished: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield candidates that are certain to enter a rung but have not finished it, with its step.
+    """Yield (candidate, step) for those that are certain to enter a rung but have not finished it.
 
     candidates: those that may train, by number.
     unfinished: the number of proposals that are still to be made or screened.

@@ -69,9 +69,9 @@ def test_a_bad_line_is_named(tmp_path, line, message: str) -> None:
 def test_an_empty_or_missing_file_is_refused(tmp_path) -> None:
     with pytest.raises(BadInput, match="has no architectures"):
         read_table(own(tmp_path))
-    with pytest.raises(BadInput, match="no table"):
+    with pytest.raises(BadInput, match="does not exist"):
         read_table(tmp_path / "none.jsonl")
-    with pytest.raises(BadInput, match="no table"):
+    with pytest.raises(BadInput, match="does not exist"):
         read_table(tmp_path)
 
 

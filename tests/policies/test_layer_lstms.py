@@ -168,7 +168,7 @@ def test_a_policy_trained_on_one_teacher_helps_with_a_larger_one(tmp_path) -> No
 def test_the_policy_of_another_controller_is_refused(tmp_path) -> None:
     other = create_controller("policy-gradient", np.random.default_rng(0), {})
     save_policy(policy_of(other, "policy-gradient"), tmp_path / "other")
-    with pytest.raises(BadInput, match="other holds no policy"):
+    with pytest.raises(BadInput, match="other is not a policy"):
         load_policy(policy_of(controller().sampler, "n2n"), tmp_path / "other")
 
 

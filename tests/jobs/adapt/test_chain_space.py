@@ -36,8 +36,8 @@ def test_a_file_that_is_not_a_decoder_is_refused(tmp_path: Path) -> None:
     other, _ = find_model("lstm-classifier", None, Named(name="digits"), ModelSize())
     file = tmp_path / "other.safetensors"
     file.write_bytes(weights_of(other.build(0)))
-    with pytest.raises(BadInput, match="holds no decoder of arithmetic"):
+    with pytest.raises(BadInput, match="is not a decoder for arithmetic"):
         load_layer_chain(decoder=str(file))
     file.write_bytes(b"nothing")
-    with pytest.raises(BadInput, match="holds no decoder of arithmetic"):
+    with pytest.raises(BadInput, match="is not a decoder for arithmetic"):
         load_layer_chain(decoder=str(file))

@@ -41,7 +41,7 @@ def test_both_forms_are_read(tmp_path: Path) -> None:
         ("3", "not a JSON object"),
         ({"answer": "2"}, "has no prompt"),
         ({"query": "?"}, "has no answer: add choices and gold, or answer"),
-        ({"query": "?", "choices": ["a"], "gold": 0}, "two or more choices"),
+        ({"query": "?", "choices": ["a"], "gold": 0}, "list of two or more"),
         ({"query": "?", "choices": ["a", "b"]}, "gold must be .* 0 to 1, not None"),
         ({"query": "?", "choices": ["a", "b"], "gold": 2}, "0 to 1, not 2"),
     ],
