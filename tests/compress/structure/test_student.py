@@ -11,7 +11,8 @@ from compress.structure.student import student, without
 from kernels.cell.layer import CompiledRNN
 from nas.models.cifar_resnet import resnet14
 from search_spaces.architecture import Architecture
-from search_spaces.rnn_cell.space import RnnCellSpace, read_recipe
+from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.space import TransformerSpace
