@@ -47,7 +47,7 @@ def speeds(models: Sequence[nn.Module], inputs: Tensor, repeats: int = 15) -> li
 
 
 def milliseconds(
-    models: Sequence[nn.Module],
+    models: Sequence[Callable[..., object]],
     *inputs: Tensor | None,
     repeats: int = 15,
     clock: Callable[[], float] = time.perf_counter,

@@ -41,6 +41,7 @@ class SweepConfig(RunSettings):
     ap_relative: it measures movement relative to each tensor's scale: where there are no ReLUs.
     train_epochs: before pruning; 20 if not given where there are no weights, else 0.
     epoch_steps: optimiser steps of an epoch; one pass through the data if not given.
+    int8: each pruned network is also measured in int8, which takes some seconds a row.
     tolerance: what a network may lose and still count as recovered: of an accuracy so much, of a
         perplexity such a share.
     """
@@ -61,6 +62,7 @@ class SweepConfig(RunSettings):
     recover_epochs: int = Field(default=10, ge=0)
     train_epochs: int | None = Field(default=None, ge=0)
     epoch_steps: int | None = Field(default=None, ge=1)
+    int8: bool = False
     tolerance: float = Field(default=0.01, ge=0)
     training: Recovery = Recovery()
     seeds: int = Field(default=1, ge=1)

@@ -29,6 +29,7 @@ from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Measured, Task
+from nas.jobs.sweep.int8_rows import in_int8
 from nas.jobs.sweep.pruning_grid import PruningGrid
 from nas.jobs.sweep.rows import Pruning, cost
 from nas.models.source import ModelSource, weights_of
@@ -64,6 +65,7 @@ class SweepJob:
     schedule, cycles: a key of `SCHEDULES`, and how often the network is pruned and trained.
     rewind: whether survivors are set back to their first weights before they are trained.
     noise, density: of recovery, see `FixedMasks`.
+    int8: whether recovered networks are measured in int8, too.
     """
 
     space: PruningGrid
@@ -82,6 +84,7 @@ class SweepJob:
     rewind: bool
     noise: float
     density: float | None
+    int8: bool
     seed: int
 
     checkpoint_suffix = ".safetensors"
@@ -230,6 +233,8 @@ class SweepJob:
             "test_dense": self.bases[row.seed].test.metric,
             "test_after": evaluate(model, self.task, self.task.test_batches()).metric,
         }
+        if self.int8:
+            measures |= self._in_int8(model, row)
         if epochs is not None:
             measures["recovery_epochs"] = epochs
         return replace(
@@ -238,6 +243,13 @@ class SweepJob:
             measures=measures,
             seconds=time.perf_counter() - started,
         )
+
+    def _in_int8(self, model: nn.Module, row: Pruning) -> dict[str, float]:
+        """Measure the network, without channels that were removed, in int8 in onnxruntime."""
+        model = model.cpu().eval()
+        if row.what == CHANNELS:
+            model = self._smaller(model, row)
+        return in_int8(model, self.task, self._example().inputs)
 
     def _trained(
         self, model: nn.Module, masks: Masks, row: Pruning, cycle: int

@@ -41,6 +41,7 @@ class Row:
         the validation data; test_dense, test_after: of the test data.
     recovery_epochs: until the metric was back within the tolerance; None if it never was.
     milliseconds_dense, milliseconds_sparse: of one example, in one run.
+    metric_int8, milliseconds_int8: after recovery, in int8 in onnxruntime, if the sweep was asked.
     """
 
     number: int
@@ -58,6 +59,8 @@ class Row:
     recovery_epochs: int | None
     milliseconds_dense: float | None
     milliseconds_sparse: float | None
+    metric_int8: float | None
+    milliseconds_int8: float | None
     dead: float | None
     dead_static: float | None
     dead_dynamic: float | None
