@@ -12,6 +12,7 @@ Each kind of layer is treated as it ran fastest on a processor with AVX-512 VNNI
 On x86 processors without VNNI, sums of int8 products can saturate. Compare the answers there.
 """
 
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,12 +67,12 @@ def write_int8(source: Path, target: Path) -> None:
     write_atomically(target, model.SerializeToString())
 
 
-def store_in_int8(graph: "GraphProto") -> None:
-    """Replace the float32 weights of weight-only layers by int8 ones and their scales."""
+def store_in_int8(graph: "GraphProto", layers: Mapping[str, Stored] = WEIGHT_ONLY) -> None:
+    """Replace the float32 weights of the layers, by operator, by int8 ones and their scales."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     found: dict[str, int] = {}  # name of the tensor → axes with their own scales
     for node in graph.node:
-        if layer := WEIGHT_ONLY.get(node.op_type):
+        if layer := layers.get(node.op_type):
             names = [node.input[i] for i in layer.inputs if i < len(node.input)]
             found |= {name: layer.axes for name in names if name in constants}
     added: list[NodeProto] = []
