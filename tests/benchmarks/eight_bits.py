@@ -5,8 +5,8 @@ NAS_DATA=FOLDER python -m tests.benchmarks.eight_bits layers|networks
 layers: single kinds of layers at batch 1 and 64, each stored and computed in the ways that
 onnxruntime has; `nas/models/int8_graph.py` follows from this table.
 networks: ResNet-20 with its public weights on 1,000 CIFAR-10 test images, a perceptron on MNIST
-and a recurrent classifier on spoken digits, both trained here for 250 steps.
-Besides, `torch.ao` dynamic int8, which PyTorch has deprecated.
+and an LSTM on spoken digits, both trained here for 600 steps; with `torch.ao` dynamic int8, which
+PyTorch has deprecated, for comparison.
 """
 
 import io
@@ -130,7 +130,7 @@ def resnet() -> tuple[nn.Module, Tensor, Tensor]:
     """Return ResNet-20 with public weights, and the CIFAR-10 test images with their classes."""
     model = resnet20()
     load_weights(model, DATA / "weights" / "resnet20-12fca82f.th")
-    options = {"data": DATA / "vision" / "cifar10", "normalisation": resnet20.normalisation}
+    options = {"data": DATA / "vision" / "cifar10", "normalisation": model.normalisation}
     batches = list(load_task("images", options).test_batches())
     images = torch.cat([batch.inputs for batch in batches])
     return model.eval(), images, torch.cat([batch.targets for batch in batches])
@@ -155,7 +155,7 @@ def recurrent() -> tuple[nn.Module, Tensor, Tensor]:
     return trained(model, sounds[~tested], classes[~tested]), sounds[tested], classes[tested]
 
 
-def trained(model: nn.Module, inputs: Tensor, classes: Tensor, steps: int = 250) -> nn.Module:
+def trained(model: nn.Module, inputs: Tensor, classes: Tensor, steps: int = 600) -> nn.Module:
     """Train the model with Adam on batches of 64."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     for _ in range(steps):
