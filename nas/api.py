@@ -150,14 +150,19 @@ def report(folder: Path) -> Any:
     return summary
 
 
-def export(folder: Path, to: Path, number: int | None = None) -> dict[str, Any]:
+def export(folder: Path, to: Path, number: int | None = None, int8: bool = False) -> dict[str, Any]:
     """Write a run's network as files that load without this project, and compare their answers.
 
     number: of a search's candidate, or of a sweep's row; None for the best candidate.
+    int8: also write `model-int8.onnx` and compare it with `model.onnx`.
     A search's candidate becomes safetensors, architecture JSON and a `torch.export` program. Runs
     of `compress`, `sweep` and `adapt` keep such files already: they are copied and compared.
-    Raises `BadInput` if there is no such candidate or it was not trained.
+    Raises `BadInput` if there is no such candidate, it was not trained, or it has no int8 copy.
     """
+    if int8:
+        from nas.jobs.int8_exports import export_in_int8
+
+        return export_in_int8(folder, to, number)
     from nas.jobs.exports import export_run
 
     return export_run(folder, to, number)

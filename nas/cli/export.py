@@ -1,7 +1,8 @@
 """`nas export`: write a trained candidate as files."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -17,6 +18,9 @@ def export(
     candidate: Annotated[
         int | None, Option(help="Number of the trained candidate, or of the sweep's row.")
     ] = None,
+    int8: Annotated[
+        bool, Option("--int8", help="Also write model-int8.onnx and compare it with model.onnx.")
+    ] = False,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write safetensors, architecture JSON and a torch.export program, and check their answers.
@@ -28,7 +32,7 @@ def export(
     from nas import api
     from nas.cli.output import say, say_json
 
-    facts = api.export(run, to, candidate)
+    facts = api.export(run, to, candidate, int8)
     if json:
         say_json(facts)
     elif "digest" not in facts:
@@ -38,3 +42,17 @@ def export(
             f"candidate {facts['candidate']} ({facts['digest']}) → {facts['folder']}: "
             f"{', '.join(facts['files'])}; largest difference {facts['largest_difference']:.2g}"
         )
+    if int8 and not json:
+        say(_int8_line(facts["int8"]))
+
+
+def _int8_line(facts: Mapping[str, Any]) -> str:
+    """Return what int8 gains and changes, as a line."""
+    before, after = facts["float32_bytes"], facts["bytes"]
+    line = (
+        f"int8: {before:,} → {after:,} bytes ({before / after:.1f} times smaller); batch 1 takes "
+        f"{facts['float32_milliseconds']:.3g} → {facts['milliseconds']:.3g} ms in onnxruntime; "
+        f"outputs differ by at most {facts['largest_difference']:.1%} of their scale"
+    )
+    agreed = facts["agreement"]
+    return line if agreed is None else f"{line}; {agreed:.1%} of the predictions are the same"

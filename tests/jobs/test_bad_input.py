@@ -107,6 +107,7 @@ def test_missing_and_empty_data_are_named(tmp_path: Path) -> None:
     [
         (["report", "nothing"], ["nothing is not a run"]),
         (["export", "nothing", "--to", "there"], ["nothing is not a run"]),
+        (["export", "nothing", "--to", "there", "--int8"], ["nothing is not a run"]),
         (["train", "lstmm"], ["lstmm", "lstm"]),
     ],
 )

@@ -17,7 +17,11 @@ from nas.core.errors import BadInput, TargetNotMet
 from nas.core.settings import Named, read_config
 from nas.jobs.compress.config import CompressConfig
 from nas.jobs.compress.distilled import Asked, Distilled, Known
+from nas.jobs.compress.report import compress_table
+from nas.jobs.compress.run import _int8
 from nas.jobs.compress.student_files import load_student
+from nas.jobs.compress.summary import read_compression
+from nas.models.eight_bits import FLOAT32, INT8, metric_of
 from nas.models.source import find_model, weights_of
 from nas.tasks.images import load_digits
 from search_spaces.space import ModelSize
@@ -85,6 +89,42 @@ def test_its_programs_give_the_same_answers_without_us(compressed, tmp_path: Pat
     torch.testing.assert_close(torch.load(tmp_path / "answers.pt"), expected)
     onnx = torch.from_numpy(np.load(tmp_path / "answers.npy"))
     torch.testing.assert_close(onnx, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_student_is_tested_and_timed_in_int8(compressed) -> None:
+    folder, facts = compressed
+    int8, files = facts["student"]["int8"], Path(facts["student"]["path"])
+    assert int8["bytes"] == (files / INT8).stat().st_size
+    assert int8["float32_bytes"] == (files / FLOAT32).stat().st_size > 2 * int8["bytes"]
+    task = find_model("resnet8", None, Named(name="digits"), ModelSize())[1]
+    assert int8["metric"] == metric_of(files / INT8, task, task.test_batches())
+    assert abs(int8["metric"] - facts["student"]["accuracy"]) < 0.1
+    said = nas("report", folder / "run").stdout
+    assert "int8 accuracy" in said and "int8 milliseconds_batch_1 (ONNX)" in said
+    assert max(len(line) for line in said.splitlines() if "(ONNX)" in line) <= 80
+
+
+def test_a_failing_quantiser_costs_the_copy_and_not_the_run(compressed, monkeypatch) -> None:
+    def failing(*arguments: object) -> None:
+        raise RuntimeError("no such operator\nand a long trace")
+
+    monkeypatch.setattr("nas.jobs.compress.run.measured_int8", failing)
+    folder, facts = compressed
+    task = find_model("resnet8", None, Named(name="digits"), ModelSize())[1]
+    assert _int8(Path(facts["student"]["path"]), task) == "no such operator"
+    summary = read_compression(folder / "run")
+    assert summary.measured is not None
+    without = replace(summary, measured=replace(summary.measured, int8="no such operator"))
+    assert compress_table(without).endswith("no int8 copy: no such operator")
+
+
+def test_the_student_is_exported_with_its_int8_copy(compressed, tmp_path: Path) -> None:
+    folder, facts = compressed
+    ended = nas("export", folder / "run", "--to", tmp_path / "to", "--int8")
+    assert ended.returncode == 0, ended.stderr
+    assert "of the predictions are the same" in ended.stdout
+    files = Path(facts["student"]["path"])
+    assert (tmp_path / "to" / INT8).read_bytes() == (files / INT8).read_bytes()
 
 
 def test_the_best_of_the_screened_pool_open_the_search(compressed) -> None:

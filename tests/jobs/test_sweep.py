@@ -87,6 +87,8 @@ def test_an_export_needs_the_number_of_a_row(swept, tmp_path: Path) -> None:
     assert counted_sparsity(load_model(tmp_path / "third"), "both") > 0
     with pytest.raises(BadInput, match="choose a row from 0 to 15 with --candidate"):
         api.export(run, tmp_path / "none")
+    with pytest.raises(BadInput, match=r"run has no model\.onnx, which int8 is made from"):
+        api.export(run, tmp_path / "none", 3, int8=True)
     assert not (tmp_path / "none").exists()
 
 
@@ -103,6 +105,20 @@ def test_channels_are_removed_and_the_network_is_smaller(tmp_path: Path) -> None
     assert rows["channels", "magnitude"].failed is None
     with pytest.raises(BadInput, match="needs magnitude in --methods"):
         api.sweep(**given, methods=("lamp",), run=tmp_path / "none")
+
+
+def test_pruned_networks_are_measured_in_int8_where_asked(tmp_path: Path) -> None:
+    given = {"model": "resnet8", "task": {"name": "digits"}, "execution": {"executor": "serial"}}
+    epochs = {"train_epochs": 1, "recover_epochs": 0, "epoch_steps": 40, "int8": True}
+    summary = api.sweep(**given, **epochs, levels=(0.5,), what=("channels",), run=tmp_path / "run")
+    (row,) = summary.rows
+    assert row.failed is None
+    assert row.milliseconds_int8 is not None and row.milliseconds_int8 > 0
+    assert row.metric_int8 == pytest.approx(row.metric_after, abs=0.1)
+    said = sweep_table(summary)
+    assert "ms int8" in said and f"{row.metric_int8:.4f}" in said
+    asked = replace(summary, rows=(replace(row, metric_int8=None),))
+    assert "int8" not in sweep_table(asked)
 
 
 def test_two_of_four_and_blocks_are_removed_exactly(tmp_path: Path) -> None:
@@ -192,6 +208,7 @@ def test_a_checkpoint_is_swept_and_missing_inputs_are_named(swept, tmp_path: Pat
         ({"model": "reber-brain"}, 'unknown model "reber-brain"'),
         ({"model": "lstm"}, "pass --task NAME"),
         ({"model": "resnet8", "task": "images"}, "needs --data"),
+        ({"model": "reber-gru", "int8": True}, "reber-gru, int8 = true: compiled recurrent cells"),
         ({"model": "resnet8", "task": "digits", "what": "h2h"}, "resnet8, --what h2h: the model"),
         (
             {"model": "resnet8", "task": "digits", "levels": (1.0,)},

@@ -1,12 +1,14 @@
 """The report of a compression: teacher beside student, the table, the figures of all students."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from nas.jobs.compress.summary import CompressSummary, Measurements, Network
+from nas.models.int8 import Int8
 from nas.reporting.figure import BLUE, ORANGE
 from nas.reporting.html import folded, table
 from nas.reporting.report import Drawing, Report, printed
@@ -48,6 +50,7 @@ def compress_facts(summary: CompressSummary) -> dict[str, Any]:
                 **_facts(summary, measured.student),
                 "path": str(summary.student_folder),
                 "digest": best.digest,
+                "int8": measured.int8 if isinstance(measured.int8, str) else asdict(measured.int8),
             },
             "compression": measured.compression,
             "speed_up_batch_1": measured.speed_up(1),
@@ -66,8 +69,11 @@ def compress_table(summary: CompressSummary) -> str:
     measured = summary.measured
     facts = [_facts(summary, network) for network in (measured.teacher, measured.student)]
     rows = [[key, *(_shown(f[key]) for f in facts)] for key in facts[0]]
-    head = headline(summary, measured)
-    return "\n".join([head, "", *aligned([["", "teacher", "student"], *rows])])
+    rows += [[key, "", _shown(value)] for key, value in _int8_facts(summary, measured.int8).items()]
+    lines = [headline(summary, measured), "", *aligned([["", "teacher", "student"], *rows])]
+    if isinstance(measured.int8, str):
+        lines += ["", f"no int8 copy: {measured.int8}"]
+    return "\n".join(lines)
 
 
 def headline(summary: CompressSummary, measured: Measurements) -> str:
@@ -121,6 +127,20 @@ def _facts(summary: CompressSummary, network: Network) -> dict[str, float]:
         "milliseconds_batch_64": speed.milliseconds[64],
         "milliseconds_batch_1_all_threads": speed.milliseconds_all_threads[1],
         "milliseconds_batch_64_all_threads": speed.milliseconds_all_threads[64],
+    }
+
+
+def _int8_facts(summary: CompressSummary, int8: Int8 | str) -> dict[str, float]:
+    """Return the rows of the student's int8 copy; both kinds are timed in onnxruntime."""
+    if isinstance(int8, str):
+        return {}
+    tested = {} if int8.metric is None else {f"int8 {summary.metric}": int8.metric}
+    return {
+        **tested,
+        "int8 bytes (ONNX)": int8.bytes,
+        "float32 bytes (ONNX)": int8.float32_bytes,
+        "int8 milliseconds_batch_1 (ONNX)": int8.milliseconds,
+        "float32 milliseconds_batch_1 (ONNX)": int8.float32_milliseconds,
     }
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 from compress.structure.layer_features import layer_widths
 from compress.timing import speeds
@@ -23,6 +24,8 @@ from nas.loop.driver import Watcher
 from nas.loop.run_file import RunFile
 from nas.loop.run_folder import RunFolder
 from nas.loop.session import open_session
+from nas.models.eight_bits import measured_int8
+from nas.models.int8 import Int8
 from nas.training import evaluate, restore
 from search_spaces.inputs import first
 
@@ -98,5 +101,17 @@ def _measure(run: RunFolder, job: CompressJob, task: Task, best: Candidate) -> N
         best=best.number,
         teacher=Network(tested[0], job.quality, slow, wide),
         student=Network(tested[1], best.rungs[-1].metric, fast, narrow),
+        int8=_int8(run.folder / "student", task),
     )
     write_atomically(run.folder / MEASURED, json.dumps(asdict(measured), indent=1))
+
+
+def _int8(folder: Path, task: Task) -> Int8 | str:
+    """Write and test the student's int8 copy; return why there is none if that fails.
+
+    Any failure of the quantiser costs the copy, not the run.
+    """
+    try:
+        return measured_int8(folder, task, task.test_batches())
+    except Exception as error:
+        return str(error).partition("\n")[0] or type(error).__name__

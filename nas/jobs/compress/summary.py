@@ -9,8 +9,10 @@ from typing import Any
 from compress.speed import Speed
 from nas.loop.candidate import Candidate, candidates_in
 from nas.loop.run_file import read_run_file
+from nas.models.int8 import Int8
 
 MEASURED = "measured.json"
+NO_INT8 = "this run did not measure it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,15 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What a compression measures at its end. best: the student's number."""
+    """What a compression measures at its end.
+
+    best: the student's number. int8: the student's int8 copy, or why there is none.
+    """
 
     best: int
     teacher: Network
     student: Network
+    int8: Int8 | str = NO_INT8
 
     @property
     def compression(self) -> float:
@@ -100,7 +106,13 @@ def read_compression(folder: Path) -> CompressSummary:
 
 
 def _measurements(data: Mapping[str, Any]) -> Measurements:
-    return Measurements(data["best"], _network(data["teacher"]), _network(data["student"]))
+    int8 = data.get("int8", NO_INT8)
+    return Measurements(
+        best=data["best"],
+        teacher=_network(data["teacher"]),
+        student=_network(data["student"]),
+        int8=int8 if isinstance(int8, str) else Int8(**int8),
+    )
 
 
 def _network(data: Mapping[str, Any]) -> Network:

@@ -42,6 +42,7 @@ class SweepConfig(RunSettings):
     ap_relative: measure movement relative to each tensor's scale; for models without ReLUs.
     train_epochs: epochs before pruning; by default 20 without trained weights, otherwise 0.
     epoch_steps: optimiser steps per epoch; by default one pass over the data.
+    int8: whether to measure each pruned network in int8 too, which takes some seconds per row.
     tolerance: the largest loss that counts as recovered: a difference in accuracy, a share of
         perplexity.
     """
@@ -62,6 +63,7 @@ class SweepConfig(RunSettings):
     recover_epochs: int = Field(default=10, ge=0)
     train_epochs: int | None = Field(default=None, ge=0)
     epoch_steps: int | None = Field(default=None, ge=1)
+    int8: bool = False
     tolerance: float = Field(default=0.01, ge=0)
     training: Recovery = Recovery()
     seeds: int = Field(default=1, ge=1)

@@ -29,6 +29,7 @@ from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Measured, Task
+from nas.jobs.sweep.int8_rows import in_int8
 from nas.jobs.sweep.pruning_grid import PruningGrid
 from nas.jobs.sweep.rows import Pruning, cost
 from nas.models.source import ModelSource, weights_of
@@ -65,6 +66,7 @@ class SweepJob:
     schedule, cycles: a key of `SCHEDULES`, and the number of cycles of pruning and training.
     rewind: whether each cycle resets the remaining weights to their first values.
     noise, density: settings of recovery, see `FixedMasks`.
+    int8: whether to measure recovered networks in int8 too.
     """
 
     space: PruningGrid
@@ -83,6 +85,7 @@ class SweepJob:
     rewind: bool
     noise: float
     density: float | None
+    int8: bool
     seed: int
 
     checkpoint_suffix = ".safetensors"
@@ -238,6 +241,8 @@ class SweepJob:
             "test_dense": self.bases[row.seed].test.metric,
             "test_after": evaluate(model, self.task, self.task.test_batches()).metric,
         }
+        if self.int8:
+            measures |= self._in_int8(model, row)
         if epochs is not None:
             measures["recovery_epochs"] = epochs
         return replace(
@@ -246,6 +251,13 @@ class SweepJob:
             measures=measures,
             seconds=time.perf_counter() - started,
         )
+
+    def _in_int8(self, model: nn.Module, row: Pruning) -> dict[str, float]:
+        """Measure the network, without channels that were removed, in int8 in onnxruntime."""
+        model = model.cpu().eval()
+        if row.what == CHANNELS:
+            model = self._smaller(model, row)
+        return in_int8(model, self.task, self._example().inputs)
 
     def _trained(
         self, model: nn.Module, masks: Masks, row: Pruning, cycle: int

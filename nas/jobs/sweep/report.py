@@ -27,10 +27,14 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#9
 def sweep_table(summary: SweepSummary) -> str:
     """Return a line per level of every curve, with means over seeds; then knees and speed."""
     head = ["method", "what", "ap", "level", "sparsity", "dense", "before", "after", "±", "test"]
-    cells = [[*head, "epochs", "ms dense", "ms sparse"]]
+    in_int8 = any(row.metric_int8 is not None for row in summary.rows)
+    int8 = ["ms int8", "after int8"] if in_int8 else []
+    cells = [[*head, "epochs", "ms dense", "ms sparse", *int8]]
     for (method, what, ap), levels in curves(summary).items():
         for level, rows in levels.items():
-            cells.append([method, what, f"{ap:g}", f"{level:g}", *_measured(rows)])
+            added = [_mean(rows, "milliseconds_int8", "{:.2f}"), _mean(rows, "metric_int8")]
+            measured = [*_measured(rows), *added[: len(int8)]]
+            cells.append([method, what, f"{ap:g}", f"{level:g}", *measured])
     failed = [row for row in summary.rows if row.failed]
     lines = [
         f"{summary.folder.name}: {summary.model}, {len(summary.rows)} rows, {len(failed)} failed, "

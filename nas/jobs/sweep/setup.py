@@ -13,8 +13,10 @@ from compress.pruning.targets import is_recurrent, targets_of
 from nas.core.errors import BadInput
 from nas.core.task import Task
 from nas.jobs.sweep.config import SweepConfig
+from nas.jobs.sweep.int8_rows import in_int8
 from nas.jobs.sweep.job import SweepJob
 from nas.jobs.sweep.pruning_grid import PruningGrid
+from nas.models.eight_bits import check_installed
 from nas.models.source import ModelSource, find_model
 from nas.models.trained import as_it_comes
 from nas.training import TrainingSettings
@@ -40,6 +42,8 @@ def sweep_job(config: SweepConfig) -> SweepJob:
     space = _grid(config, source, task)
     train_epochs = _train_epochs(config, source)
     _check_evidence(config, train_epochs)
+    if config.int8:
+        _check_int8(source, task)
     if not train_epochs:
         _refuse_collapse(space, source, config.scope)
     return SweepJob(
@@ -59,6 +63,7 @@ def sweep_job(config: SweepConfig) -> SweepJob:
         rewind=config.rewind,
         noise=config.training.noise,
         density=config.training.density,
+        int8=config.int8,
         seed=config.seed,
     )
 
@@ -74,6 +79,15 @@ def _check_fit(source: ModelSource, task: Task) -> None:
     except Exception as error:  # of anybody's code
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"{source.name} does not fit task {task.name}: {reason}") from None
+
+
+def _check_int8(source: ModelSource, task: Task) -> None:
+    """Raises `BadInput` if the network cannot be measured in int8, which is tried once."""
+    check_installed()
+    try:
+        in_int8(source.build(0), task, task.score_batch(0).inputs[:1])
+    except BadInput as error:
+        raise BadInput(f"{source.name}, int8 = true: {error}") from None
 
 
 def _grid(config: SweepConfig, source: ModelSource, task: Task) -> PruningGrid:
