@@ -256,7 +256,7 @@ class SweepJob:
         """Measure the network, without channels that were removed, in int8 in onnxruntime."""
         model = model.cpu().eval()
         if row.what == CHANNELS:
-            model = self._smaller(model, row)
+            model = narrowed(model, *self._channels(model, row.level))
         return in_int8(model, self.task, self._example().inputs)
 
     def _trained(
