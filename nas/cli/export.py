@@ -27,6 +27,7 @@ def export(
         raise BadInput("--best and --candidate name two candidates: give one of them")
     from nas import api
     from nas.cli.output import say, say_json
+    from nas.models.file_checks import said_of
 
     facts = api.export(run, to, candidate)
     if json:
@@ -38,3 +39,5 @@ def export(
             f"candidate {facts['candidate']} ({facts['digest']}) → {facts['folder']}: "
             f"{', '.join(facts['files'])}; largest difference {facts['largest_difference']:.2g}"
         )
+    for line in [] if json else said_of(facts):
+        say(f"  {line}")

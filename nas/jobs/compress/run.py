@@ -22,6 +22,7 @@ from nas.loop.driver import Watcher
 from nas.loop.run_file import RunFile
 from nas.loop.run_folder import RunFolder
 from nas.loop.session import open_session
+from nas.models.model_files import EXAMPLES
 from nas.training import evaluate, restore
 
 
@@ -83,7 +84,7 @@ def _measure(run: RunFolder, job: CompressJob, task: Task, best: Candidate) -> N
     wide, narrow = map(layer_widths, networks)
     tested = [evaluate(model, task, task.test_batches()).metric for model in (teacher, student)]
     write_student(
-        networks[1], best.architecture, job.source, task, inputs[:1], run.folder / "student"
+        networks[1], best.architecture, job.source, task, inputs[:EXAMPLES], run.folder / "student"
     )
     measured = Measurements(
         best=best.number,
