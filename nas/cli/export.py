@@ -27,7 +27,7 @@ def export(
         raise BadInput("--best and --candidate name two candidates: give one of them")
     from nas import api
     from nas.cli.output import say, say_json
-    from nas.models.file_checks import said_of
+    from nas.models.files_said import said_of
 
     facts = api.export(run, to, candidate)
     if json:

@@ -35,15 +35,6 @@ class Written:
         return {"takes": self.takes, "failed": self.failed}
 
 
-def said_of(facts: dict[str, Any]) -> list[str]:
-    """Return a line for each file that takes inputs and for each that failed.
-
-    facts: those of `Written`, or a description that holds them.
-    """
-    lines = [f"{file} takes {takes}" for file, takes in facts.get("takes", {}).items()]
-    return lines + [f"{file} failed: {why}" for file, why in facts.get("failed", {}).items()]
-
-
 def first_line(error: Exception) -> str:
     """Return the kind of an error and the first line of what it says."""
     said = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -88,7 +88,11 @@ def write_own_code(
         return []
     skipped, attributes, gone = changes
     constants = {"SKIPPED": list(skipped), "CHANGED": dict(attributes), "GONE": list(gone)}
-    written = [f"{constant} = {pformat(value)}" for constant, value in constants.items() if value]
+    written = [
+        f"{constant} = {pformat(value, width=98, compact=True)}"
+        for constant, value in constants.items()
+        if value
+    ]
     is_recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
     parts = [
         HEAD.format(name=name, module=name.partition(":")[0]),

@@ -135,10 +135,25 @@ def test_a_network_of_a_searched_cell_is_compressed(tmp_path: Path) -> None:
         },
     )
     summary = api.compress(config)
-    assert summary.student.widths["layers.0"] < summary.teacher.widths["layers.0"] == 24
-    student = load_student(Path(summary.path))
-    assert student.layers[0].hidden_size == summary.student.widths["layers.0"]
-    assert not (Path(summary.path) / "model.onnx").exists()  # it would be unrolled
+    teacher, small = summary.measured.teacher, summary.measured.student
+    assert small.widths["layers.0"] < teacher.widths["layers.0"] == 24
+    student = load_student(summary.student_folder)
+    assert student.layers[0].hidden_size == small.widths["layers.0"]
+    assert summary.files["takes"].keys() == {"model.pt2", "model.onnx"}
+
+
+def test_a_network_that_cannot_be_exported_keeps_its_report_and_its_code(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "teacher": "tests.models.own_networks:Packed", "cache": tmp_path}
+    settings |= {"teacher_steps": 150, "training.guide": "none", "updates": 1, "pool": 0}
+    asked = [f"--set={key}={value}" for key, value in settings.items()]
+    ended = nas("compress", *asked, "--run", tmp_path / "run", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert "model.pt2 failed and is left out" in ended.stderr
+    student = json.loads(ended.stdout)["student"]
+    assert student["files"]["takes"] == {"model.py": "any number of inputs"}
+    assert student["files"]["failed"].keys() == {"model.pt2", "model.onnx"}
+    assert "model.pt2 failed: " in nas("report", tmp_path / "run").stdout
+    assert "from model import load" in (Path(student["path"]) / "README.md").read_text()
 
 
 def test_a_language_model_is_compressed_by_what_its_teacher_answers_along_the_way(
@@ -192,7 +207,7 @@ def test_a_run_that_goes_on_trains_nobody_again(compressed) -> None:
     summary = api.compress(config.model_copy(update={"cache": folder}))
     assert results(folder / "run") == before
     assert summary.best.digest == facts["student"]["digest"]
-    assert summary.student.tested == facts["student"]["accuracy"]
+    assert summary.measured.student.tested == facts["student"]["accuracy"]
     assert len(list(folder.glob("logits-*.npy"))) == 1
 
 
