@@ -1,9 +1,10 @@
 """Exports the network that a run of any kind found, to a folder of the user's choice."""
 
+import json
 from pathlib import Path
 from typing import Any
 
-from nas.core.errors import BadInput
+from nas.core.errors import BadInput, NasError
 from nas.loop.run_file import read_run_file
 
 KEPT = {"compress": "student", "sweep": "pruned", "adapt": "static"}  # folders of a run
@@ -21,9 +22,28 @@ def export_run(folder: Path, to: Path, number: int | None) -> dict[str, Any]:
         raise BadInput(f"{folder} has no network to export yet: let `nas {kind}` finish first")
     if kind == "sweep":
         kept = _row(folder, kept, number)
+    return {"candidate": number, **_copied(folder, kept, to)}
+
+
+def _copied(folder: Path, kept: Path, to: Path) -> dict[str, Any]:
+    """Copy a network's files, and write programs where it has none and they can be had."""
+    from nas.jobs.sweep.config import SweepConfig
     from nas.models.model_files import copied  # imports torch
 
-    return {"candidate": number, **copied(kept, to)}
+    facts, about = copied(kept, to), read_run_file(folder)
+    if about.kind == "sweep" and "model.pt2" not in facts["files"]:
+        from nas.jobs.sweep.run import add_row_programs
+
+        try:
+            written = add_row_programs(SweepConfig(**about.settings), to)
+        except NasError as error:
+            return {**facts, "failed": {"model.pt2": f"the data are needed: {error}"}}
+        return {**facts, "files": [*facts["files"], *written.takes], **written.facts()}
+    described = to / "architecture.json"
+    if not described.exists():
+        return facts
+    told = json.loads(described.read_text())
+    return {**facts, **{key: told[key] for key in ("takes", "failed") if key in told}}
 
 
 def _row(folder: Path, rows: Path, number: int | None) -> Path:

@@ -175,11 +175,25 @@ def test_a_network_of_a_searched_cell_is_compressed(tmp_path: Path) -> None:
         },
     )
     summary = api.compress(config)
-    measured = summary.measured
-    assert measured.student.widths["layers.0"] < measured.teacher.widths["layers.0"] == 24
+    teacher, small = summary.measured.teacher, summary.measured.student
+    assert small.widths["layers.0"] < teacher.widths["layers.0"] == 24
     student = load_student(summary.student_folder)
-    assert student.layers[0].hidden_size == measured.student.widths["layers.0"]
-    assert not (summary.student_folder / "model.onnx").exists()  # it would be unrolled
+    assert student.layers[0].hidden_size == small.widths["layers.0"]
+    assert summary.files["takes"].keys() == {"model.pt2", "model.onnx"}
+
+
+def test_a_network_that_cannot_be_exported_keeps_its_report_and_its_code(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "teacher": "tests.models.own_networks:Packed", "cache": tmp_path}
+    settings |= {"teacher_steps": 150, "training.guide": "none", "updates": 1, "pool": 0}
+    asked = [f"--set={key}={value}" for key, value in settings.items()]
+    ended = nas("compress", *asked, "--run", tmp_path / "run", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert "model.pt2 failed and is left out" in ended.stderr
+    student = json.loads(ended.stdout)["student"]
+    assert student["files"]["takes"] == {"model.py": "any number of inputs"}
+    assert student["files"]["failed"].keys() == {"model.pt2", "model.onnx"}
+    assert "model.pt2 failed: " in nas("report", tmp_path / "run").stdout
+    assert "from model import load" in (Path(student["path"]) / "README.md").read_text()
 
 
 def test_a_language_model_is_compressed_with_its_teachers_live_answers(

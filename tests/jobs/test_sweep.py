@@ -82,8 +82,10 @@ def test_every_pruned_network_reloads_with_its_recorded_sparsity(swept) -> None:
 
 def test_an_export_needs_the_number_of_a_row(swept, tmp_path: Path) -> None:
     run, _ = swept
-    exported = api.export(run, tmp_path / "third", 3)
-    assert exported["files"] == ["architecture.json", "model.safetensors"]
+    said = api.export(run, tmp_path / "third", 3)
+    programs = ["model.pt2", "model.onnx"]
+    assert said["files"] == ["architecture.json", "model.safetensors", *programs]
+    assert set(said["takes"].values()) == {"any number of sequences of any length"}
     assert counted_sparsity(load_model(tmp_path / "third"), "both") > 0
     with pytest.raises(BadInput, match="choose a row from 0 to 15 with --candidate"):
         api.export(run, tmp_path / "none")
@@ -97,11 +99,12 @@ def test_channels_are_removed_and_the_network_is_smaller(tmp_path: Path) -> None
     summary = api.sweep(**given, methods=("magnitude", "lamp"), run=tmp_path / "run")
     rows = {(row.what, row.method): row for row in summary.rows}
     assert rows.keys() == {("channels", "magnitude"), ("both", "magnitude"), ("both", "lamp")}
-    model = load_model(tmp_path / "run" / "pruned" / f"{rows['channels', 'magnitude'].number:04d}")
-    layer = model.layers[0]
-    unread = ~(model.head.weight != 0).any(0)
-    assert unread.sum() == 3 and not layer.on_h.detach()[..., unread].any()
-    assert not layer.on_x.detach()[:, unread].any()
+    folder = tmp_path / "run" / "pruned" / f"{rows['channels', 'magnitude'].number:04d}"
+    model, told = load_model(folder), json.loads((folder / "architecture.json").read_text())
+    counted = sum(parameter.numel() for parameter in model.parameters())
+    assert model.layers[0].hidden_size == 3 and told["parameters"] == counted
+    said = api.export(tmp_path / "run", tmp_path / "to", rows["channels", "magnitude"].number)
+    assert {"model.safetensors", "model.pt2", "model.onnx"} <= set(said["files"])
     assert rows["channels", "magnitude"].failed is None
     with pytest.raises(BadInput, match="needs magnitude in --methods"):
         api.sweep(**given, methods=("lamp",), run=tmp_path / "none")

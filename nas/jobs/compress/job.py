@@ -21,6 +21,7 @@ from nas.core.task import Batch, answers_classes
 from nas.jobs.compress.config import Cost
 from nas.jobs.compress.distilled import Distilled
 from nas.jobs.compress.fit import find_fit
+from nas.models.narrowed_files import network_of
 from nas.models.source import ModelSource, weights_of
 from nas.models.space import Answering
 from nas.scores.size import count_flops, count_parameters
@@ -181,11 +182,6 @@ class CompressJob:
         update = cooling(self.training.learning_rate, self.steps, self.noise, seed)
         with self._guided(model):
             return train_rung(model, self.task, self.training, seed, until, checkpoint, update)
-
-
-def network_of(model: nn.Module) -> nn.Module:
-    """The network inside of one that answers as those of search spaces do."""
-    return model.network if isinstance(model, Answering) else model
 
 
 def cost_share(cost: Cost, teacher: nn.Module, model: nn.Module, batch: Batch) -> float:

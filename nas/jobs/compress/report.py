@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from nas.jobs.compress.summary import CompressSummary, Measurements, Network
+from nas.models.files_said import said_of
 from nas.models.int8 import Int8
 from nas.reporting.figure import BLUE, ORANGE
 from nas.reporting.html import folded, table
@@ -16,6 +17,11 @@ from nas.reporting.table import aligned
 from search_spaces.layer_removal.space import student_of
 
 PALE = "#cccccc"
+HOW_TO = {  # with other projects; by file
+    "model.pt2": "PyTorch: `torch.export.load('model.pt2').module()(inputs)`.",
+    "model.onnx": "ONNX: `onnxruntime.InferenceSession('model.onnx')`.",
+    "model.py": "Your own class: `from model import load; network = load()`.",
+}
 
 
 def compress_report(summary: CompressSummary) -> Report:
@@ -24,7 +30,8 @@ def compress_report(summary: CompressSummary) -> Report:
     if summary.note:
         text += f"\n\n{summary.note}"
     if summary.measured:
-        text += f"\n\nstudent: {summary.student_folder}"
+        files = "".join(f"\n  {line}" for line in said_of(summary.files))
+        text += f"\n\nstudent: {summary.student_folder}{files}"
     drawings = []
     if summary.trained:
         caption = "All students, larger the longer they were trained; and their rewards"
@@ -49,6 +56,7 @@ def compress_facts(summary: CompressSummary) -> dict[str, Any]:
             "student": {
                 **_facts(summary, measured.student),
                 "path": str(summary.student_folder),
+                "files": summary.files,
                 "digest": best.digest,
                 "int8": measured.int8 if isinstance(measured.int8, str) else asdict(measured.int8),
             },
@@ -209,8 +217,10 @@ def card(summary: CompressSummary) -> str:
             f"Removed: {', '.join(removed) or 'nothing'}.",
             f"Narrowed to: {', '.join(f'{path} {width}' for path, width in widths) or 'nothing'}.",
             "",
-            "`model.pt2` needs PyTorch alone: `torch.export.load(...).module()(inputs)`;",
-            "`nas.jobs.compress.student_files` reads `model.safetensors` and `architecture.json`.",
+            *(f"- {line}" for line in said_of(summary.files)),
+            "",
+            *(HOW_TO[file] for file in summary.files["takes"]),
+            "With this project: `nas.jobs.compress.student_files.load_student(folder)`.",
             "",
             "```",
             compress_table(summary),

@@ -13,7 +13,7 @@ from nas.core.files import write_atomically
 from nas.core.task import Task
 from nas.jobs.compress.config import CompressConfig
 from nas.jobs.compress.fit import find_fit
-from nas.jobs.compress.job import OBJECTIVE, CompressJob, network_of
+from nas.jobs.compress.job import OBJECTIVE, CompressJob
 from nas.jobs.compress.report import card
 from nas.jobs.compress.setup import compress_job, compress_plan, controller_of, student_space
 from nas.jobs.compress.student_files import write_student
@@ -26,6 +26,8 @@ from nas.loop.run_folder import RunFolder
 from nas.loop.session import open_session
 from nas.models.eight_bits import measured_int8
 from nas.models.int8 import Int8
+from nas.models.model_files import EXAMPLES
+from nas.models.narrowed_files import network_of
 from nas.training import evaluate, restore
 from search_spaces.inputs import first
 
@@ -94,7 +96,7 @@ def _measure(run: RunFolder, job: CompressJob, task: Task, best: Candidate) -> N
         best.architecture,
         job.source,
         task,
-        first(inputs, 1),
+        first(inputs, EXAMPLES),
         run.folder / "student",
     )
     measured = Measurements(

@@ -15,13 +15,14 @@ from nas.core.registry import create_controller
 from nas.core.task import Task
 from nas.jobs.compress.config import CompressConfig
 from nas.jobs.compress.distilled import Distilled
-from nas.jobs.compress.job import OBJECTIVE, CompressJob, StudentMaker, cost_share, network_of
+from nas.jobs.compress.job import OBJECTIVE, CompressJob, StudentMaker, cost_share
 from nas.jobs.compress.teacher import answers_of, checked_quality
 from nas.loop.controller import Controller
 from nas.loop.halving import halved
 from nas.loop.plan import Plan
 from nas.loop.policy_file import load_policy, policy_of
 from nas.loop.samplers import OF_TEACHERS, warmed
+from nas.models.narrowed_files import network_of
 from nas.models.source import ModelSource
 from nas.models.trained import with_trained_weights
 from nas.training import TrainingSettings

@@ -76,6 +76,13 @@ class CompressSummary:
         return self.folder / "student"
 
     @property
+    def files(self) -> dict[str, Any]:
+        """What the student's files take, and which failed; empty while there are none."""
+        file = self.student_folder / "architecture.json"
+        told = json.loads(file.read_text()) if file.exists() else {}
+        return {key: told.get(key, {}) for key in ("takes", "failed")}
+
+    @property
     def best(self) -> Candidate | None:
         """The student's record."""
         if self.measured is None:

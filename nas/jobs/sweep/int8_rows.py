@@ -10,6 +10,8 @@ from nas.core.errors import BadInput
 from nas.core.task import Task
 from nas.models.eight_bits import check_exported, measured_int8
 from nas.models.exported_programs import write_programs
+from nas.models.inputs import Inputs
+from nas.models.model_files import SEQUENCES
 
 
 def in_int8(model: nn.Module, task: Task, example: Tensor) -> dict[str, float]:
@@ -23,7 +25,7 @@ def in_int8(model: nn.Module, task: Task, example: Tensor) -> dict[str, float]:
         )
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_programs(model, example, folder)
+        write_programs(model, Inputs.of(example, task.shape.kind in SEQUENCES), folder)
         check_exported(folder, "this network")
         found = measured_int8(folder, task, task.validation_batches())
     if found.metric is None:

@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from torch import nn
+
+from compress.names import CHANNELS
+from compress.pruning.channel_masks import channels_left
 from compress.pruning.masks import counted_sparsity
+from compress.structure.student import narrowed
 from nas.core.errors import NasError
 from nas.jobs.sweep.bases import trained_bases
 from nas.jobs.sweep.config import SweepConfig
@@ -15,7 +21,11 @@ from nas.loop.driver import Watcher
 from nas.loop.run_file import RunFile
 from nas.loop.run_folder import RunFolder
 from nas.loop.session import open_session
-from nas.models.model_files import load_model, write_weights
+from nas.models.file_checks import Written
+from nas.models.model_files import EXAMPLES, add_programs, describe, load_model, write_weights
+from nas.models.narrowed_files import write_narrowed
+from nas.models.source import ModelSource
+from nas.scores.size import count_parameters
 from nas.training import restore
 
 
@@ -48,21 +58,54 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> None:
 
 
 def _write_pruned(run: RunFolder, job: SweepJob, candidate: Candidate) -> None:
-    """Write the pruned network, read it again and count the zeros.
+    """Write a row's network as files and check them; of pruned channels it is the small network.
 
-    Raises `NasError` if the count differs from the recorded one or is below what was removed.
+    Raises `NasError` if the files do not hold what the row says.
     """
     folder = run.folder / "pruned" / f"{candidate.number:04d}"
     if (folder / "architecture.json").exists():
         return
-    row, source = Pruning(*candidate.architecture.spec), job.source  # type: ignore[misc]
-    model = source.build(0)
+    row = Pruning(*candidate.architecture.spec)  # type: ignore[misc]
+    model = job.source.build(0)
     restore(run.read_checkpoint(candidate.rungs[-1].checkpoint), model)
+    if row.what == CHANNELS:
+        _write_small(model, row, job, candidate.parameters, folder)
+    else:
+        _write_sparse(model, row, job.source, candidate.measures["sparsity"], folder)
+
+
+def _write_small(
+    model: nn.Module, row: Pruning, job: SweepJob, parameters: int | None, folder: Path
+) -> None:
+    inputs = job.task.score_batch(job.seed).inputs[:EXAMPLES]
+    small = narrowed(model, *channels_left(model.eval(), inputs[:1], row.level))
+    counted = count_parameters(small)
+    if counted != parameters:
+        raise NasError(f"{folder}: {counted} parameters are left, {parameters} were announced")
+    source, facts = job.source, {"pruned": row._asdict(), "parameters": counted}
+    described = describe(source.architecture, source.space, source.shape, facts)
+    write_narrowed(small, source, described, inputs, folder)
+
+
+def _write_sparse(
+    model: nn.Module, row: Pruning, source: ModelSource, measured: float, folder: Path
+) -> None:
+    """Write the network with its zeros; `nas export` writes the programs of one row."""
     stated = counted_sparsity(model, row.what)
     facts = {"pruned": row._asdict(), "sparsity": stated}
     write_weights(model, source.architecture, source.space, source.shape, folder, facts)
     counted, removed = counted_sparsity(load_model(folder), row.what), row.level
-    if counted != stated or counted < candidate.measures["sparsity"]:
+    if counted != stated or counted < measured:
         raise NasError(
             f"{folder}: {counted:.4f} of the written weights are zero, but {removed} were removed"
         )
+
+
+def add_row_programs(config: SweepConfig, folder: Path) -> Written:
+    """Write the programs of a copied row that has weights only.
+
+    Raises `BadInput` if the sweep's data are not there any more.
+    """
+    job = sweep_job(config)
+    inputs = job.task.score_batch(job.seed).inputs[:EXAMPLES]
+    return add_programs(load_model(folder), inputs, job.source.shape.data, folder)
