@@ -29,6 +29,7 @@ from nas.core.registry import load_task
 from nas.models.cifar_resnet import resnet20
 from nas.models.eight_bits import FLOAT32, INT8, program
 from nas.models.exported_programs import write_programs
+from nas.models.inputs import Inputs
 from nas.models.int8_graph import WEIGHT_ONLY, Stored, store_in_int8, write_int8
 from nas.models.recurrent_classifier import RecurrentClassifier
 from nas.models.weights import load_weights
@@ -111,7 +112,7 @@ def _ways(layer: nn.Module, shape: tuple[int, ...], folder: Path) -> dict[str, P
     import onnx
     from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
 
-    write_programs(layer, torch.randn(1, *shape), folder)
+    write_programs(layer, Inputs.of(torch.randn(1, *shape), False), folder)
     files = {"float32": folder / FLOAT32, "weight-only": folder / "stored.onnx"}
     quant_pre_process(files["float32"], folder / "folded.onnx", skip_symbolic_shape=True)
     model = onnx.load(folder / "folded.onnx")
@@ -190,7 +191,7 @@ def networks() -> None:
 
 def forms(model: nn.Module, example: Tensor, folder: Path) -> tuple[dict[str, Run], dict[str, int]]:
     """Return the model as float32 and int8, in PyTorch and in onnxruntime, and their bytes."""
-    write_programs(model, example, folder)
+    write_programs(model, Inputs.of(example, False), folder)
     write_int8(folder / FLOAT32, folder / INT8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is deprecated, and here for comparison only

@@ -12,6 +12,7 @@ from nas.core.task import Batch
 from nas.models import eight_bits
 from nas.models.eight_bits import FLOAT32, INT8, add_int8, metric_of, program
 from nas.models.exported_programs import write_programs
+from nas.models.inputs import Inputs
 from nas.models.int8_graph import LARGEST, rounded
 from nas.tasks.classification import Classification, Examples
 from search_spaces.space import DataShape
@@ -62,7 +63,7 @@ def exported(request, tmp_path_factory) -> tuple[str, Path, Tensor]:
     make, shape = NETWORKS[request.param]
     torch.manual_seed(0)
     inputs, folder = torch.randn(64, *shape), tmp_path_factory.mktemp(request.param)
-    write_programs(make(), inputs[:1], folder)
+    write_programs(make(), Inputs.of(inputs[:1], False), folder)
     return request.param, folder, inputs
 
 
@@ -83,7 +84,7 @@ def test_an_int8_copy_is_smaller_and_answers_nearly_alike(exported) -> None:
 
 
 def test_outputs_that_are_no_classes_have_no_agreement(tmp_path: Path) -> None:
-    write_programs(nn.Linear(64, 64), torch.randn(1, 64), tmp_path)
+    write_programs(nn.Linear(64, 64), Inputs.of(torch.randn(1, 64), False), tmp_path)
     assert add_int8(tmp_path, torch.randn(4, 64), classes=False).agreement is None
 
 
@@ -132,7 +133,8 @@ def test_the_metric_is_that_of_the_program_on_sequences_of_any_length(tmp_path: 
 
 
 def test_a_program_of_one_length_has_no_metric_on_others(tmp_path: Path) -> None:
-    write_programs(Recurrent(nn.LSTM(32, 64, batch_first=True)), torch.randn(1, 6, 32), tmp_path)
+    one_length = Inputs.of(torch.randn(1, 6, 32), False)
+    write_programs(Recurrent(nn.LSTM(32, 64, batch_first=True)), one_length, tmp_path)
     task, batch = sequences(None)
     expected = program(tmp_path / FLOAT32)(batch.inputs).argmax(-1)
     assert metric_of(tmp_path / FLOAT32, task, [batch._replace(targets=expected)]) == 1
