@@ -111,7 +111,7 @@ def test_networks_that_cannot_train_together_are_refused() -> None:
         )
         for graph in [sample(RandomGraphSpace(cells=(cell,)), np.random.default_rng(0))[0]]
     ]
-    with pytest.raises(ValueError, match="one cell"):
+    with pytest.raises(ValueError, match="the same cell"):
         GraphNetworks(built[:2])
     with pytest.raises(ValueError, match="without dropout"):
         GraphNetworks(built[::2])

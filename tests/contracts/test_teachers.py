@@ -9,7 +9,6 @@ from nas.core.registry import load_task, resolve
 from nas.tasks.classification import Classification, Examples
 from nas.testing import check_teacher
 from search_spaces.space import DataShape
-from tests.toys import Quadrants
 
 DIGITS = load_task("digits", {})
 
@@ -52,7 +51,7 @@ def test_what_is_not_broken_passes() -> None:
     check_teacher(convolutions, DIGITS)
 
 
-def of_classes_alone(classes: int) -> nn.Module:
+def of_a_width(classes: int, channels: int, width: int) -> nn.Module:
     return convolutions(classes, 1)
 
 
@@ -87,24 +86,17 @@ def drops_always(classes: int, channels: int) -> nn.Module:
     return DropsAlways(convolutions(classes, channels))
 
 
-def shares_memory(classes: int, channels: int) -> nn.Module:
-    network = convolutions(classes, channels)
-    network[3].bias = network[0].bias
-    return network
-
-
 def one_layer(classes: int, channels: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64 * channels, classes))
 
 
 BROKEN = [
-    (of_classes_alone, "takes no channels: write it as"),
+    (of_a_width, "needs width, but only classes and channels are passed"),
     (nothing_to_learn, "makes a Flatten: return an nn.Module with weights"),
     (ten_too_many, r"the network returns \(64, 20\): return logits \(64, 10\)"),
     (of_three_channels, "raises RuntimeError: .* return one tensor of logits"),
     (never_the_same, "the same torch.manual_seed gives other weights"),
     (drops_always, "answers differently each time"),
-    (shares_memory, "give each weight its own memory"),
     (one_layer, "nothing of the network can be removed or narrowed"),
 ]
 
@@ -115,8 +107,3 @@ BROKEN = [
 def test_what_is_broken_is_caught(make, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         check_teacher(make, DIGITS)
-
-
-def test_a_task_that_no_teacher_is_for_is_refused() -> None:
-    with pytest.raises(AssertionError, match="quadrants is neither a classification nor"):
-        check_teacher(convolutions, Quadrants())

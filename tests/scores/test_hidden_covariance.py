@@ -8,10 +8,11 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
-from nas.api import PUBLISHED_SIZE, score
+from nas.api import score
 from nas.core.registry import load_task
 from nas.core.score import ScoreFailed
 from nas.core.task import Batch
+from nas.jobs.search.single import PUBLISHED_SIZE
 from nas.scores.hidden_covariance import (
     HiddenCovariance,
     covariance_score,

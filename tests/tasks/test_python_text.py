@@ -45,5 +45,5 @@ def test_a_limit_that_leaves_a_part_empty_is_named() -> None:
 
 
 def test_it_takes_no_data() -> None:
-    with pytest.raises(BadInput, match="takes no data"):
+    with pytest.raises(BadInput, match="has no option data"):
         create("tasks", "python-text", {"data": "somewhere"})
