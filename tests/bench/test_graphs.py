@@ -113,7 +113,7 @@ def test_networks_that_cannot_train_together_are_refused() -> None:
     ]
     with pytest.raises(ValueError, match="the same cell"):
         GraphNetworks(built[:2])
-    with pytest.raises(ValueError, match="without dropout"):
+    with pytest.raises(ValueError, match="set dropout to 0"):
         GraphNetworks(built[::2])
 
 
