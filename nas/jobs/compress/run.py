@@ -63,7 +63,7 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> No
 
 
 def _best(job: CompressJob, candidates: Sequence[Candidate]) -> Candidate:
-    """Of the students trained longest the one of the highest reward that meets the target."""
+    """Return the best student that meets the target, among those trained longest."""
     trained = [c for c in candidates if c.rungs and c.failed is None and c.duplicate_of is None]
     if not trained:
         raise NasError(f"no student could be trained; the first: {candidates[0].failed}")

@@ -59,7 +59,7 @@ def student_space(config: CompressConfig, source: ModelSource, task: Task) -> La
 
 
 def compress_plan(config: CompressConfig) -> Plan:
-    """Every student trains in the first rung, whose reward the controller is told."""
+    """Return the plan: every student trains in the first rung, and its reward guides the search."""
     training, students = config.training, config.updates * config.rollouts
     steps = tuple(
         max(1, training.steps // training.reduction ** (training.rungs - 1 - i))
@@ -82,7 +82,7 @@ def compress_plan(config: CompressConfig) -> Plan:
 def controller_of(
     config: CompressConfig, space: LayerRemovalSpace, trials: int, policy: Path | None
 ) -> Controller:
-    """The controller, which is told rewards as costs; its seed depends on the number of trials.
+    """Return the controller, which minimises costs; its seed depends on the number of trials.
 
     policy: the policy file that it starts from, if there is one.
     """
