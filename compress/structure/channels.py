@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from compress.structure.groups import Group, grouped
+from compress.structure.networks import copied
 from compress.structure.operations import RULES
 from compress.structure.recurrent import LEAVES
-from compress.structure.tracing import Trace, copied, traced
+from compress.structure.trace import Trace
+from compress.structure.tracing import traced
 
 
 class CannotTrace(ValueError):

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from compress.structure.channels import Graph
 from compress.structure.groups import Group
 from compress.structure.labels import places_of
+from compress.structure.networks import copied
 from compress.structure.place_channels import PlaceChannels
-from compress.structure.tracing import Blocks, copied
+from compress.structure.trace import Blocks
 
 
 def silenced(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:

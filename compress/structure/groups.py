@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from compress.structure.labels import places_of
-from compress.structure.tracing import Blocks, Trace
+from compress.structure.trace import Blocks, Trace
 
 TOO_FEW = "there is only one of them"
 

@@ -1,6 +1,6 @@
-"""Rules of operations that move places: indexing, transposing, splitting, padding, reshaping.
+"""Rules of operations that move places: indexing, transposing, splitting, padding, repeating.
 
-Where a place along an axis went is seen by moving numbers of places in its stead.
+Where a place along an axis goes is found by moving the numbers of the places in its stead.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from compress.structure.labels import Axes
+from compress.structure.call import Call
 from compress.structure.sizes import Size
-from compress.structure.tracing import Call
 
 MOVES = (
     *("getitem", "permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T"),
@@ -31,7 +30,7 @@ EXPANDING = ("expand", "expand_as", "broadcast_to", "repeat", "tile")
 def moved(call: Call) -> Any:
     """Labels of a result whose places are those of the first tensor, moved."""
     source = call.args[0] if call.args else call.get(0, "input")
-    stack = call.tracer.stack(source)
+    stack = call.table.stack(source)
     if stack is not None:
         found = _of_a_stack(call, stack)
         if found is not None:
@@ -104,7 +103,7 @@ def _taken(call: Call, labels: np.ndarray, which: np.ndarray) -> np.ndarray:
     if is_run and size % count == 0 and which[0] % count == 0:
         call.labels.tie([*labels.reshape(-1, count)])
     elif not is_run and count < size:
-        call.labels.fix(labels, f"{call.name} in {call.tracer.where()} takes some by their number")
+        call.labels.fix(labels, f"{call.name} in {call.table.where()} takes some by their number")
     return taken
 
 
@@ -115,7 +114,7 @@ def _fill_expanded(call: Call, source: Tensor, result: Tensor, axes: list) -> No
     like = call.axes(call.args[1]) if call.name == "expand_as" else (None,) * result.dim()
     for axis, (old, number) in enumerate(zip(before, numbers[-result.dim() :], strict=False)):
         if old == 1 and isinstance(number, Size):
-            axes[axis] = call.tracer.fresh(result.shape[axis])
+            axes[axis] = call.table.fresh(result.shape[axis])
             call.size(number, axes[axis])
         elif old == 1:
             axes[axis] = like[axis]
@@ -155,9 +154,9 @@ def _note_slices(call: Call, axes: list) -> None:
 def _of_a_stack(call: Call, stack: np.ndarray) -> Any:
     """States `[layers, …, B, H]` of which layers are taken by number; None for anything else."""
     prefix = stack.ndim - 1
-    tracer = call.tracer
+    table = call.table
     if call.name == "index_select" and call.get(1, "dim") == prefix:
-        return _stacked(call, stack)
+        return call.stacked(stack)
     if call.name in ("unbind", "getitem", "select"):
         key: Any = slice(None)
         if call.name == "getitem":
@@ -178,216 +177,10 @@ def _of_a_stack(call: Call, stack: np.ndarray) -> Any:
             if piece.ndim == 1:
                 results.append((*(None,) * (result.dim() - 1), piece))
             else:
-                tracer.stacks[result] = piece
+                table.stacks[result] = piece
                 results.append((None,) * result.dim())
         return results
     return None
 
 
-def _stacked(call: Call, stack: np.ndarray) -> Axes:
-    call.tracer.stacks[call.results[0]] = stack
-    return (None,) * call.results[0].dim()
-
-
-def reshaped(call: Call) -> Any:
-    """Labels after axes were merged or divided."""
-    source, result = call.args[0], call.results[0]
-    if call.name == "view" and isinstance(call.get(1, "dtype"), torch.dtype):
-        raise LookupError("a view of another type is not followed")
-    stack = call.tracer.stack(source)
-    if stack is not None and tuple(result.shape[-2:]) == tuple(source.shape[-2:]):
-        if call.name in ("view", "reshape"):
-            call.size(call.numbers(1, "shape")[-1], stack.reshape(-1, stack.shape[-1])[0])
-        return _stacked(call, stack.reshape(*result.shape[:-2], stack.shape[-1]))
-    if source in call.tracer.uniform:
-        call.tracer.uniform[result] = True
-        axes = [call.tracer.fresh(size) for size in result.shape]
-    else:
-        axes = _regrouped(call, source, result)
-    if call.name in ("view", "reshape"):
-        for number, labels in zip(call.numbers(1, "shape"), axes, strict=True):
-            call.size(number, labels)
-    elif call.name == "unflatten":
-        first = int(call.get(1, "dim")) % source.dim()
-        for axis, number in enumerate(call.get(2, "sizes")):
-            call.size(number, axes[first + axis])
-    return tuple(axes)
-
-
-def _regrouped(call: Call, source: Tensor, result: Tensor) -> list[np.ndarray | None]:
-    axes: list[np.ndarray | None] = []
-    before, after = list(source.shape), list(result.shape)
-    old = list(call.axes(source))
-    for many, few in _segments(before, after):
-        labels, size = None, 1
-        for axis in many:
-            labels = call.labels.merged(labels, old[axis], (size, before[axis]))
-            size *= before[axis]
-        for place, axis in enumerate(few):
-            rest = int(np.prod([after[a] for a in few[place + 1 :]], dtype=int))
-            if rest == 1:
-                mine, labels = (
-                    labels if after[axis] > 1 else None,
-                    None if after[axis] > 1 else labels,
-                )
-            elif after[axis] == 1:
-                mine = None
-            else:
-                mine, labels = call.labels.divided(labels, (after[axis], rest))
-            axes.append(mine)
-    return axes
-
-
-def _segments(before: list[int], after: list[int]) -> Iterator[tuple[list[int], list[int]]]:
-    """Shortest runs of axes before and after that hold the same places."""
-    i = j = 0
-    while i < len(before) or j < len(after):
-        many, few, a, b = [], [], 1, 1
-        if i < len(before):
-            many, a, i = [i], before[i], i + 1
-        if j < len(after):
-            few, b, j = [j], after[j], j + 1
-        while a != b:
-            if a < b:
-                many.append(i)
-                a, i = a * before[i], i + 1
-            else:
-                few.append(j)
-                b, j = b * after[j], j + 1
-        yield many, few
-
-
-def concatenated(call: Call) -> Axes:
-    """Labels of tensors put one behind the other."""
-    parts = list(call.get(0, "tensors"))
-    parts = [part for part in parts if part.dim() == call.results[0].dim()]
-    given = [call.axes(part) for part in parts]
-    axis: Any = call.get(1, "dim", call.kwargs.get("axis", 0))
-    axis = {"vstack": 0, "hstack": min(1, parts[0].dim() - 1)}.get(call.name, axis)
-    axis = int(axis) % parts[0].dim()
-    found: list[np.ndarray | None] = []
-    for place in range(parts[0].dim()):
-        if place != axis:
-            found.append(_united(call, [axes[place] for axes in given], parts[0].shape[place]))
-            continue
-        along = [axes[axis] for axes in given]
-        if all(labels is None for labels in along):
-            found.append(None)
-            continue
-        each = []
-        for labels, part in zip(along, parts, strict=True):
-            if labels is None:
-                labels = call.labels.new(part.shape[axis])
-                call.labels.fix(labels, f"{call.name} joins them with a part that has a fixed size")
-            each.append(labels)
-        found.append(np.concatenate(each))
-    return tuple(found)
-
-
-def stacked(call: Call) -> Axes:
-    """Labels of tensors put side by side along a new axis."""
-    parts = list(call.get(0, "tensors"))
-    given = [call.axes(part) for part in parts]
-    axis = int(call.get(1, "dim", 0)) % call.results[0].dim()
-    found = [
-        _united(call, [axes[place] for axes in given], parts[0].shape[place])
-        for place in range(parts[0].dim())
-    ]
-    return (*found[:axis], None, *found[axis:])
-
-
-def _united(call: Call, each: list[np.ndarray | None], size: int) -> np.ndarray | None:
-    labels = each[0]
-    if size > 1:
-        for other in each[1:]:
-            labels = call.unite(labels, other)
-    return labels
-
-
-def filled(call: Call) -> Any:
-    """Labels of a tensor with one value everywhere, or of noise: all of them are free."""
-    (result,) = call.results
-    if call.name.endswith("_like"):
-        axes = tuple(call.axes(call.args[0]))
-    else:
-        place = 1 if call.name.startswith("new_") else 0
-        sizes = call.numbers(place, "size") if result.dim() else ()
-        axes = tuple(call.tracer.fresh(size) for size in result.shape)
-        for number, labels in zip(sizes, axes, strict=False):
-            call.size(number, labels)
-    call.tracer.uniform[result] = True
-    return axes
-
-
-def written(call: Call) -> list:
-    """A part of a tensor is overwritten: it is united with what is written there."""
-    target, key, value = call.args
-    call.tracer.uniform.pop(target, None)
-    with torch._C.DisableTorchFunction():
-        part = target[key]
-    reading = Call(call.tracer, Tensor.__getitem__, "getitem", (target, key), {}, part)
-    (axes,) = moved(reading)
-    if not isinstance(value, Tensor):
-        return []
-    given = call.axes(value)
-    for back in range(1, part.dim() + 1):
-        theirs = given[-back] if back <= len(given) and value.shape[-back] > 1 else None
-        if part.shape[-back] > 1 and back <= len(given) and value.shape[-back] > 1:
-            call.unite(axes[-back], theirs)
-    return []
-
-
-def columns_of_patches(call: Call) -> Axes:
-    """`[B, C, …]` to `[B, C × places of the kernel, L]`."""
-    labels = call.axes(call.args[0])[1]
-    result = call.results[0]
-    times = result.shape[1] // call.args[0].shape[1]
-    return (None, None if labels is None else np.repeat(labels, times), None)
-
-
-def pixel_shuffled(call: Call) -> Axes:
-    """`[…, C·r², h, w]` to `[…, C, h·r, w·r]`: r² channels are one."""
-    source, result = call.args[0], call.results[0]
-    axes = list(call.axes(source))
-    channels = axes[-3]
-    if channels is not None:
-        each = channels.reshape(result.shape[-3], -1)
-        for other in each.T[1:]:
-            call.labels.unite(each[:, 0], other)
-        axes[-3] = each[:, 0].copy()
-    call.fix_axis(axes[-1])
-    call.fix_axis(axes[-2])
-    return (*axes[:-2], None, None)
-
-
-def channels_shuffled(call: Call) -> Axes:
-    """`[B, C, …]` with the channels read as `[groups, C / groups]` and transposed."""
-    axes = list(call.axes(call.args[0]))
-    groups = int(call.get(1, "groups"))
-    if axes[1] is not None:
-        size = len(axes[1]) // groups
-        rows, columns = call.labels.divided(axes[1], (groups, size))
-        axes[1] = call.labels.merged(columns, rows, (size, groups))
-    return tuple(axes)
-
-
-MOVING: dict[str, Callable] = {
-    **dict.fromkeys(MOVES, moved),
-    **dict.fromkeys(
-        ("view", "reshape", "flatten", "unflatten", "ravel", "view_as", "reshape_as"), reshaped
-    ),
-    **dict.fromkeys(("cat", "concat", "concatenate", "hstack", "vstack"), concatenated),
-    "stack": stacked,
-    "setitem": written,
-    "im2col": columns_of_patches,
-    "pixel_shuffle": pixel_shuffled,
-    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), channels_shuffled),
-    **dict.fromkeys(
-        (
-            *("zeros", "ones", "full", "empty", "rand", "randn"),
-            *("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like"),
-            *("new_zeros", "new_ones", "new_full", "new_empty"),
-        ),
-        filled,
-    ),
-}
+MOVING: dict[str, Callable] = dict.fromkeys(MOVES, moved)

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from compress.structure.channels import Graph
+from compress.structure.networks import copied
 from compress.structure.place_channels import PlaceChannels
 from compress.structure.sizes import Attribute, with_size
-from compress.structure.tracing import Blocks, copied
+from compress.structure.trace import Blocks
 from kernels.cell.layer import CompiledRNN
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from compress.structure.call import Call
 from compress.structure.contractions import CONTRACTING
+from compress.structure.joins import JOINING
 from compress.structure.labels import Axes
 from compress.structure.moves import MOVING
+from compress.structure.products import MULTIPLYING
 from compress.structure.recurrent import RECURRENT
-from compress.structure.tracing import Call
+from compress.structure.reshapes import RESHAPING
 
 ELEMENTWISE = (
     *("relu", "relu6", "gelu", "silu", "mish", "elu", "celu", "selu", "leaky_relu", "rrelu"),
@@ -62,12 +65,12 @@ def elementwise(call: Call) -> Any:
         if call.name == "type_as":
             inputs = inputs[:1]
         results.append(broadcast(call, inputs, result))
-    if inputs and all(t in call.tracer.uniform for t in inputs):
-        call.tracer.uniform[call.results[0]] = True
+    if inputs and all(t in call.table.uniform for t in inputs):
+        call.table.uniform[call.results[0]] = True
     else:
-        call.tracer.uniform.pop(call.results[0], None)
-    if len(call.tensors) == 1 and call.tracer.stack(call.tensors[0]) is not None:
-        call.tracer.stacks[call.results[0]] = call.tracer.stack(call.tensors[0])
+        call.table.uniform.pop(call.results[0], None)
+    if len(call.tensors) == 1 and call.table.stack(call.tensors[0]) is not None:
+        call.table.stacks[call.results[0]] = call.table.stack(call.tensors[0])
         return (None,) * call.results[0].dim()
     return results
 
@@ -75,7 +78,7 @@ def elementwise(call: Call) -> Any:
 def broadcast(call: Call, inputs: list[Tensor], result: Tensor) -> Axes:
     """Unite the axes of inputs that are broadcast against each other."""
     found: list[np.ndarray | None] = []
-    if len(inputs) == 1 and call.tracer.stack(inputs[0]) is not None:
+    if len(inputs) == 1 and call.table.stack(inputs[0]) is not None:
         return (None,) * result.dim()
     given = [call.axes(t) for t in inputs]
     for back in range(result.dim(), 0, -1):
@@ -116,9 +119,9 @@ def _lost(call: Call, labels: np.ndarray | None) -> None:
     if labels is None:
         return
     if call.name in SUMS:
-        call.tracer.trace.multiplied.append(labels)
+        call.trace.multiplied.append(labels)
     elif call.name in AVERAGES:
-        call.tracer.trace.averaged.append(labels)
+        call.trace.averaged.append(labels)
     else:
         call.fix_axis(labels)
 
@@ -179,7 +182,7 @@ def layer_norm(call: Call) -> Axes:
     for number, labels in zip(shape, axes[-count:], strict=True):
         call.size(number, labels)
         if labels is not None:
-            call.tracer.trace.averaged.append(labels)
+            call.trace.averaged.append(labels)
     return tuple(axes)
 
 
@@ -195,7 +198,7 @@ def group_norm(call: Call) -> Axes:
             call.size(groups, axes[1])
         else:
             call.labels.tie([*axes[1].reshape(int(groups), -1)])
-            call.tracer.trace.averaged.append(axes[1])
+            call.trace.averaged.append(axes[1])
     for labels in axes[2:]:
         call.fix_axis(labels)
     return tuple(axes)
@@ -237,7 +240,7 @@ def normalised(call: Call) -> Axes:
     axes = call.axes(call.args[0])
     labels = axes[int(call.get(2, "dim", 1))]
     if labels is not None:
-        call.tracer.trace.multiplied.append(labels)
+        call.trace.multiplied.append(labels)
     return axes
 
 
@@ -249,7 +252,7 @@ def compared(call: Call) -> Axes:
     axes = list(broadcast(call, [one, other], one.new_empty(shape)))
     labels = axes.pop(axis)
     if labels is not None:
-        call.tracer.trace.multiplied.append(labels)
+        call.trace.multiplied.append(labels)
     return tuple(axes)
 
 
@@ -284,6 +287,9 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(("cosine_similarity", "pairwise_distance"), compared),
     "gather": gathered,
     **MOVING,
+    **RESHAPING,
+    **JOINING,
     **CONTRACTING,
+    **MULTIPLYING,
     **RECURRENT,
 }

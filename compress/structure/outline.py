@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from compress.structure.graph import CannotTrace, graph_of
 from compress.structure.layer_features import layer_features
 from compress.structure.narrow import CONVOLUTIONS, NORMS
+from compress.structure.networks import answered, copied, restored
 from compress.structure.student import remove
-from compress.structure.tracing import answered, copied, restored
 from compress.structure.trial import fails, shapes_of, training_fails, tried
 from search_spaces.layer_removal.space import Channels, Outline
 

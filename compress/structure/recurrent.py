@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from compress.structure.call import Call
 from compress.structure.labels import Axes
 from compress.structure.place_channels import PlaceChannels
-from compress.structure.tracing import Call
 from kernels.cell.layer import CompiledRNN
 
 GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
@@ -76,13 +76,13 @@ def _started(call: Call, states: Any, seen: list, cells: list) -> None:
     for state, each in zip(given, (seen, cells), strict=False):
         if not isinstance(state, Tensor):
             continue
-        stack = call.tracer.stack(state)
+        stack = call.table.stack(state)
         if stack is not None and stack.shape[:-1] == (len(each),):
             for labels, mine in zip(stack, each, strict=True):
                 call.unite(labels, mine)
             continue
         labels = call.axes(state)[-1]
-        if state in call.tracer.uniform and labels is not None:
+        if state in call.table.uniform and labels is not None:
             call.labels.tie([labels, *each])
             continue
         for mine in each:
@@ -93,7 +93,7 @@ def _states(call: Call, result: Tensor, each: list[np.ndarray]) -> Axes:
     """Labels of the last states `[layers × directions, B, H]`."""
     if len(each) == 1:
         return (*(None,) * (result.dim() - 1), each[0])
-    call.tracer.stacks[result] = np.stack(each)
+    call.table.stacks[result] = np.stack(each)
     return (None,) * result.dim()
 
 
@@ -109,7 +109,7 @@ def cell(call: Call) -> Any:
     units, _ = _direction(call, weights, axes[-1], len(weights) == 4)
     for state in given:
         labels = call.axes(state)[-1]
-        if state not in call.tracer.uniform:
+        if state not in call.table.uniform:
             call.unite(labels, units)
         elif labels is not None:
             call.labels.tie([labels, rows[: len(rows) // gates]])
@@ -149,11 +149,11 @@ def compiled_cell(call: Call, path: str, module: CompiledRNN) -> list[Axes]:
         call.reads(own["on_h"][3])
     for state in states:
         labels = call.axes(state)[-1]
-        if state in call.tracer.uniform and labels is not None:
+        if state in call.table.uniform and labels is not None:
             call.labels.tie([labels, units])
         else:
             call.unite(units, labels)
-    call.tracer.trace.makers.append((path, units))
+    call.trace.makers.append((path, units))
     _output, *last = call.results
     return [(axes[0], axes[1], units), *((None,) * (t.dim() - 1) + (units,) for t in last)]
 
@@ -162,8 +162,8 @@ def placed(call: Call, path: str, module: PlaceChannels) -> list[Axes]:
     """A shortcut: any of its channels can go on either side."""
     axes = call.axes(call.args[0])
     made = call.labels.new(len(module.places))
-    call.tracer.trace.leaves[path] = (axes[1], made)
-    call.tracer.trace.makers.append((path, made))
+    call.trace.leaves[path] = (axes[1], made)
+    call.trace.makers.append((path, made))
     return [(axes[0], made, None, None)]
 
 

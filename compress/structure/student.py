@@ -11,8 +11,9 @@ from torch import nn
 from compress.structure.channels import untried_graph_of
 from compress.structure.graph import Graph, Group
 from compress.structure.narrow import narrowed, replace_module
+from compress.structure.networks import copied
 from compress.structure.recurrent_layers import drop_layers
-from compress.structure.tracing import Blocks, copied
+from compress.structure.trace import Blocks
 
 
 class Skipped(nn.Module):

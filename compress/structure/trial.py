@@ -12,18 +12,11 @@ from compress.structure.channels import Graph
 from compress.structure.exactness import halved, silenced
 from compress.structure.groups import Group
 from compress.structure.narrow import narrow, narrowed
+from compress.structure.networks import answered, copied, restored, tensors_in
 from compress.structure.operations import RULES
 from compress.structure.recurrent import LEAVES
-from compress.structure.tracing import (
-    Blocks,
-    Trace,
-    answered,
-    copied,
-    name_of,
-    restored,
-    tensors_in,
-    traced,
-)
+from compress.structure.trace import Blocks, Trace
+from compress.structure.tracing import name_of, traced
 
 T = TypeVar("T")
 AGREEMENT = 1e-3  # share of the largest answer that float32 may differ by

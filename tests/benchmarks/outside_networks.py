@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from compress.structure.exactness import halved, silenced
 from compress.structure.graph import Graph, graph_of
 from compress.structure.narrow import narrowed
-from compress.structure.tracing import answered, copied, tensors_in
+from compress.structure.networks import answered, copied, tensors_in
 from compress.structure.trial import training_fails
 from tests.benchmarks.outside_zoo import ZOO
 
