@@ -1,4 +1,4 @@
-"""Lists the message of every `raise`, with its place: `python tests/list_messages.py [FOLDER …]`."""
+"""Lists the message of every `raise`: `python tests/list_messages.py [FOLDER …]`."""
 
 import ast
 import sys

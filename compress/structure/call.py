@@ -1,4 +1,4 @@
-"""One call of a function of torch, as the rules of tracing see it."""
+"""One call of a torch function, as the rules see it."""
 
 from typing import Any
 
@@ -12,9 +12,10 @@ from compress.structure.trace import TensorTable
 
 
 class Call:
-    """One call of a function of torch, as its rule sees it.
+    """One call of a torch function, as its rule sees it.
 
-    tensors: all tensors among the arguments. results: all tensors that came of it.
+    tensors: all tensors among the arguments.
+    results: all tensors that it returned.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Call:
         return self.args[place] if place < len(self.args) else default
 
     def numbers(self, place: int, name: str) -> tuple:
-        """Return the numbers given from a place on, as a tuple or one by one."""
+        """Return the integers passed from a place on, as a tuple or one by one."""
         if name in self.kwargs:
             given = self.kwargs[name]
         else:
@@ -45,7 +46,7 @@ class Call:
     def axes(self, tensor: Tensor) -> Axes:
         """Return the labels of each axis of a tensor."""
         stack = self.table.stack(tensor)
-        if stack is not None:  # used as one tensor: the same units of all its layers go together
+        if stack is not None:  # used as one tensor: all its layers lose the same units
             every = stack.reshape(-1, stack.shape[-1])
             for other in every[1:]:
                 self.labels.unite(every[0], other)
@@ -58,9 +59,9 @@ class Call:
         return (None,) * self.results[0].dim()
 
     def unite(self, some: np.ndarray | None, others: np.ndarray | None) -> np.ndarray | None:
-        """Unite two axes of the same length, and return the labels of what comes of them.
+        """Unite two axes of the same length and return the labels of the result.
 
-        Where one has none, the other must stay, and has none from here on.
+        If one axis has no labels, the other must stay and the result has none.
         """
         if some is None or others is None:
             self.labels.fix(some, self.reason())
@@ -80,7 +81,7 @@ class Call:
         self.labels.fix(labels, self.reason())
 
     def size(self, number: Any, labels: np.ndarray | None) -> None:
-        """Note that a number given is the length of an axis with these labels."""
+        """Note that an argument is the length of an axis with these labels."""
         if not isinstance(number, Size) or labels is None:
             return
         if isinstance(number.source, Attribute):
@@ -89,7 +90,7 @@ class Call:
             self.labels.tie((number.source, labels))
 
     def fix_if_used(self, labels: np.ndarray) -> None:
-        """Keep these channels if the values that were taken of them are used, not only a shape."""
+        """Keep these channels whole if the results' values are used, not only their shapes."""
         for result in self.results:
             held = self.table.pending.get(result) or []
             self.table.pending[result] = [*held, (labels, self.reason())]
@@ -110,5 +111,5 @@ class Call:
         return self.table.where() if name is None else name.rpartition(".")[0]
 
     def reason(self) -> str:
-        """Return why channels cannot be followed further here."""
+        """Return why channels cannot be traced further here."""
         return f"{self.name} in {self.table.where() or 'the network'} needs all of them"

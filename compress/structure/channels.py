@@ -1,4 +1,4 @@
-"""Which channels of a network must change together, by the rules of its operations."""
+"""Finds the channels of a network that must change together, by the rules of its operations."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,8 +22,12 @@ class CannotTrace(ValueError):
 
 @dataclass(frozen=True)
 class Graph:
-    """trace: the labels of every parameter. roots: of every label the channel that it goes with.
-    kept: why layers are kept whole, by path."""
+    """The channels of a network and how they depend on each other.
+
+    trace: the labels of every parameter.
+    roots: for each label, the channel that it is removed with.
+    kept: the reason why a layer is kept whole, by path.
+    """
 
     trace: Trace
     groups: tuple[Group, ...]
@@ -31,7 +35,7 @@ class Graph:
     kept: Mapping[str, str]
 
     def left(self, gone: Iterable[np.ndarray]) -> np.ndarray:
-        """Return for each label whether it is left when the channels with these roots are gone."""
+        """Return, for each label, whether it is left once these roots are removed."""
         left = np.ones(len(self.roots), dtype=bool)
         for roots in gone:
             left[roots] = False
@@ -39,9 +43,11 @@ class Graph:
 
 
 def untried_graph_of(model: nn.Module, example: Any) -> Graph:
-    """Return the graph of a network as its rules have it, without trying the groups."""
+    """Return the graph that the rules give, without trying its groups."""
     if isinstance(model, torch.jit.ScriptModule):
-        raise CannotTrace("a TorchScript network cannot be changed: give the module it was made of")
+        raise CannotTrace(
+            "a TorchScript network cannot be changed: pass the module it was made from"
+        )
     try:
         trace = traced(copied(model), example, RULES, LEAVES)
     except Exception as error:

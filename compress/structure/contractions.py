@@ -12,7 +12,7 @@ from compress.structure.trace import Blocks
 
 
 def linear(call: Call) -> Axes:
-    """`[…, C]` by a weight `[outputs, C]`."""
+    """Label the result of `[…, C]` times a weight `[outputs, C]`."""
     source, weight, bias = call.args[0], call.get(1, "weight"), call.get(2, "bias")
     axes, (outputs, inputs) = call.axes(source), call.axes(weight)
     call.unite(axes[-1], inputs)
@@ -28,7 +28,10 @@ def _with_bias(call: Call, outputs: np.ndarray | None, bias: Any) -> np.ndarray 
 
 
 def convolution(call: Call) -> Axes:
-    """`[B, C, …]` by a weight `[outputs, C / groups, …]`, or `[C, outputs / groups, …]`."""
+    """Label the result of a convolution of `[B, C, …]`.
+
+    The weight is `[outputs, C / groups, …]`, or transposed `[C, outputs / groups, …]`.
+    """
     source, weight, bias = call.args[0], call.get(1, "weight"), call.get(2, "bias")
     is_transposed = "transpose" in call.name
     groups = call.get(6, "groups", 1)
@@ -57,7 +60,7 @@ def convolution(call: Call) -> Axes:
 def _grouped(
     call: Call, weight: Tensor, inputs: np.ndarray | None, groups: int, is_transposed: bool
 ) -> np.ndarray | None:
-    """The outputs of a convolution in groups; its inputs are united with what it reads."""
+    """Return the output labels of a grouped convolution; unite its inputs with what it reads."""
     own = call.axes(weight)
     size = weight.shape[1] * groups if is_transposed else weight.shape[0]
     each = (weight.shape[0] if is_transposed else weight.shape[1] * groups) // groups
@@ -80,7 +83,7 @@ def _grouped(
 
 
 def _blocks(call: Call, weight: Tensor, groups: int) -> np.ndarray | None:
-    """Labels of the second axis of a weight, which are others in each group."""
+    """Return labels for the second axis of a weight, different ones in each group."""
     name = call.table.names.get(id(weight))
     if name is None or weight.shape[1] == 1:
         call.fix(weight)
@@ -99,7 +102,7 @@ def _depthwise(
     size: int,
     is_transposed: bool,
 ) -> np.ndarray | None:
-    """A convolution of every channel for itself, to one or several channels."""
+    """Return the output labels of a depthwise convolution, with one or more outputs per channel."""
     own = call.axes(weight)[0]
     call.size(call.get(6, "groups"), inputs)
     if size == groups:
@@ -113,13 +116,13 @@ def _depthwise(
         call.fix_axis(own)
         return own
     columns = call.labels.new(times)
-    call.labels.fix(columns, "every channel is made into several by one convolution")
+    call.labels.fix(columns, "one convolution makes several channels from each")
     call.labels.products.append(Product(inputs, columns, own.reshape(groups, times)))
     return own
 
 
 def embedding(call: Call) -> Axes:
-    """Rows of a table, taken by number."""
+    """Label rows that are looked up in a table."""
     table, index = call.args[0], call.args[1]
     if call.name == "embedding_bag":
         rows, columns = call.axes(table)
@@ -133,7 +136,7 @@ def embedding(call: Call) -> Axes:
 
 
 def bilinear(call: Call) -> Axes:
-    """`[…, A]` and `[…, B]` by a weight `[outputs, A, B]`."""
+    """Label the result of `[…, A]` and `[…, B]` times a weight `[outputs, A, B]`."""
     one, other, weight, bias = (call.get(i, n) for i, n in enumerate(("a", "b", "weight", "bias")))
     outputs, first, second = call.axes(weight)
     call.unite(call.axes(one)[-1], first)

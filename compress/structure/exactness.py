@@ -1,4 +1,4 @@
-"""The network that a narrowed one must agree with: nothing reads what was removed from it."""
+"""The full-width network that a narrowed one must agree with."""
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from compress.structure.trace import Blocks
 def silenced(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:
     """Return the whole network with the weights that read the removed channels set to zero.
 
-    Where a norm averages over channels, removing some changes the average: there the removed
-    channels become copies of those that are left, all of them copied as often. Channels that one
-    activation multiplies with another and sums over are zero instead.
-    left: for each label whether it is left.
+    Where a norm averages over channels, removing some changes the average. There the removed
+    channels become copies of the remaining ones, each copied equally often. Channels over which
+    the product of two activations is summed are zero instead.
+    left: for each label, whether it is left.
     """
     whole = copied(model)
     tensors = {**dict(whole.named_parameters()), **dict(whole.named_buffers())}
@@ -52,7 +52,7 @@ def silenced(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:
 
 
 def _untie(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, list[Tensor]]:
-    """Give embeddings whose table another layer reads too a table of their own; by its name."""
+    """Give each embedding that shares its table a copy of its own; return the copies by name."""
     names = {id(tensor): name for name, tensor in tensors.items()}
     holders = [id(value) for m in model.modules() for value in m._parameters.values()]
     found: dict[str, list[Tensor]] = {}
@@ -65,14 +65,14 @@ def _untie(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, list[Tenso
 
 
 def _zeroed(graph: Graph) -> np.ndarray:
-    """For each root whether its weights must be zero where it is gone."""
+    """Return, for each root, whether its weights must be zero once it is removed."""
     zeroed = np.zeros(len(graph.roots), bool)
     zeroed[graph.roots[places_of(graph.trace.multiplied)]] = True
     return zeroed
 
 
 def _copied_from(graph: Graph, left: np.ndarray) -> dict[int, int]:
-    """For the removed channels of averaged groups the one that is left of which each is a copy."""
+    """Return, for each removed channel of an averaged group, the remaining channel it copies."""
     zeroed = _zeroed(graph)
     source: dict[int, int] = {}
     for group in graph.groups:
@@ -103,7 +103,7 @@ def _silence_blocks(tensor: Tensor, labels: Blocks | None, left: np.ndarray) -> 
 def _copy(
     tensor: Tensor, axis: int, labels: np.ndarray, source: dict[int, int], roots: np.ndarray
 ) -> None:
-    """Put copies in the places of removed channels; the places of a channel have an order."""
+    """Overwrite the places of removed channels, in order, with those of the channels they copy."""
     places: dict[int, list[int]] = {}
     for place, root in enumerate(roots[labels].tolist()):
         places.setdefault(root, []).append(place)
@@ -119,7 +119,7 @@ def _copy(
 
 
 def halved(groups: tuple[Group, ...], rng: np.random.Generator) -> list[np.ndarray]:
-    """Return roots of half of the channels of every group, chosen at random."""
+    """Return the roots of a random half of the channels of every group."""
     gone = []
     for group in groups:
         width = max(1, group.width // 2)

@@ -1,4 +1,4 @@
-"""Groups of channels of which any may be removed, from the labels of a trace."""
+"""Groups channels that can be removed, from the labels of a trace."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ import numpy as np
 from compress.structure.labels import places_of
 from compress.structure.trace import Blocks, Trace
 
-TOO_FEW = "there is only one of them"
+TOO_FEW = "it has only one channel"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that are kept or taken away together.
+    """Channels that are kept or removed together.
 
-    makers: paths of the layers that make them, in the order of the calls; a layer that makes
-        several groups is `PATH#2` in the second.
+    makers: paths of the layers that make them, in the order of the calls; the second group of
+        the same layer is `PATH#2`.
     parts: roots of the channels; every part keeps the same share.
-    is_exact: whether masks can take the channels out; not where a norm averages over them.
+    is_exact: whether masks can remove the channels; False where a norm averages over them.
     """
 
     makers: tuple[str, ...]
@@ -30,16 +30,16 @@ class Group:
 
     @property
     def width(self) -> int:
-        """How many steps there are to remove: the number of channels, where there is one part."""
+        """How many steps of removal there are: the number of channels, if there is one part."""
         return gcd(*(len(part) for part in self.parts))
 
     def kept_of(self, part: np.ndarray, width: int) -> int:
-        """How many channels of a part stay when the group has this width."""
+        """Return how many channels of a part stay when the group has this width."""
         return len(part) // self.width * width
 
 
 def grouped(trace: Trace) -> tuple[tuple[Group, ...], np.ndarray, dict[str, str]]:
-    """Return the groups, the root of each label, and why other layers are kept whole, by path."""
+    """Return the groups, the root of each label, and why the other layers stay whole, by path."""
     trace.labels.close()
     fixed = _fixed(trace)
     owner = _owners(trace, fixed)
@@ -54,7 +54,7 @@ def grouped(trace: Trace) -> tuple[tuple[Group, ...], np.ndarray, dict[str, str]
 
 
 def _fixed(trace: Trace) -> dict[int, str]:
-    """The roots that stay: a channel that two axes share stays with its row and its column."""
+    """Return the roots that stay, with reasons; a channel of a product keeps its row and column."""
     labels = trace.labels
     _tie_sizes(trace)
     fixed = labels.fixed()
@@ -75,7 +75,7 @@ def _fixed(trace: Trace) -> dict[int, str]:
 
 
 def _tie_sizes(trace: Trace) -> None:
-    """An attribute that is the length of several axes ties them."""
+    """Tie the axes whose length is the same attribute."""
     known: dict[Any, np.ndarray] = {}
     for attribute, labels, _ in trace.sizes:
         first = known.setdefault(attribute, labels)
@@ -84,7 +84,7 @@ def _tie_sizes(trace: Trace) -> None:
 
 
 def _fix_divided_twice(trace: Trace, fixed: dict[int, str]) -> None:
-    """Channels that two reshapes divide differently stay."""
+    """Fix the channels that two reshapes divide differently."""
     labels = trace.labels
     seen: dict[int, tuple[int, int]] = {}
     for product in labels.products:
@@ -97,8 +97,8 @@ def _fix_divided_twice(trace: Trace, fixed: dict[int, str]) -> None:
 
 
 def _fix_one_factor(trace: Trace, fixed: dict[int, str]) -> None:
-    """Of the rows and columns of a product only one kind is removed: whole parts, as heads are,
-    else those of which there are more."""
+    """Remove only rows or only columns of a product: whole parts such as heads, or else the more
+    numerous ones."""
     labels = trace.labels
     whole = set(labels.find(places_of(labels.whole)).tolist())
     for product in labels.products:
@@ -109,11 +109,11 @@ def _fix_one_factor(trace: Trace, fixed: dict[int, str]) -> None:
         is_whole = [any(r in whole for r in each) for each in free]
         stays = int(is_whole[0]) if is_whole[0] != is_whole[1] else int(len(free[0]) > len(free[1]))
         for root in free[stays]:
-            fixed[root] = "they go with the whole part, or the parts with them"
+            fixed[root] = "they can only be removed together with whole parts, such as heads"
 
 
 def _owners(trace: Trace, fixed: dict[int, str]) -> np.ndarray:
-    """For each label the root that it goes with, -1 for those that stay."""
+    """Return, for each label, the root that it is removed with; -1 if it stays."""
     labels = trace.labels
     roots = labels.find(np.arange(len(labels)))
     owner = np.arange(len(labels))
@@ -131,7 +131,7 @@ def _owners(trace: Trace, fixed: dict[int, str]) -> np.ndarray:
 
 
 def _fix_uneven(trace: Trace, owner: np.ndarray, fixed: dict[int, str]) -> bool:
-    """Keep what must keep the same share as something that stays; whether anything was fixed."""
+    """Fix what is tied to something that stays; return whether anything was fixed."""
     found = False
     for tie in trace.labels.ties:
         held = [owner[labels] for labels in tie]
@@ -139,13 +139,13 @@ def _fix_uneven(trace: Trace, owner: np.ndarray, fixed: dict[int, str]) -> bool:
             continue
         for root in np.unique(np.concatenate(held)).tolist():
             if root >= 0 and root not in fixed:
-                fixed[root] = "as many must stay as of others that cannot be removed"
+                fixed[root] = "their number must match that of channels that cannot be removed"
                 found = True
     return found
 
 
 def _incidences(trace: Trace) -> Iterable[np.ndarray]:
-    """The labels of every axis along which something is cut."""
+    """Yield the labels of every axis along which tensors are cut."""
     for axes in trace.axes.values():
         for labels in axes:
             if labels is not None:
@@ -157,7 +157,7 @@ def _incidences(trace: Trace) -> Iterable[np.ndarray]:
 
 
 def _cells(trace: Trace, owner: np.ndarray) -> dict[tuple, list[int]]:
-    """Units that are cut from the same places of the same weights, and stand in the same ties."""
+    """Collect units that are cut from the same axes of the same weights and have the same ties."""
     signature: dict[int, list] = defaultdict(list)
     for number, labels in enumerate(_incidences(trace)):
         units, counts = np.unique(owner[labels], return_counts=True)
@@ -176,7 +176,7 @@ def _cells(trace: Trace, owner: np.ndarray) -> dict[tuple, list[int]]:
 
 
 def _joined(trace: Trace, cells: dict[tuple, list[int]], owner: np.ndarray) -> list[list[Any]]:
-    """Cells that ties bind together."""
+    """Join the cells that ties connect."""
     parts = [np.array(units) for units in cells.values()]
     home = {unit: i for i, units in enumerate(cells.values()) for unit in units}
     first = list(range(len(parts)))
@@ -198,7 +198,7 @@ def _joined(trace: Trace, cells: dict[tuple, list[int]], owner: np.ndarray) -> l
 
 
 def _named(trace: Trace, found: list[list[Any]], owner: np.ndarray) -> list[Group]:
-    """Groups with the layers that make them, in the order of the calls."""
+    """Return the groups with the layers that make them, in the order of the calls."""
     number = {int(u): i for i, parts in enumerate(found) for part in parts for u in part}
     makers: dict[int, dict[str, None]] = {}
     for path, labels in trace.makers:
@@ -221,7 +221,7 @@ def _named(trace: Trace, found: list[list[Any]], owner: np.ndarray) -> list[Grou
 def _reasons(
     trace: Trace, groups: list[Group], owner: np.ndarray, fixed: dict[int, str]
 ) -> dict[str, str]:
-    """Why the layers are kept whole that make channels of no group."""
+    """Return, for each layer that makes no group's channels, why it stays whole."""
     made = {maker.partition("#")[0] for group in groups for maker in group.makers}
     reasons: dict[str, str] = {}
     roots = trace.labels.find(np.arange(len(trace.labels)))

@@ -13,7 +13,7 @@ from compress.structure.moves import moved
 
 
 def concatenated(call: Call) -> Axes:
-    """Labels of tensors put one behind the other."""
+    """Label tensors that are concatenated."""
     parts = list(call.get(0, "tensors"))
     parts = [part for part in parts if part.dim() == call.results[0].dim()]
     given = [call.axes(part) for part in parts]
@@ -33,14 +33,14 @@ def concatenated(call: Call) -> Axes:
         for labels, part in zip(along, parts, strict=True):
             if labels is None:
                 labels = call.labels.new(part.shape[axis])
-                call.labels.fix(labels, f"{call.name} joins them with a part that has a fixed size")
+                call.labels.fix(labels, f"{call.name} concatenates them with a part of fixed size")
             each.append(labels)
         found.append(np.concatenate(each))
     return tuple(found)
 
 
 def stacked(call: Call) -> Axes:
-    """Labels of tensors put side by side along a new axis."""
+    """Label tensors that are stacked along a new axis."""
     parts = list(call.get(0, "tensors"))
     given = [call.axes(part) for part in parts]
     axis = int(call.get(1, "dim", 0)) % call.results[0].dim()
@@ -60,7 +60,7 @@ def _united(call: Call, each: list[np.ndarray | None], size: int) -> np.ndarray 
 
 
 def filled(call: Call) -> Any:
-    """Labels of a tensor with one value everywhere, or of noise: all of them are free."""
+    """Label a tensor with one value everywhere, or noise: nothing depends on its places."""
     (result,) = call.results
     if call.name.endswith("_like"):
         axes = tuple(call.axes(call.args[0]))
@@ -75,7 +75,7 @@ def filled(call: Call) -> Any:
 
 
 def written(call: Call) -> list:
-    """A part of a tensor is overwritten: it is united with what is written there."""
+    """Unite the overwritten part of a tensor with what is written there."""
     target, key, value = call.args
     call.table.uniform.pop(target, None)
     with torch._C.DisableTorchFunction():

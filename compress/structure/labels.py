@@ -1,4 +1,4 @@
-"""Numbers for the places along every axis: which of them are the same channel, which must stay."""
+"""Labels: numbers for the places along every axis, equal for places of the same channel."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ Axes = tuple[np.ndarray | None, ...]  # for each axis of a tensor its labels, No
 
 @dataclass(frozen=True)
 class Product:
-    """Channels that two axes divide among them, as heads and their columns do.
+    """An axis that a reshape divides into two, as attention divides channels into heads.
 
-    The channel `both[i, j]` is gone when `rows[i]` or `columns[j]` is.
+    The channel `both[i, j]` is removed with `rows[i]` or `columns[j]`.
     """
 
     rows: np.ndarray
@@ -23,8 +23,9 @@ class Product:
 class Labels:
     """Labels, united where a network adds, multiplies or contracts one channel with another.
 
-    products: see `Product`. ties: arrays of labels that must keep the same share of their places.
-    whole: labels of parts that go as a whole, as heads do.
+    products: see `Product`.
+    ties: arrays of labels that must keep the same share of their places.
+    whole: labels of parts that are only removed as a whole, such as heads.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class Labels:
         return self._count
 
     def new(self, count: int) -> np.ndarray:
-        """Return `count` labels that nothing has yet."""
+        """Return `count` unused labels."""
         first, self._count = self._count, self._count + count
         if self._count > len(self._parent):
             size = max(self._count, 2 * len(self._parent))
@@ -47,7 +48,7 @@ class Labels:
         return np.arange(first, self._count)
 
     def find(self, labels: np.ndarray) -> np.ndarray:
-        """For each label return the one that stands for all united with it."""
+        """Return, for each label, the representative of all labels united with it."""
         roots = self._parent[labels]
         while True:
             above = self._parent[roots]
@@ -124,13 +125,16 @@ class Labels:
         return rows, columns
 
     def _alike(self, matrix: np.ndarray) -> np.ndarray:
-        """New labels for the rows of a matrix, the same for rows that are the same."""
+        """Return new labels for the rows of a matrix; equal rows get the same label."""
         _, which = np.unique(matrix, axis=0, return_inverse=True)
         return self.new(int(which.max()) + 1)[which.ravel()]
 
     def close(self) -> None:
-        """Unite what follows from the products: equal rows and columns make equal channels, and
-        the same channels divided twice have the same rows and columns."""
+        """Unite what the products imply.
+
+        Equal rows and columns mean equal channels; channels that are divided twice have the same
+        rows and columns both times.
+        """
         while self.products:
             before = self.find(np.arange(self._count))
             keys, channels = [], []
@@ -153,6 +157,6 @@ class Labels:
 
 
 def places_of(arrays: Iterable[np.ndarray | None]) -> np.ndarray:
-    """Return all labels of some arrays in one."""
+    """Return the labels of all arrays in one flat array."""
     found = [labels.ravel() for labels in arrays if labels is not None]
     return np.concatenate(found) if found else np.empty(0, dtype=int)

@@ -1,4 +1,4 @@
-"""What a policy sees of each layer of a network: its kind and its sizes, but not its name."""
+"""Describes each layer to a policy by its kind and sizes, but not by its name."""
 
 from collections.abc import Sequence
 from math import log2
@@ -16,7 +16,7 @@ OUTPUTS = ("out_channels", "out_features", "hidden_size", "num_features")
 
 
 def layer_features(model: nn.Module, channels: Sequence[Channels]) -> tuple[LayerFeatures, ...]:
-    """Every layer with weights or channels of its own, in the order of definition.
+    """Describe every layer with weights or channels of its own, in the order of definition.
 
     The state of N2N learning, (type, kernel, stride, padding, outputs, start and end of a skip
     connection), Ashok et al. 2018, section 3.1, https://arxiv.org/abs/1709.06030. Their sizes are
@@ -43,7 +43,7 @@ def layer_features(model: nn.Module, channels: Sequence[Channels]) -> tuple[Laye
 
 
 def layer_widths(model: nn.Module) -> dict[str, int]:
-    """The outputs of each convolution, linear and recurrent layer, by its path."""
+    """Return the output width of each convolution, linear and recurrent layer, by path."""
     widths = {}
     for path, module in model.named_modules():
         if isinstance(module, nn.RNNBase):
@@ -55,13 +55,13 @@ def layer_widths(model: nn.Module) -> dict[str, int]:
 
 
 def _kind(module: nn.Module) -> tuple[float, ...]:
-    """One of the kinds, or, last, none of them."""
+    """Return the one-hot kind of a layer; the last place means any other kind."""
     kinds = [isinstance(module, kind) for kind in KINDS]
     return (*map(float, kinds), float(not any(kinds)))
 
 
 def _sizes(module: nn.Module) -> tuple[int, ...]:
-    """Kernel, stride, padding, inputs and outputs; 0 for what a layer does not have."""
+    """Return kernel, stride, padding, inputs and outputs; 0 where a layer has none."""
     spatial = (_first(getattr(module, name, 0)) for name in ("kernel_size", "stride", "padding"))
     if isinstance(module, PlaceChannels):
         return (*spatial, 0, len(module.places))

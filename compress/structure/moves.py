@@ -28,7 +28,7 @@ EXPANDING = ("expand", "expand_as", "broadcast_to", "repeat", "tile")
 
 
 def moved(call: Call) -> Any:
-    """Labels of a result whose places are those of the first tensor, moved."""
+    """Label results whose places are moved places of the first tensor."""
     source = call.args[0] if call.args else call.get(0, "input")
     stack = call.table.stack(source)
     if stack is not None:
@@ -58,8 +58,10 @@ def moved(call: Call) -> Any:
 def _places(
     call: Call, source: Tensor, axis: int
 ) -> Iterator[tuple[int | None, np.ndarray | None]]:
-    """For each result the axis along which the places of an axis of the source lie, and which
-    they are (-1 for padding). (None, …) where they lie along none or several."""
+    """Yield, for each result, the axis where the places of a source axis lie, and which places.
+
+    Padding is -1. The axis is None if the places lie along no single axis.
+    """
     size = source.shape[axis]
     kind = torch.float64 if "pad" in call.name else torch.int64
     numbers = torch.arange(1, size + 1, dtype=kind, device=source.device)
@@ -76,7 +78,7 @@ def _places(
 
 
 def _axis_of(places: Tensor) -> tuple[int | None, np.ndarray | None]:
-    """The axis along which numbers of places change, and the numbers less one; padding is -1."""
+    """Return the axis along which the numbers change, and the numbers less one; padding is -1."""
     if places.numel() == 0:
         return None, None
     for axis, size in enumerate(places.shape):
@@ -91,11 +93,11 @@ def _axis_of(places: Tensor) -> tuple[int | None, np.ndarray | None]:
 
 
 def _taken(call: Call, labels: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """The labels at these places; padding is of new ones that stay."""
+    """Return the labels at these places; padding gets new labels that stay."""
     taken = labels[which.clip(0)]
     if (which < 0).any():
         added = call.labels.new(int((which < 0).sum()))
-        call.labels.fix(added, f"{call.name} adds a number of them that the code says")
+        call.labels.fix(added, f"{call.name} adds a fixed number of them")
         taken = taken.copy()
         taken[which < 0] = added
     size, count = len(labels), len(which)
@@ -103,12 +105,14 @@ def _taken(call: Call, labels: np.ndarray, which: np.ndarray) -> np.ndarray:
     if is_run and size % count == 0 and which[0] % count == 0:
         call.labels.tie([*labels.reshape(-1, count)])
     elif not is_run and count < size:
-        call.labels.fix(labels, f"{call.name} in {call.table.where()} takes some by their number")
+        call.labels.fix(
+            labels, f"{call.name} in {call.table.where()} selects some of them by index"
+        )
     return taken
 
 
 def _fill_expanded(call: Call, source: Tensor, result: Tensor, axes: list) -> None:
-    """Axes that were made by repeating one place: as many places as the number given says."""
+    """Label the axes that were made by repeating a single place."""
     before = (1,) * (result.dim() - source.dim()) + tuple(source.shape)
     numbers = call.get(1, "other").shape if call.name == "expand_as" else call.numbers(1, "size")
     like = call.axes(call.args[1]) if call.name == "expand_as" else (None,) * result.dim()
@@ -121,7 +125,7 @@ def _fill_expanded(call: Call, source: Tensor, result: Tensor, axes: list) -> No
 
 
 def _note_sizes(call: Call, axes: list) -> None:
-    """Numbers given as the sizes of pieces."""
+    """Note the sizes that were passed for the pieces."""
     if call.name in ("split", "split_with_sizes"):
         sizes = call.get(1, "split_size_or_sections", call.get(1, "split_size"))
         axis = int(call.get(2, "dim", 0))
@@ -152,7 +156,7 @@ def _note_slices(call: Call, axes: list) -> None:
 
 
 def _of_a_stack(call: Call, stack: np.ndarray) -> Any:
-    """States `[layers, …, B, H]` of which layers are taken by number; None for anything else."""
+    """Label layers selected from states `[layers, …, B, H]`; None for any other selection."""
     prefix = stack.ndim - 1
     table = call.table
     if call.name == "index_select" and call.get(1, "dim") == prefix:

@@ -1,4 +1,4 @@
-"""A network without some of its channels: weights are cut, and the numbers that say their sizes."""
+"""Narrows a network: cuts its weights and updates the attributes that hold their sizes."""
 
 import numpy as np
 import torch
@@ -17,14 +17,14 @@ NORMS = (nn.modules.batchnorm._NormBase,)
 
 
 def narrowed(model: nn.Module, graph: Graph, left: np.ndarray) -> nn.Module:
-    """Return a copy of the network with only those channels, by label, that are left."""
+    """Return a copy of the network with only the channels whose labels are left."""
     smaller = copied(model)
     narrow(smaller, graph, left)
     return smaller
 
 
 def narrow(model: nn.Module, graph: Graph, left: np.ndarray) -> None:
-    """Take the channels that are not left out of a network itself; see `narrowed`."""
+    """Narrow a network in place; see `narrowed`."""
     before = {path: _groups_of(module) for path, module in model.named_modules()}
     held, changed = _holders(model), set()
     parametrised = _parametrised(model)
@@ -44,11 +44,11 @@ def narrow(model: nn.Module, graph: Graph, left: np.ndarray) -> None:
         elif isinstance(module, CompiledRNN) and id(module) in changed:
             replace_module(model, path, _cells(module))
         elif id(module) in changed:
-            say_sizes(module, before[path])
+            update_sizes(module, before[path])
 
 
 def changed_sizes(graph: Graph, left: np.ndarray) -> dict[Attribute, int]:
-    """Return the attributes that say the length of a narrowed axis, with their new values."""
+    """Return the attributes that hold the length of a narrowed axis, with their new values."""
     found = {}
     for attribute, labels, share in graph.trace.sizes:
         count = int(left[labels].sum())
@@ -58,7 +58,7 @@ def changed_sizes(graph: Graph, left: np.ndarray) -> dict[Attribute, int]:
 
 
 def _cut(tensor: Tensor, axes: list, left: np.ndarray) -> Tensor:
-    """The part of a tensor whose labels are left, itself where nothing goes."""
+    """Return the part of a tensor whose labels are left; the tensor itself if all are."""
     cut = tensor.detach()
     for axis, labels in enumerate(axes):
         if isinstance(labels, Blocks):
@@ -74,7 +74,7 @@ def _cut(tensor: Tensor, axes: list, left: np.ndarray) -> Tensor:
 
 
 def _cut_blocks(tensor: Tensor, left: np.ndarray) -> Tensor:
-    """The second axis cut in each block of the first by itself."""
+    """Cut the second axis separately in each block of the first."""
     if left.all():
         return tensor
     blocks = tensor.unflatten(0, (len(left), -1)).unbind()
@@ -88,7 +88,7 @@ def _tensor(model: nn.Module, name: str) -> Tensor:
 
 
 def _holders(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
-    """Every place in which each tensor is held, by its id: weights may be tied."""
+    """Return all modules and names that hold each tensor, by its id: weights may be tied."""
     found: dict[int, list[tuple[nn.Module, str]]] = {}
     for module in model.modules():
         for held in (module._parameters, module._buffers):
@@ -98,7 +98,7 @@ def _holders(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
 
 
 def _parametrised(model: nn.Module) -> dict[int, list[int]]:
-    """For what computes a weight (`torch.nn.utils.parametrize`) the layer that has it, by ids."""
+    """Return, by id, the layer of each parametrization (`torch.nn.utils.parametrize`)."""
     return {
         id(part): [id(module)]
         for module in model.modules()
@@ -113,7 +113,7 @@ def _put(module: nn.Module, key: str, tensor: Tensor) -> None:
 
 
 def _weight(module: nn.Module) -> Tensor | None:
-    """The weight that has a layer's sizes; of hooks that norm it the one that they read."""
+    """Return the weight whose shape tells a layer's sizes; for a normed weight, the original."""
     for name in ("weight_orig", "weight_v", "in_proj_weight", "weight"):
         weight = getattr(module, name, None)
         if isinstance(weight, Tensor):
@@ -122,7 +122,7 @@ def _weight(module: nn.Module) -> Tensor | None:
 
 
 def _groups_of(module: nn.Module) -> tuple[int, int]:
-    """(channels, groups) of a layer that has groups, or heads."""
+    """Return the channels and the groups (or heads) of a layer; zeros if it has none."""
     if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
         return module.in_channels, module.groups
     if isinstance(module, nn.GroupNorm):
@@ -132,12 +132,12 @@ def _groups_of(module: nn.Module) -> tuple[int, int]:
     return 0, 0
 
 
-def say_sizes(module: nn.Module, before: tuple[int, int]) -> None:
-    """Set the numbers by which layers of torch.nn say their sizes to those of their weights."""
+def update_sizes(module: nn.Module, before: tuple[int, int]) -> None:
+    """Set the size attributes of a torch.nn layer to match its weights."""
     channels, groups = before
     weight = _weight(module)
     if isinstance(module, nn.RNNBase):
-        _say_units(module)
+        _update_units(module)
     elif weight is None:
         return
     elif isinstance(module, nn.Linear):
@@ -162,10 +162,10 @@ def say_sizes(module: nn.Module, before: tuple[int, int]) -> None:
     elif isinstance(module, nn.Bilinear):
         module.out_features, module.in1_features, module.in2_features = weight.shape
     elif isinstance(module, nn.MultiheadAttention):
-        _say_attention(module, channels // groups)
+        _update_attention(module, channels // groups)
 
 
-def _say_units(module: nn.RNNBase) -> None:
+def _update_units(module: nn.RNNBase) -> None:
     inner, own = (module.get_parameter(name) for name in ("weight_ih_l0", "weight_hh_l0"))
     module.input_size = inner.shape[1]
     module.hidden_size = inner.shape[0] // {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
@@ -174,14 +174,14 @@ def _say_units(module: nn.RNNBase) -> None:
 
 
 def _convolution_groups(module: nn.Module, weight: Tensor, channels: int, groups: int) -> int:
-    """The groups of a convolution after it was narrowed: those of a depthwise one go with them."""
+    """Return the groups of a narrowed convolution; a depthwise one loses groups with channels."""
     if groups == channels and groups > 1:
         each = module.out_channels // groups  # type: ignore[operator]
         return weight.shape[0] if isinstance(module, TRANSPOSED) else weight.shape[0] // each  # type: ignore[operator]
     return groups
 
 
-def _say_attention(module: nn.MultiheadAttention, depth: int) -> None:
+def _update_attention(module: nn.MultiheadAttention, depth: int) -> None:
     if module.in_proj_weight is not None:
         module.embed_dim = module.in_proj_weight.shape[0] // 3
         module.kdim = module.vdim = module.embed_dim
@@ -192,7 +192,7 @@ def _say_attention(module: nn.MultiheadAttention, depth: int) -> None:
 
 
 def _placed(module: nn.Module, labels: tuple, left: np.ndarray) -> nn.Module:
-    """The shortcut to the outputs that stay, from the inputs that stay."""
+    """Return the shortcut from the remaining inputs to the remaining outputs."""
     assert isinstance(module, PlaceChannels)
     reads, makes = labels
     kept = np.flatnonzero(left[makes])
@@ -203,7 +203,7 @@ def _placed(module: nn.Module, labels: tuple, left: np.ndarray) -> nn.Module:
 
 
 def _cells(module: CompiledRNN) -> CompiledRNN:
-    """A layer of a cell with weights that were cut."""
+    """Return a recurrent layer of the same cell for weights that were cut."""
     some = next(module.parameters())
     units = next(p.shape[-1] for n, p in module.named_parameters() if n != "on_x")
     on_x = dict(module.named_parameters()).get("on_x")
@@ -220,6 +220,6 @@ def _cells(module: CompiledRNN) -> CompiledRNN:
 
 
 def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
-    """Put a module where another one is."""
+    """Replace the module at a path."""
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, module)

@@ -1,4 +1,4 @@
-"""Copies, restores and calls a network, whatever it holds, takes and answers."""
+"""Copies, restores and calls any network, whatever its inputs and outputs are."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """Return a deep copy, also of a network that holds weights which it computes (weight norm)."""
+    """Return a deep copy; works for networks with computed weights too (weight norm)."""
     memo: dict[int, Any] = {}
     for module in model.modules():
         for value in vars(module).values():
@@ -20,7 +20,7 @@ def copied(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def restored(model: nn.Module) -> Iterator[None]:
-    """Within, weights, modules and attributes may be replaced: afterwards they are as before."""
+    """Restore all weights, modules and attributes when the context ends."""
     own = ("_parameters", "_buffers", "_modules")
     before = [
         (module, dict(vars(module)), {name: dict(vars(module)[name]) for name in own})
@@ -38,14 +38,14 @@ def restored(model: nn.Module) -> Iterator[None]:
 
 
 def answered(model: nn.Module, example: Any) -> Any:
-    """Return what a network answers to an example: a tensor, a tuple or list, or a dictionary."""
+    """Call a network on an example: a tensor, a tuple or list, or a dictionary of keywords."""
     if isinstance(example, Mapping):
         return model(**example)
     return model(*example) if isinstance(example, (tuple, list)) else model(example)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors of an answer; the state that a network hands back to itself is none."""
+    """Yield the tensors of an answer, except a recurrent state that is only passed on."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What each operation of torch does to the labels of its inputs: the table of rules."""
+"""The table of rules: how each operation of torch labels its results."""
 
 import itertools
 from collections.abc import Callable
@@ -58,7 +58,7 @@ POOLINGS = (
 
 
 def elementwise(call: Call) -> Any:
-    """Labels of a result whose places are those of all inputs, broadcast."""
+    """Label elementwise results: the inputs are broadcast against each other."""
     inputs = [t for t in call.tensors if t.dim()]
     results = []
     for result in call.results:
@@ -95,7 +95,7 @@ def broadcast(call: Call, inputs: list[Tensor], result: Tensor) -> Axes:
 
 
 def reduced(call: Call) -> Any:
-    """Labels after some axes were summed, averaged or searched."""
+    """Label the result of a reduction over some axes."""
     source = call.args[0] if call.args else call.tensors[0]
     if len(call.tensors) > 1 and call.name in ("max", "min"):
         return elementwise(call)
@@ -127,7 +127,7 @@ def _lost(call: Call, labels: np.ndarray | None) -> None:
 
 
 def along_an_axis(call: Call) -> Any:
-    """Labels of a result in which every place of one axis depends on all the others."""
+    """Label a result in which each place of one axis depends on all its places."""
     source = call.args[0]
     place = 2 if call.name == "topk" else 1
     axis = call.get(place, "dim", -1)
@@ -140,7 +140,7 @@ def along_an_axis(call: Call) -> Any:
 
 
 def pooled(call: Call) -> Any:
-    """Labels of `[B, C, …]` after its places were pooled or resized."""
+    """Label `[B, C, …]` after its spatial axes were pooled or resized."""
     source = call.args[0]
     spatial = call.results[0].dim() - (1 if call.results[0].dim() < source.dim() else 0)
     kept = source.dim() - (int(_digits(call.name)) if _digits(call.name) else spatial - 2)
@@ -159,7 +159,7 @@ def _digits(name: str) -> str:
 
 
 def batch_norm(call: Call) -> Axes:
-    """`[B, C, …]` normalised by statistics of each channel."""
+    """Label `[B, C, …]` normalised per channel."""
     axes = list(call.axes(call.args[0]))
     for weight in call.tensors:
         if weight is not call.args[0] and weight.dim() == 1:
@@ -170,7 +170,7 @@ def batch_norm(call: Call) -> Axes:
 
 
 def layer_norm(call: Call) -> Axes:
-    """Normalised over the last axes: the statistics are of the channels that are left."""
+    """Label a tensor normalised over its last axes, whose statistics change with the channels."""
     source, shape = call.args[0], call.get(1, "normalized_shape")
     axes = list(call.axes(source))
     count = len(shape)
@@ -187,7 +187,7 @@ def layer_norm(call: Call) -> Axes:
 
 
 def group_norm(call: Call) -> Axes:
-    """`[B, C, …]` normalised over groups of channels, all of which keep as many."""
+    """Label `[B, C, …]` normalised over groups of channels; all groups keep equally many."""
     source, groups = call.args[0], call.get(1, "num_groups")
     axes = list(call.axes(source))
     for weight in (call.get(2, "weight"), call.get(3, "bias")):
@@ -205,7 +205,7 @@ def group_norm(call: Call) -> Axes:
 
 
 def prelu(call: Call) -> Axes:
-    """A slope for each channel `[B, C, …]`, or one for all."""
+    """Label `[B, C, …]` after a PReLU with a slope for each channel, or one for all."""
     source, weight = call.args[0], call.args[1]
     axes = list(call.axes(source))
     if weight.numel() > 1:
@@ -214,7 +214,7 @@ def prelu(call: Call) -> Axes:
 
 
 def gated(call: Call) -> Axes:
-    """One half of an axis times the sigmoid of the other."""
+    """Label a GLU: one half of an axis times the sigmoid of the other."""
     axes = list(call.axes(call.args[0]))
     axis = int(call.get(1, "dim", -1)) % len(axes)
     labels = axes[axis]
@@ -226,7 +226,7 @@ def gated(call: Call) -> Axes:
 
 
 def weight_norm(call: Call) -> Axes:
-    """The direction of a weight times its length along one axis."""
+    """Label a weight computed from its direction and its length along one axis."""
     direction, length, axis = call.args[0], call.args[1], call.get(2, "dim", 0)
     axes = list(call.axes(direction))
     for place, labels in enumerate(call.axes(length)):
@@ -236,7 +236,7 @@ def weight_norm(call: Call) -> Axes:
 
 
 def normalised(call: Call) -> Axes:
-    """Divided by its length along an axis."""
+    """Label a tensor divided by its norm along an axis."""
     axes = call.axes(call.args[0])
     labels = axes[int(call.get(2, "dim", 1))]
     if labels is not None:
@@ -245,7 +245,7 @@ def normalised(call: Call) -> Axes:
 
 
 def compared(call: Call) -> Axes:
-    """Cosine or distance of two tensors along an axis, which is gone."""
+    """Label the cosine or distance of two tensors along an axis, which disappears."""
     one, other = call.args[0], call.args[1]
     axis = int(call.get(2, "dim", 1)) if call.name == "cosine_similarity" else -1
     shape = np.broadcast_shapes(tuple(one.shape), tuple(other.shape))
@@ -257,7 +257,7 @@ def compared(call: Call) -> Axes:
 
 
 def gathered(call: Call) -> Axes:
-    """Places of one axis taken by an index that has a value for each place of the others."""
+    """Label places gathered along one axis by an index tensor."""
     source, axis = call.args[0], int(call.get(1, "dim"))
     index = call.get(2, "index")
     axes, theirs = list(call.axes(source)), call.axes(index)

@@ -1,4 +1,4 @@
-"""What can be taken away from a network: blocks and layers whose output has their input's shape."""
+"""Finds what can be removed from a network: blocks and layers that preserve their input's shape."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,9 +20,9 @@ CONTAINERS = (nn.Sequential, nn.ModuleList)
 def outline_of(model: nn.Module, example: Any) -> Outline:
     """Return the layers of a network that can be removed and the channels that can be narrowed.
 
-    All of them were tried on the example: `kept` says why the others stay.
+    All of them are tried on the example; `kept` says why the others stay.
     example: an input `[B, …]`, a tuple of inputs, or a dictionary of them; only shapes matter.
-    Raises as `graph_of` where no layer can be removed either.
+    Raises `CannotTrace` if channels cannot be traced and no layer can be removed either.
     """
     blocks, failed = tried_removals(model, example)
     kept = {paths[0]: reason for paths, reason in failed}
@@ -38,12 +38,12 @@ def outline_of(model: nn.Module, example: Any) -> Outline:
 
 
 def removable(model: nn.Module, example: Any) -> tuple[tuple[str, ...], ...]:
-    """Return the members of `nn.Sequential` and `nn.ModuleList` that can hand their input on.
+    """Return the members of `nn.Sequential` and `nn.ModuleList` that can be skipped.
 
     These are blocks, convolutions and linear layers that are called once with a tensor and
-    return one of its shape; of nested ones the outermost. The norm behind a convolution goes with
-    it. Of a recurrent module every layer but the first can go: the second is `PATH:1`. The network
-    runs without each of them, and can be trained.
+    return a tensor of the same shape; if they are nested, only the outermost. The norm after a
+    convolution is removed with it. A recurrent module can lose every layer but the first; the
+    second is `PATH:1`. The network runs without each of them, and can still be trained.
     """
     return tried_removals(model, example)[0]
 
@@ -51,7 +51,7 @@ def removable(model: nn.Module, example: Any) -> tuple[tuple[str, ...], ...]:
 def tried_removals(
     model: nn.Module, example: Any
 ) -> tuple[tuple[tuple[str, ...], ...], list[tuple[tuple[str, ...], str]]]:
-    """Return what can be removed, and what cannot with the reason."""
+    """Return what can be removed, and what cannot, with the reasons."""
     scratch = copied(model)
     shapes = shapes_of(scratch.eval(), example)
     trains = training_fails(scratch, example) is None
@@ -97,7 +97,7 @@ def _is_list(module: nn.Module) -> bool:
 
 
 def _same_shapes(model: nn.Module, example: Any) -> set[str]:
-    """Paths of the modules that are called once and return a tensor of their input's shape."""
+    """Return the paths of modules that are called once and preserve their input's shape."""
     calls: dict[str, int] = {}
     same: set[str] = set()
 

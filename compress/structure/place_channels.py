@@ -1,4 +1,4 @@
-"""Channels put at given places among zeros: the shortcut without parameters of CIFAR ResNets."""
+"""Places channels among zeros: the parameter-free shortcut of CIFAR ResNets."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class PlaceChannels(nn.Module):
-    """Every `stride`-th pixel of `[B, C, height, width]`, its channels put where `places` says.
+    """Takes every `stride`-th pixel of `[B, C, height, width]` and rearranges its channels.
 
-    places: for each channel of the output the input channel that it copies, -1 for zeros.
+    places: for each output channel, the input channel that it copies; -1 for zeros.
 
     With zeros on both sides this is shortcut A of He et al. 2016, section 4.2
     (https://arxiv.org/abs/1512.03385). Any of its channels can be taken away on either side.
@@ -29,7 +29,7 @@ class PlaceChannels(nn.Module):
 
 
 def centred(inputs: int, outputs: int) -> tuple[int, ...]:
-    """Places that put `inputs` channels in the middle of `outputs`.
+    """Return places that put `inputs` channels in the middle of `outputs`.
 
     >>> centred(2, 4)
     (-1, 0, 1, -1)

@@ -11,7 +11,7 @@ from compress.structure.labels import Axes
 
 
 def matmul(call: Call) -> Axes:
-    """Matrix products `[…, n, m] × […, m, k]`, and of vectors."""
+    """Label matrix products `[…, n, m] × […, m, k]`, also of vectors."""
     one, other = call.args[0], call.get(1, "other", call.get(1, "mat2"))
     if call.name in ("mv", "ger", "outer"):
         other = call.get(1, "vec", call.get(1, "vec2", other))
@@ -33,7 +33,7 @@ def _product(call: Call, one: Tensor, other: Tensor) -> Axes:
 
 
 def _batch(call: Call, a: Axes, b: Axes, one: Tensor, other: Tensor) -> Axes:
-    """Axes that both matrices have before their last two: whole parts, such as heads."""
+    """Label the axes before the last two: whole parts, such as heads."""
     found: list[np.ndarray | None] = []
     for back in range(max(len(a), len(b)), 0, -1):
         mine = a[-back] if back <= len(a) and one.shape[-back - 2] > 1 else None
@@ -53,14 +53,14 @@ def _batch(call: Call, a: Axes, b: Axes, one: Tensor, other: Tensor) -> Axes:
 
 
 def _contracted(call: Call, labels: np.ndarray | None, one: Tensor, other: Tensor) -> None:
-    """Note a sum over products of two activations: both must be zero where a channel is gone."""
+    """Note a sum over products of activations: both factors of a removed channel must be zero."""
     weights = (call.table.is_weight(one), call.table.is_weight(other))
     if labels is not None and weights in ((False, False), (True, True)):
         call.trace.multiplied.append(labels)
 
 
 def added_product(call: Call) -> Axes:
-    """`input + one × other`."""
+    """Label `input + one × other`."""
     bias, one, other = call.args[0], call.get(1, "batch1", call.get(1, "mat1")), call.args[2]
     axes = list(_product(call, one, other))
     given = call.axes(bias)
@@ -71,14 +71,14 @@ def added_product(call: Call) -> Axes:
 
 
 def dotted(call: Call) -> Axes:
-    """The sum of the products of two vectors."""
+    """Label the dot product of two vectors."""
     one, other = call.args[0], call.args[1]
     _contracted(call, call.unite(call.axes(one)[0], call.axes(other)[0]), one, other)
     return ()
 
 
 def summed_products(call: Call) -> Axes:
-    """`einsum`: the axes that have the same letter are the same."""
+    """Label an `einsum`: axes with the same letter are the same."""
     equation = call.args[0].replace(" ", "")
     operands = call.args[1:]
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
@@ -124,14 +124,14 @@ def _summed(call: Call, labels: Any, letter: str, holders: Any, spread: Any, ope
 
 
 def _letters(term: str, count: int, most: int) -> list[str]:
-    """The letters of a term; the axes behind an ellipsis have numbers, counted from the right."""
+    """Return the letters of a term; axes under an ellipsis get numbers, counted from the right."""
     before, dots, behind = term.partition("...")
     hidden = count - len(before) - len(behind) if dots else 0
     return [*before, *(str(most - hidden + i) for i in range(hidden)), *behind]
 
 
 def attention(call: Call) -> Axes:
-    """Queries, keys and values `[…, heads, L, D]`; the heads are whole parts."""
+    """Label attention over queries, keys and values `[…, heads, L, D]`; heads are whole parts."""
     query, key, value = (call.get(i, n) for i, n in enumerate(("query", "key", "value")))
     mask, scale = call.get(3, "attn_mask"), call.kwargs.get("scale")
     q, k, v = (list(call.axes(t)) for t in (query, key, value))
@@ -146,7 +146,7 @@ def attention(call: Call) -> Axes:
     if depth is not None:
         call.trace.multiplied.append(depth)
         if scale is None:
-            call.labels.fix(depth, "the attention divides by the root of their number")
+            call.labels.fix(depth, "attention divides by the square root of their number")
     call.labels.whole.extend(labels for labels in q[:-2] if labels is not None)
     if isinstance(mask, Tensor):
         against = [*q[:-1], k[-2]]
@@ -159,7 +159,7 @@ def attention(call: Call) -> Axes:
 
 
 def _shared_keys(call: Call, q: list, k: list, v: list, times: int) -> None:
-    """Heads of keys and values of which each serves several heads of queries."""
+    """Unite each head of keys and values with the several query heads that it serves."""
     shared = call.unite(k[-3], v[-3])
     call.unite(q[-3], None if shared is None else np.repeat(shared, times))
     for axis in range(len(q) - 3):

@@ -1,4 +1,4 @@
-"""Rules of recurrent layers: a unit is a row of every gate, a column of what reads the states."""
+"""Rules of recurrent layers: a unit is a row of every gate and a column of every reader."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,10 +15,10 @@ GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 
 
 def recurrent(call: Call) -> Any:
-    """A module of several layers and directions, over padded or packed sequences.
+    """Label the outputs of a recurrent module, with any layers and directions.
 
-    `lstm(input, states, weights, biases?, layers, dropout, training?, bidirectional?, …)`; packed:
-    `lstm(data, sizes, states, weights, …)`.
+    The call is `lstm(input, states, weights, biases?, layers, dropout, training?,
+    bidirectional?, …)`, or `lstm(data, sizes, states, weights, …)` for packed sequences.
     """
     is_packed = isinstance(call.args[3], (list, tuple))
     source, states, weights = call.args[0], *call.args[2 if is_packed else 1 :][:2]
@@ -47,7 +47,7 @@ def recurrent(call: Call) -> Any:
 def _direction(
     call: Call, weights: Sequence[Tensor], reads: np.ndarray | None, has_biases: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One layer in one direction: labels of its units, and of what it hands on."""
+    """Return the labels of one layer's units in one direction, and of its outputs."""
     inner, own = weights[0], weights[1]
     gates = GATES[call.name.removesuffix("_cell")]
     units = call.labels.new(inner.shape[0] // gates)
@@ -71,7 +71,7 @@ def _direction(
 
 
 def _started(call: Call, states: Any, seen: list, cells: list) -> None:
-    """Unite the units with the states that they begin with; zeros only have as many."""
+    """Unite the units with their initial states; constant states only share the number."""
     given = states if isinstance(states, (tuple, list)) else (states,)
     for state, each in zip(given, (seen, cells), strict=False):
         if not isinstance(state, Tensor):
@@ -90,7 +90,7 @@ def _started(call: Call, states: Any, seen: list, cells: list) -> None:
 
 
 def _states(call: Call, result: Tensor, each: list[np.ndarray]) -> Axes:
-    """Labels of the last states `[layers × directions, B, H]`."""
+    """Label the last states `[layers × directions, B, H]`."""
     if len(each) == 1:
         return (*(None,) * (result.dim() - 1), each[0])
     call.table.stacks[result] = np.stack(each)
@@ -98,7 +98,7 @@ def _states(call: Call, result: Tensor, each: list[np.ndarray]) -> Axes:
 
 
 def cell(call: Call) -> Any:
-    """One step of one layer: `lstm_cell(input, (h, c), w_ih, w_hh, b_ih, b_hh)`."""
+    """Label one step of one layer: `lstm_cell(input, (h, c), w_ih, w_hh, b_ih, b_hh)`."""
     source, states, *weights = call.args
     weights = [w for w in (*weights, *call.kwargs.values()) if isinstance(w, Tensor)]
     axes = call.axes(source)
@@ -117,17 +117,17 @@ def cell(call: Call) -> Any:
 
 
 def packed(call: Call) -> Any:
-    """Sequences `[B, T, C]` packed to `[steps, C]`."""
+    """Label sequences `[B, T, C]` packed to `[steps, C]`."""
     return [(None, *call.axes(call.args[0])[2:]), (None,)]
 
 
 def unpacked(call: Call) -> Any:
-    """Packed sequences `[steps, C]` padded again."""
+    """Label packed sequences `[steps, C]` that are padded again."""
     return [(None, None, *call.axes(call.args[0])[1:]), (None,)]
 
 
 def compiled_cell(call: Call, path: str, module: CompiledRNN) -> list[Axes]:
-    """A layer of a searched cell: all nodes of the cell have the same units."""
+    """Label a layer of a searched cell, whose nodes all have the same units."""
     source, states = call.args[0], call.get(1, "state") or ()
     axes = call.axes(source)
     own = {name: call.axes(weight) for name, weight in module.named_parameters()}
@@ -144,7 +144,7 @@ def compiled_cell(call: Call, path: str, module: CompiledRNN) -> list[Axes]:
             elif axis >= (2 if name == "on_h" else 1):
                 call.unite(labels, units)
             else:
-                call.labels.fix(labels, "the nodes of a cell")
+                call.labels.fix(labels, "they are the nodes of a cell")
     if "on_h" in own:
         call.reads(own["on_h"][3])
     for state in states:
@@ -159,7 +159,7 @@ def compiled_cell(call: Call, path: str, module: CompiledRNN) -> list[Axes]:
 
 
 def placed(call: Call, path: str, module: PlaceChannels) -> list[Axes]:
-    """A shortcut: any of its channels can go on either side."""
+    """Label a parameter-free shortcut, which can lose any channel on either side."""
     axes = call.axes(call.args[0])
     made = call.labels.new(len(module.places))
     call.trace.leaves[path] = (axes[1], made)

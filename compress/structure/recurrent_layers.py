@@ -1,14 +1,14 @@
-"""Whole layers taken out of LSTM, GRU and plain recurrent modules."""
+"""Removes whole layers from LSTM, GRU and plain recurrent modules."""
 
 from torch import nn
 
 
 def drop_layers(module: nn.RNNBase, dropped: frozenset[int]) -> None:
-    """Take some layers out of a recurrent module; the first cannot go.
+    """Remove some layers from a recurrent module, except the first.
 
-    The layer behind a dropped one reads what that one read: both have the width of all hidden
-    states, so that the weights fit.
-    Raises `ValueError` when the first layer is among them.
+    The layer after a removed one reads what that one read; both inputs are as wide as all hidden
+    states, so the weights fit.
+    Raises `ValueError` if the first layer is among them.
     """
     kept = [layer for layer in range(module.num_layers) if layer not in dropped]
     if kept[:1] != [0]:

@@ -12,10 +12,10 @@ from compress.structure.labels import Axes
 
 
 def reshaped(call: Call) -> Any:
-    """Labels after axes were merged or divided."""
+    """Label a tensor after axes were merged or divided."""
     source, result = call.args[0], call.results[0]
     if call.name == "view" and isinstance(call.get(1, "dtype"), torch.dtype):
-        raise LookupError("a view of another type is not followed")
+        raise LookupError("a view as another dtype cannot be followed")
     stack = call.table.stack(source)
     if stack is not None and tuple(result.shape[-2:]) == tuple(source.shape[-2:]):
         if call.name in ("view", "reshape"):
@@ -61,7 +61,7 @@ def _regrouped(call: Call, source: Tensor, result: Tensor) -> list[np.ndarray | 
 
 
 def _segments(before: list[int], after: list[int]) -> Iterator[tuple[list[int], list[int]]]:
-    """Shortest runs of axes before and after that hold the same places."""
+    """Yield the shortest runs of axes, before and after, that hold the same places."""
     i = j = 0
     while i < len(before) or j < len(after):
         many, few, a, b = [], [], 1, 1
@@ -80,7 +80,7 @@ def _segments(before: list[int], after: list[int]) -> Iterator[tuple[list[int], 
 
 
 def columns_of_patches(call: Call) -> Axes:
-    """`[B, C, …]` to `[B, C × places of the kernel, L]`."""
+    """Label `unfold` from `[B, C, …]` to `[B, C × places of the kernel, L]`."""
     labels = call.axes(call.args[0])[1]
     result = call.results[0]
     times = result.shape[1] // call.args[0].shape[1]
@@ -88,7 +88,7 @@ def columns_of_patches(call: Call) -> Axes:
 
 
 def pixel_shuffled(call: Call) -> Axes:
-    """`[…, C·r², h, w]` to `[…, C, h·r, w·r]`: r² channels are one."""
+    """Label `[…, C·r², h, w]` as `[…, C, h·r, w·r]`: r² channels become one."""
     source, result = call.args[0], call.results[0]
     axes = list(call.axes(source))
     channels = axes[-3]
@@ -103,7 +103,7 @@ def pixel_shuffled(call: Call) -> Axes:
 
 
 def channels_shuffled(call: Call) -> Axes:
-    """`[B, C, …]` with the channels read as `[groups, C / groups]` and transposed."""
+    """Label `[B, C, …]` whose channels are read as `[groups, C / groups]` and transposed."""
     axes = list(call.axes(call.args[0]))
     groups = int(call.get(1, "groups"))
     if axes[1] is not None:

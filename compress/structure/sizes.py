@@ -1,4 +1,4 @@
-"""Whole numbers that know where they come from, so that the right ones change with the channels."""
+"""Integers that know where they come from, so that the right ones change with the channels."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Attribute:
-    """A number held by a module: `path.name`, or place `index` of a tuple of that name."""
+    """A number that a module holds: `path.name`, or place `index` of a tuple of that name."""
 
     path: str
     name: str
@@ -20,10 +20,10 @@ class Attribute:
 
 
 class Size(int):
-    """A number that a network computes shapes with.
+    """An integer from which a network computes shapes.
 
     source: the attribute it was read from, or the labels of the axis whose length it is.
-    share: by what it was multiplied since.
+    share: the factor by which it was multiplied since.
     """
 
     source: Attribute | np.ndarray
@@ -58,7 +58,7 @@ class Size(int):
 
 @contextmanager
 def known_sizes(model: nn.Module) -> Iterator[None]:
-    """Within, the numbers that the modules hold are sizes that know their attribute."""
+    """Turn the integers that modules hold into sizes that know their attribute, in this context."""
     before: list[tuple[dict, str, Any]] = []
     for path, module in model.named_modules():
         held = vars(module)

@@ -17,9 +17,9 @@ from compress.structure.trace import Blocks
 
 
 class Skipped(nn.Module):
-    """What stands where a layer was: hands its first input on.
+    """Takes the place of a removed layer and returns its first input.
 
-    The numbers and names that the layer and the modules in it held can still be read from it.
+    The numbers and names that the layer and its modules held can still be read.
     """
 
     def __init__(self, layer: nn.Module) -> None:
@@ -32,7 +32,7 @@ class Skipped(nn.Module):
 
 
 def _held(layer: nn.Module) -> dict[str, Any]:
-    """What can be read from a layer, without its tensors."""
+    """Return a layer's plain attributes, without its tensors."""
     plain = {
         name: value
         for name, value in vars(layer).items()
@@ -52,7 +52,7 @@ def student(
 
     example: an input `[B, …]`, a tuple of inputs, or a dictionary of them; only shapes matter.
     removed: paths of modules whose output has the shape of their input.
-    widths: by one of a group's makers, the channels that stay; those with the largest weights do.
+    widths: number of channels to keep by one of the group's makers; the largest weights stay.
     fresh: draws all weights again, as N2N does (Ashok et al. 2018,
         https://arxiv.org/abs/1709.06030, section 3.2); None to inherit the teacher's.
     Raises `CannotTrace`, and `ValueError` for a path or width that does not exist.
@@ -79,7 +79,7 @@ def _with_widths(model: nn.Module, example: Any, widths: Mapping[str, int]) -> n
 
 
 def dropped(group: Group, width: int, norms: np.ndarray) -> list[np.ndarray]:
-    """Return, for each part of a group, the roots that go: those of the smallest norms."""
+    """Return, for each part of a group, the roots to remove: those of the smallest norms."""
     if not 1 <= width <= group.width:
         raise ValueError(f"{group.makers[0]} cannot have {width} of {group.width} channels")
     return [
@@ -89,15 +89,14 @@ def dropped(group: Group, width: int, norms: np.ndarray) -> list[np.ndarray]:
 
 
 def without(teacher: nn.Module, removed: Iterable[str]) -> nn.Module:
-    """Return a copy of the network in which the modules named hand their input on, and recurrent
-    layers named `PATH:NUMBER` are gone."""
+    """Return a copy of the network without these modules and recurrent layers (`PATH:NUMBER`)."""
     smaller = copied(teacher)
     remove(smaller, removed)
     return smaller
 
 
 def remove(model: nn.Module, removed: Iterable[str]) -> None:
-    """Take modules and recurrent layers out of a network, as `without` does."""
+    """Remove modules and recurrent layers from a network in place; see `without`."""
     layers: dict[str, set[int]] = {}
     for path in removed:
         name, _, layer = path.partition(":")
@@ -117,9 +116,11 @@ def remove(model: nn.Module, removed: Iterable[str]) -> None:
 
 
 def channel_norms(model: nn.Module, graph: Graph) -> np.ndarray:
-    """Return the saliency of each root: the squared norms of all weights of its channel, those of
-    each weight scaled to a mean of one, summed over the group (Fang et al. 2023,
-    https://arxiv.org/abs/2301.12900, section 3.3)."""
+    """Return the saliency of each root: the squared norms of all weights of its channel.
+
+    The norms of each weight are scaled to a mean of one and summed over the group (Fang et al.
+    2023, https://arxiv.org/abs/2301.12900, section 3.3).
+    """
     total = np.zeros(len(graph.roots))
     weights = dict(model.named_parameters())
     for name, axes in graph.trace.axes.items():
@@ -139,7 +140,7 @@ def _is_bias(name: str) -> bool:
 
 
 def _norms(squares: torch.Tensor, axis: int, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The sum over each place along an axis, and the labels of the places."""
+    """Return the sum over each place along an axis, and the labels of the places."""
     if isinstance(labels, Blocks):
         blocks = squares.unflatten(0, (len(labels.labels), -1)).flatten(3).sum((1, 3))
         return blocks.flatten().numpy(), labels.labels.ravel()
@@ -147,7 +148,7 @@ def _norms(squares: torch.Tensor, axis: int, labels: Any) -> tuple[np.ndarray, n
 
 
 def draw_weights(model: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights again, each module in its own way."""
+    """Reinitialise all weights by each module's own `reset_parameters`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
         for module in model.modules():

@@ -1,4 +1,4 @@
-"""Runs a network once and follows the labels of every axis of every tensor through it."""
+"""Runs a network once and labels every axis of every tensor on the way."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,7 +16,7 @@ from compress.structure.networks import answered, restored, tensors_in
 from compress.structure.sizes import Size, known_sizes
 from compress.structure.trace import TensorTable, Trace
 
-# read once and passed on by name: functions of torch.nn.functional call others of torch
+# functions of torch.nn.functional ask these first; False makes them call the traced functions
 SEEN_THROUGH = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
 
@@ -33,7 +33,7 @@ OPERATORS = {
 
 
 class Tracer(TorchFunctionMode):
-    """Follows the labels while a network runs within it."""
+    """Labels the results of all torch functions that are called in its context."""
 
     def __init__(self, table: TensorTable, rules: Mapping[str, Callable]) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Tracer(TorchFunctionMode):
         return result
 
     def _note(self, call: Call) -> None:
-        """Note the labels of the results of a call, as its rule finds them."""
+        """Label the results of a call by its rule."""
         try:
             if call.name not in self.rules:
                 raise LookupError(f"what {call.name} does to channels is not known")
@@ -108,7 +108,7 @@ class Tracer(TorchFunctionMode):
 
 
 def name_of(func: Any) -> str:
-    """Return the name of a function of torch without the marks of its variants."""
+    """Return the name of a torch function; in-place and reflected variants share it."""
     name = getattr(func, "__name__", str(func))
     if name == "__get__":
         return func.__self__.__name__
@@ -128,14 +128,13 @@ def traced(
     rules: Mapping[str, Callable],
     leaves: Mapping[type, Callable],
 ) -> Trace:
-    """Return the trace of one call in evaluation mode, which the network is left in.
+    """Return the trace of one call; leaves the network in evaluation mode.
 
-    leaves: by type of module the function `(call, path, module)` that
-        returns the labels of the answer's tensors.
+    leaves: the rule `(call, path, module)` of a module type, which labels the module's outputs.
     """
     network = model.eval()
     with torch.no_grad():
-        answered(network, example)  # so that what it keeps from call to call is there
+        answered(network, example)  # creates what the network caches on its first call
     table = TensorTable(network)
     with ExitStack() as stack:
         for name in SEEN_THROUGH:
@@ -157,7 +156,7 @@ def traced(
 def _told_where(
     table: TensorTable, model: nn.Module, leaves: Mapping[type, Callable]
 ) -> Iterator[None]:
-    """Within, the table knows which module runs, and leaves have the rules of their own."""
+    """Tell the table which module runs, and apply the leaves' own rules, in this context."""
     hooks = []
     for path, module in model.named_modules():
         leaf = next((rule for kind, rule in leaves.items() if isinstance(module, kind)), None)

@@ -1,4 +1,4 @@
-"""Tries what is offered: each group narrowed, each layer removed, in both modes, with gradients."""
+"""Tries every group and layer that could be removed, in both modes and with gradients."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -26,8 +26,7 @@ NOISE = {"rand", "randn", "rand_like", "randn_like", "normal", "bernoulli", "uni
 def tried_groups(
     model: nn.Module, example: Any, graph: Graph
 ) -> tuple[tuple[Group, ...], list[tuple[Group, str]]]:
-    """Return the groups that can be narrowed, each alone and with others, and the others with the
-    reason."""
+    """Return the groups that can be narrowed, alone and together, and the others with reasons."""
     scratch = copied(model)
     shapes = shapes_of(scratch.eval(), example)
     trains = training_fails(scratch, example) is None
@@ -41,7 +40,7 @@ def tried_groups(
             except Exception as error:
                 return _reason(error)
             if trace is not None and not agrees(graph.trace, trace, left):
-                return "the code reads some of them by their number"
+                return "the code selects some of them by index"
             reason = fails(scratch, example, shapes, is_thorough and trains)
         if reason is None and is_thorough and half:
             return differs(model, example, graph, groups)
@@ -51,7 +50,7 @@ def tried_groups(
 
 
 def _gone(groups: Sequence[Group], half: bool) -> list[np.ndarray]:
-    """Roots that go from groups of which one step, or half, is taken, some here and some there."""
+    """Return roots to remove, drawn at random: one step of each group, or half of it."""
     rng = np.random.default_rng(0)
     gone = []
     for group in groups:
@@ -64,10 +63,10 @@ def _gone(groups: Sequence[Group], half: bool) -> list[np.ndarray]:
 def tried(
     items: Sequence[T], attempt: Callable[[Sequence[T], bool, bool], str | None]
 ) -> tuple[tuple[T, ...], list[tuple[T, str]]]:
-    """Return the items with which attempts succeed, and the others with the reason.
+    """Return the items with which attempts succeed, and the others with the reasons.
 
-    attempt: tries some of them together. Of any two items there is an attempt with the first and
-        without the second; where one fails, the culprits are looked for by halving.
+    attempt: tries some of them together. For any two items, one attempt has the first without
+        the second. If an attempt fails, the culprits are found by halving.
     """
     failed: list[tuple[T, str]] = []
 
@@ -75,7 +74,7 @@ def tried(
         return [item for item in some if not any(item is bad for bad, _ in failed)]
 
     def blame(some: Sequence[T], reason: str, *how: bool) -> None:
-        """Find the culprits among some that fail together."""
+        """Find the culprits among items that fail together."""
         if len(some) == 1:
             failed.append((some[0], reason))
             return
@@ -100,19 +99,18 @@ def tried(
 
 
 def fails(model: nn.Module, example: Any, shapes: list[torch.Size], is_trained: bool) -> str | None:
-    """Return why a network does not answer in these shapes, or cannot be trained; else None."""
+    """Return why a network cannot run, returns other shapes or cannot be trained; else None."""
     try:
         found = shapes_of(model.eval(), example)
     except Exception as error:
         return _reason(error)
     if found != shapes:
-        return "the answer has another shape without some of them"
+        return "without them the output has another shape"
     return training_fails(model, example) if is_trained else None
 
 
 def differs(model: nn.Module, example: Any, graph: Graph, groups: Sequence[Group]) -> str | None:
-    """Return a reason where the network without half of these channels answers differently from
-    the whole one in which nothing reads them; None where both agree."""
+    """Return a reason if removing half of the channels differs from not reading them, else None."""
     even = tuple(group for group in groups if group.is_exact or group.width % 2 == 0)
     left = graph.left(halved(even, np.random.default_rng(0)))
     try:
@@ -125,12 +123,12 @@ def differs(model: nn.Module, example: Any, graph: Graph, groups: Sequence[Group
         if whole.is_floating_point() and bool(whole.isfinite().all()):
             allowed = max(AGREEMENT, 10 * torch.finfo(whole.dtype).eps)
             if float((whole - small).abs().max()) > allowed * max(float(whole.abs().max()), 1e-6):
-                return "the others compute something else without some of them"
+                return "without them the other channels change their values"
     return None
 
 
 class WithoutNoise(TorchFunctionMode):
-    """Within, random numbers are zero: those of tensors of different sizes differ."""
+    """Sets random numbers to zero, because they differ between tensors of different sizes."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -138,13 +136,13 @@ class WithoutNoise(TorchFunctionMode):
 
 
 def shapes_of(model: nn.Module, example: Any) -> list[torch.Size]:
-    """Return the shapes of a network's answers."""
+    """Return the shapes of a network's outputs."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         return [t.shape for t in tensors_in(answered(model, example))]
 
 
 def training_fails(model: nn.Module, example: Any) -> str | None:
-    """Return why a network cannot be trained on the example, None where it can."""
+    """Return why a network cannot be trained on the example, else None."""
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             answers = list(tensors_in(answered(model.train(), example)))
@@ -162,7 +160,7 @@ def _reason(error: Exception) -> str:
 
 
 def agrees(wide: Trace, narrow: Trace, left: np.ndarray) -> bool:
-    """Return whether a narrowed network brings the same channels together as the whole one.
+    """Return whether a narrowed network combines the same channels as the whole one.
 
     Along every axis of every result the narrowed network must have exactly the channels that are
     left, in their order.
@@ -190,7 +188,7 @@ def agrees(wide: Trace, narrow: Trace, left: np.ndarray) -> bool:
         if name in narrow.axes and not all(map(same, axes, narrow.axes[name])):
             return False
     if [name for name, _ in wide.steps] != [name for name, _ in narrow.steps]:
-        return True  # its path depends on the values
+        return True  # the control flow depends on values
     return all(
         same(old, new)
         for (_, before), (_, after) in zip(wide.steps, narrow.steps, strict=True)
@@ -200,7 +198,7 @@ def agrees(wide: Trace, narrow: Trace, left: np.ndarray) -> bool:
 
 
 def _name_single_parts(wide: Trace, roots: np.ndarray, left: np.ndarray) -> None:
-    """Where one row of a product is left, its channels are those of the columns; so for columns."""
+    """If a product has one row left, name its channels after the columns, and vice versa."""
     for product in wide.labels.products:
         for one, other, both in (
             (product.rows, product.columns, product.both),
