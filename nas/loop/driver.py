@@ -7,7 +7,7 @@ from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
-from nas.core.errors import Interrupted
+from nas.core.errors import BadInput, Interrupted
 from nas.core.executor import CandidateFailed, Executor
 from nas.core.job import Job, Screened
 from nas.loop.calls import Call, Calls, Result
@@ -110,6 +110,11 @@ class Driver:
             self._proposals.remember(result)
             self._proposals.offer(result)
             self._show(result)
+        elif trial.state.is_finished():
+            raise BadInput(
+                f"{self.run.trial_folder(number) / 'result.json'} is missing, but the record says "
+                "that the candidate is finished: restore the file, or pass another --run"
+            )
         elif self._proposals.is_new(candidate):
             self._calls.repeat(Call((number,)))
 

@@ -3,57 +3,113 @@
 import contextlib
 import json
 import os
+import secrets
+import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage, get_storage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from nas.core.errors import BadInput
+from nas.core.files import write_atomically
 from nas.core.job import Objective
 
 JOURNAL = "study.journal"
+STUDY_NAME = "study.name"
 
 
+@contextlib.contextmanager
 def open_study(
     folder: Path,
     identity: Mapping[str, Any],
     objectives: Sequence[Objective],
     url: str | None,
-) -> tuple[BaseStorage, int]:
-    """Open or create a run's study; returns its storage and the study's id.
+) -> Iterator[tuple[BaseStorage, int]]:
+    """Open or create a run's study; yields its storage and the study's id.
 
     identity: what must stay the same for the run to continue.
     objectives: what candidates are judged by; the names and directions of the study's values.
     url: an Optuna storage URL; None for a journal in the folder.
-    Raises `BadInput` if the storage cannot be opened or the identity differs.
+    Raises `BadInput` if the storage cannot be opened, has lost the run, or the identity differs,
+    and `RunLocked` while another driver works on the study.
     """
-    try:
-        storage = get_storage(url) if url else _file_storage(folder / JOURNAL)
-        study = optuna.create_study(
-            storage=storage,
-            study_name=folder.name,
-            directions=["maximize" if o.higher_is_better else "minimize" for o in objectives],
-            load_if_exists=True,
-        )
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        where = url or folder / JOURNAL
-        raise BadInput(f"cannot open the storage {where}: {reason}") from error
+    storage, study = _opened(folder, objectives, url)
+    study_id = storage.get_study_id_from_name(study.study_name)
     kept = study.user_attrs.get("identity")
     if kept is None:
+        if any((folder / "trials").glob("*/result.json")):
+            raise BadInput(
+                f"{folder} has results, but {_where(folder, url)} has no record of the run: pass "
+                "the --storage of the earlier command, or another folder with --run"
+            )
         study.set_user_attr("identity", dict(identity))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names([objective.name for objective in objectives])
     elif kept != identity:
         raise BadInput(f"{folder} holds a different run: {_difference(kept, identity)}")
-    return storage, storage.get_study_id_from_name(folder.name)
+    if url is None:
+        yield storage, study_id
+        return
+    from nas.loop.database import owned
+
+    with owned(storage, study_id, folder) as patient:
+        yield patient, study_id
+
+
+def _opened(
+    folder: Path, objectives: Sequence[Objective], url: str | None
+) -> tuple[BaseStorage, optuna.Study]:
+    try:
+        storage = _database(url) if url else _file_storage(folder / JOURNAL)
+        study = optuna.create_study(
+            storage=storage,
+            study_name=_study_name(folder, storage, url),
+            directions=["maximize" if o.higher_is_better else "minimize" for o in objectives],
+            load_if_exists=True,
+        )
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"cannot open the storage {_where(folder, url)}: {reason}") from error
+    return storage, study
+
+
+def _where(folder: Path, url: str | None) -> str:
+    return url or str(folder / JOURNAL)
+
+
+def _database(url: str) -> BaseStorage:
+    """Connect, trying again if another driver creates the tables at the same moment."""
+    from nas.loop.database import connect  # imports sqlalchemy
+
+    for pause in (0.5, 1.0):
+        try:
+            return connect(url)
+        except ValueError:
+            raise
+        except Exception:
+            time.sleep(pause)
+    return connect(url)
+
+
+def _study_name(folder: Path, storage: BaseStorage, url: str | None) -> str:
+    """Return the name of a run's study.
+
+    A folder's journal holds one study. In a database, studies of many runs live side by side, so
+    the name has a random part, which the folder keeps in `study.name`.
+    """
+    if url is None:
+        return next((study.study_name for study in storage.get_all_studies()), folder.name)
+    kept = folder / STUDY_NAME
+    if not kept.exists():
+        write_atomically(kept, f"{folder.name}-{secrets.token_hex(4)}")
+    return kept.read_text()
 
 
 class RunJournal(JournalFileBackend):

@@ -59,7 +59,8 @@ class RunFolder:
                     f"{folder} is in use by another `nas`: wait for it, or pass another --run"
                 ) from None
             try:
-                yield cls(folder, *open_study(folder, identity, objectives, storage))
+                with open_study(folder, identity, objectives, storage) as study:
+                    yield cls(folder, *study)
             except BadInput:
                 if is_new:
                     shutil.rmtree(folder)
