@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ BEAT_SECONDS = 15.0
 SETTLE_SECONDS = 0.5  # longer than a write and a read take
 PATIENCE_SECONDS = 300.0  # how long a database may be away
 OWNER = "owner"
+AWAY = (StorageInternalError, OperationalError, InterfaceError)
 
 
 def connect(url: str) -> BaseStorage:
@@ -102,18 +103,14 @@ class Lease:
         """Give the study back, unless it is lost or the database is away."""
         self._ended.set()
         self._thread.join()
-        try:
+        with suppress(*AWAY):  # the lease expires
             if self._owner().get("token") == self._token:
                 self._storage.set_study_user_attr(self._study_id, OWNER, {})
-        except (StorageInternalError, OperationalError, InterfaceError):
-            pass  # the lease expires
 
     def _keep(self) -> None:
         while not self._ended.wait(BEAT_SECONDS) and not self._is_lost:
-            try:
+            with suppress(*AWAY):  # `check` tries again
                 self._beat()
-            except (StorageInternalError, OperationalError, InterfaceError):
-                pass  # the database is away; `check` tries again
 
     def _beat(self) -> None:
         if self._owner().get("token") == self._token:
@@ -165,10 +162,8 @@ class PatientStorage:
 
     def set_trial_state_values(self, trial_id: int, *values: Any) -> None:
         """Set a trial's state; a final state that is already there stays."""
-        try:
+        with suppress(UpdateFinishedTrialError):  # an earlier attempt did it without an answer
             self._patiently(self._storage.set_trial_state_values, trial_id, *values)
-        except UpdateFinishedTrialError:
-            pass  # an earlier attempt did it, and its answer was lost
 
     def _patiently(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         pause, until = 0.25, time.monotonic() + PATIENCE_SECONDS
@@ -176,7 +171,7 @@ class PatientStorage:
             try:
                 self._lease.check()
                 return call(*arguments, **options)
-            except (StorageInternalError, OperationalError, InterfaceError) as error:
+            except AWAY as error:
                 reason = _reason(error)
                 if not _may_pass(error) or time.monotonic() > until:
                     raise NasError(
