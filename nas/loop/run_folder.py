@@ -70,6 +70,13 @@ class RunFolder:
         """Return the Optuna trials of all candidates, by number."""
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
 
+    def kept(self, name: str, value: Any) -> Any:
+        """Return the value that the run's first driver gave for this name; by default, this one."""
+        known = self._storage.get_study_user_attrs(self._study_id)
+        if name not in known:
+            self._storage.set_study_user_attr(self._study_id, name, value)
+        return known.get(name, value)
+
     def is_over(self, candidates: int) -> bool:
         """Return whether that many candidates exist and all have their final states."""
         trials = self.trials()
