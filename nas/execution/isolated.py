@@ -32,7 +32,7 @@ import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 import nas
 from nas.execution.isolated import serve
-serve(int(sys.argv[2]))
+serve(int(sys.argv[2]), int(sys.argv[3]))
 """
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
@@ -41,6 +41,13 @@ class Shared(NamedTuple):
     """Stands for a shared value in the arguments of a call."""
 
     token: int
+
+
+class Call(NamedTuple):
+    """What the child evaluates."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
 
 
 class IsolatedExecutor:
@@ -54,6 +61,7 @@ class IsolatedExecutor:
     def __init__(self, time_limit: float | None = None) -> None:
         self._time_limit = time_limit
         self._shared: list[bytes] = []
+        self._sent = 0  # shared values that the child has
         self._calls: dict[int, tuple[bytes, float | None]] = {}
         self._submitted = 0
         self._running: int | None = None
@@ -69,7 +77,7 @@ class IsolatedExecutor:
     def submit(self, function: Callable[..., Any], *arguments: Any, resources: Resources) -> Handle:
         limit = self._time_limit and self._time_limit * resources.candidates
         self._submitted += 1
-        self._calls[self._submitted] = pickle.dumps((function, arguments)), limit
+        self._calls[self._submitted] = pickle.dumps(Call(function, arguments)), limit
         return self._submitted
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, Outcome]]:
@@ -90,6 +98,7 @@ class IsolatedExecutor:
     def _start(self, handle: int) -> None:
         if self._child is None:
             self._spawn()
+        self._send_shared()
         self._running = handle
         call, limit = self._calls.pop(handle)
         assert self._connection is not None
@@ -112,15 +121,24 @@ class IsolatedExecutor:
         return None
 
     def _spawn(self) -> None:
-        """Start the child; returns when it has imported everything, as time limits begin then."""
         self._connection, theirs = Pipe()
         end = theirs.fileno()
-        command = [sys.executable, "-c", PROGRAM, json.dumps(sys.path), str(end)]
+        command = [sys.executable, "-c", PROGRAM, json.dumps(sys.path), str(end), str(os.getpid())]
         self._child = subprocess.Popen(command, pass_fds=[end], stdin=subprocess.DEVNULL)
+        self._sent = 0
         theirs.close()
+
+    def _send_shared(self) -> None:
+        """Send new shared values; returns when the child has imported what they need.
+
+        Time limits begin after that.
+        """
+        assert self._connection is not None
         try:
-            self._connection.send_bytes(pickle.dumps(self._shared))
-            self._connection.recv_bytes()
+            while self._sent < len(self._shared):
+                self._connection.send_bytes(self._shared[self._sent])
+                self._connection.recv_bytes()
+                self._sent += 1
         except (EOFError, OSError):
             raise MachineFault("the process that evaluates candidates did not start") from None
 
@@ -132,27 +150,30 @@ class IsolatedExecutor:
         self._child = self._connection = None
 
 
-def serve(descriptor: int) -> None:
-    """Evaluate the calls that arrive on a connection; runs in the child."""
+def serve(descriptor: int, driver: int) -> None:
+    """Evaluate the calls that arrive on a connection; runs in the child of this driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which decides
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
-    connection = Connection(descriptor)
-    shared = [pickle.loads(value) for value in pickle.loads(connection.recv_bytes())]
-    connection.send_bytes(b"ready")
+    if os.getppid() != driver:
+        os._exit(0)  # it died before that
+    connection, shared = Connection(descriptor), []
     while True:
         try:
-            message = connection.recv_bytes()
+            message = pickle.loads(connection.recv_bytes())
         except EOFError:
             os._exit(0)
-        function, arguments = pickle.loads(message)
-        given = [shared[a.token] if isinstance(a, Shared) else a for a in arguments]
-        connection.send_bytes(_answer(lambda f=function, g=given: f(*g)))
+        if isinstance(message, Call):
+            connection.send_bytes(_answer(message, shared))
+        else:
+            shared.append(message)
+            connection.send_bytes(b"ready")
 
 
-def _answer(call: Callable[[], Any]) -> bytes:
+def _answer(call: Call, shared: list[Any]) -> bytes:
+    given = [shared[a.token] if isinstance(a, Shared) else a for a in call.arguments]
     try:
-        return pickle.dumps(outcome_of(call))
+        return pickle.dumps(outcome_of(lambda: call.function(*given)))
     except Exception as error:
         return pickle.dumps(CandidateFailed("evaluate", f"its result cannot be sent: {error}"))
 
