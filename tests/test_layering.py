@@ -143,6 +143,7 @@ def test_only_the_record_imports_optuna_storages() -> None:
     assert importers == {
         "nas/loop/database.py",
         "nas/loop/journal.py",
+        "nas/loop/journal_file.py",
         "nas/loop/run_folder.py",
     }
 

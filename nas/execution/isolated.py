@@ -174,6 +174,8 @@ def _answer(call: Call, shared: list[Any]) -> bytes:
     given = [shared[a.token] if isinstance(a, Shared) else a for a in call.arguments]
     try:
         return pickle.dumps(outcome_of(lambda: call.function(*given)))
+    except KeyboardInterrupt:  # from the candidate: the child ignores Ctrl-C
+        return pickle.dumps(CandidateFailed("evaluate", "KeyboardInterrupt"))
     except Exception as error:
         return pickle.dumps(CandidateFailed("evaluate", f"its result cannot be sent: {error}"))
 

@@ -110,7 +110,7 @@ class RayExecutor:
         ready, _ = ray.wait(list(handles), num_returns=1, timeout=seconds)
         if ready:
             ready, _ = ray.wait(list(handles), num_returns=len(handles), timeout=0)
-        return [(handle, _outcome(handle)) for handle in ready]
+        return [(handle, _outcome(handle, self._time_limit)) for handle in ready]
 
     def close(self) -> None:
         if not self._joined:
@@ -175,10 +175,11 @@ def _watchdog() -> Watchdog:
     return Watchdog()
 
 
-def _outcome(handle: Handle) -> Outcome:
+def _outcome(handle: Handle, limit: float | None) -> Outcome:
     try:
         return ray.get(handle)
     except RayTaskError as error:
         return CandidateFailed("evaluate", str(error).strip().splitlines()[-1])
     except RayError as error:
-        return WorkerLost(type(error).__name__)
+        limited = f", perhaps after the limit of {limit:g} s" if limit else ""
+        return WorkerLost(f"{type(error).__name__}{limited}")

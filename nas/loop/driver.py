@@ -93,13 +93,15 @@ class Driver:
         """
         while True:
             if stop.signal_number is None:
-                self._fill()
+                with self.run.together():
+                    self._fill()
             if not self._calls:
                 if stop.signal_number is None and self._work_is_left():
                     continue  # duplicates of known candidates promoted others
                 break
-            for number, result in self._calls.results():
-                self._take(number, result)
+            with self.run.together():
+                for number, result in self._calls.results():
+                    self._take(number, result)
             if stop.overdue and stop.signal_number is not None:
                 raise Interrupted(stop.signal_number)
             for watcher in self.watchers:
@@ -107,8 +109,9 @@ class Driver:
         if stop.signal_number is not None and self._work_is_left():
             raise Interrupted(stop.signal_number)
         found = [self.candidates[number] for number in sorted(self.candidates)]
-        for candidate in found:
-            self.run.finish(candidate, self.plan.judgement(candidate))
+        with self.run.together():
+            for candidate in found:
+                self.run.finish(candidate, self.plan.judgement(candidate))
         return found
 
     def _take_up_all(self, trials: list[FrozenTrial]) -> None:

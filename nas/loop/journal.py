@@ -1,24 +1,22 @@
-"""Opens and repairs Optuna's record of a run."""
+"""Opens Optuna's record of a run: a journal in its folder, or a study in a database."""
 
 import contextlib
 import json
-import os
 import secrets
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage
 
 from nas.core.errors import BadInput
 from nas.core.files import write_atomically
 from nas.core.job import Objective
+from nas.loop.journal_file import RunJournal, RunStorage
 
 JOURNAL = "study.journal"
 STUDY_NAME = "study.name"
@@ -41,7 +39,31 @@ def open_study(
     """
     storage, study = _opened(folder, objectives, url)
     study_id = storage.get_study_id_from_name(study.study_name)
+    try:
+        _check(study, identity, objectives, folder, url)
+        if url is None:
+            yield storage, study_id
+            return
+        from nas.loop.database import owned
+
+        with owned(storage, study_id, folder) as patient:
+            yield patient, study_id
+    finally:
+        if isinstance(storage, RunStorage):
+            storage.journal.close()
+
+
+def _check(
+    study: optuna.Study,
+    identity: Mapping[str, Any],
+    objectives: Sequence[Objective],
+    folder: Path,
+    url: str | None,
+) -> None:
+    """Raise `BadInput` if the study is not this run's; a new one becomes it."""
     kept = study.user_attrs.get("identity")
+    if kept is not None and kept != identity:
+        raise BadInput(f"{folder} holds a different run: {_difference(kept, identity)}")
     if kept is None:
         if any((folder / "trials").glob("*/result.json")):
             raise BadInput(
@@ -52,22 +74,13 @@ def open_study(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names([objective.name for objective in objectives])
-    elif kept != identity:
-        raise BadInput(f"{folder} holds a different run: {_difference(kept, identity)}")
-    if url is None:
-        yield storage, study_id
-        return
-    from nas.loop.database import owned
-
-    with owned(storage, study_id, folder) as patient:
-        yield patient, study_id
 
 
 def _opened(
     folder: Path, objectives: Sequence[Objective], url: str | None
 ) -> tuple[BaseStorage, optuna.Study]:
     try:
-        storage = _database(url) if url else _file_storage(folder / JOURNAL)
+        storage = _database(url) if url else RunStorage(RunJournal(folder / JOURNAL))
         study = optuna.create_study(
             storage=storage,
             study_name=_study_name(folder, storage, url),
@@ -112,33 +125,6 @@ def _study_name(folder: Path, storage: BaseStorage, url: str | None) -> str:
     return kept.read_text()
 
 
-class RunJournal(JournalFileBackend):
-    """A journal file that records when each evaluation actually ended.
-
-    Optuna records the time at which a trial gets its final state, but a run sets all final
-    states at its end.
-    """
-
-    ended: float | None = None  # Unix time of the trial that is being finished
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        if self.ended is not None:
-            time = datetime.fromtimestamp(self.ended, UTC).isoformat(timespec="microseconds")
-            logs = [
-                {**log, "datetime_complete": time} if "datetime_complete" in log else log
-                for log in logs
-            ]
-        super().append_logs(logs)
-
-
-class RunStorage(JournalStorage):
-    """The storage of a run's journal."""
-
-    def __init__(self, journal: RunJournal) -> None:
-        super().__init__(journal)
-        self.journal = journal
-
-
 @contextlib.contextmanager
 def ended_at(storage: BaseStorage, ended: float | None):
     """Record this Unix time for trials finished inside; databases record the current time."""
@@ -152,26 +138,13 @@ def ended_at(storage: BaseStorage, ended: float | None):
         storage.journal.ended = None
 
 
-def repair_journal(path: Path) -> int:
-    """Cut off an incomplete last line, left by a killed driver; returns the bytes cut.
-
-    Optuna would append to such a line and make the study unreadable.
-    """
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        file.truncate(whole)
-    return len(content) - whole
-
-
-def _file_storage(path: Path) -> RunStorage:
-    if path.exists():
-        repair_journal(path)
-    lock = JournalFileOpenLock(str(path))
-    # The caller has locked the run, so any lock on its journal comes from a driver that died.
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(f"{path}.lock")
-    return RunStorage(RunJournal(str(path), lock_obj=lock))
+@contextlib.contextmanager
+def together(storage: BaseStorage) -> Iterator[None]:
+    """Write what is recorded inside with one write to the disk; a database writes each at once."""
+    with (
+        storage.journal.together() if isinstance(storage, RunStorage) else contextlib.nullcontext()
+    ):
+        yield
 
 
 def _difference(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

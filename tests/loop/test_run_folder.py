@@ -14,7 +14,8 @@ from nas.core.settings import read_config
 from nas.jobs.search.config import SearchConfig
 from nas.loop.candidate import Candidate, Rung
 from nas.loop.controller import Controller
-from nas.loop.journal import JOURNAL, STUDY_NAME, repair_journal
+from nas.loop.journal import JOURNAL, STUDY_NAME
+from nas.loop.journal_file import repair_journal
 from nas.loop.run_folder import RunFolder
 from search_spaces.architecture import Architecture
 from tests.toys import Perceptrons
