@@ -99,6 +99,11 @@ class PathSampler(BaseSampler):
             return self._random.sample_independent(study, trial, param_name, param_distribution)
         return options[self.policy.choose(path_of(trial), param_name, len(options))]
 
+    def remember(self, study: Study, trial: FrozenTrial, value: object) -> None:
+        """Learn from a recorded trial that is not part of the study; None if it failed."""
+        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+        self._learn(study, trial, state, None if value is None else [float(value)])  # type: ignore[arg-type]
+
     def after_trial(
         self,
         study: Study,

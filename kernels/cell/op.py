@@ -134,7 +134,11 @@ def compile_sparse(cell: CellSpec, mask: Tensor, dtype: torch.dtype = torch.floa
     dense = _plan(cell, "cpu", dtype, "cpu")
     if not isinstance(dense.loops, CompiledLoops):
         return dense
-    loops = SparseLoops(schedule_of(cell), dense.compute, mask.cpu())
+    try:
+        loops = SparseLoops(schedule_of(cell), dense.compute, mask.cpu())
+    except CannotCompile as error:
+        warn_once(f"sparse cells run as dense ones: {error}")
+        return dense
     left = f"{int(mask.sum())} of {mask.numel()} recurrent weights"
     return replace(
         dense,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nas.bench.curves import mean_and_error
 from nas.bench.recipes import Trained
 from nas.core.errors import BadInput
-from nas.loop.halving import climbing, halved
+from nas.loop.halving import Rungs, halved
 from nas.reporting.table import aligned
 
 
@@ -63,22 +63,23 @@ def _trainings(
     chosen: Sequence[Trained], plan: Sequence[tuple[int, int]], workers: int
 ) -> Iterator[tuple[tuple[int, int], float]]:
     """Yield every training as ((candidate, epochs), end in seconds), in the order of the ends."""
-    order = {n: float(n) for n in range(len(chosen))}
-    losses: dict[int, dict[int, float]] = {step: {} for step, _ in plan}
+    stages = Rungs(plan)
+    for n in range(len(chosen)):
+        stages.enter(n, n)
     before = dict(zip((step for step, _ in plan), (0, *(step for step, _ in plan)), strict=False))
     running: list[tuple[float, int, int]] = []
-    started: set[tuple[int, int]] = set()
+    waiting: list[tuple[int, int]] = []
     now = 0.0
     while True:
-        for n, step in climbing(order, losses.__getitem__, 0, plan):
-            if (n, step) not in started and len(running) < workers:
-                started.add((n, step))
-                seconds = (step - before[step]) * (chosen[n].seconds or 0.0)
-                heapq.heappush(running, (now + seconds, n, step))
+        waiting = sorted([*waiting, *stages.due(0)], key=lambda training: training[1])
+        while waiting and len(running) < workers:
+            n, step = waiting.pop(0)
+            seconds = (step - before[step]) * (chosen[n].seconds or 0.0)
+            heapq.heappush(running, (now + seconds, n, step))
         if not running:
             return
         now, n, step = heapq.heappop(running)
-        losses[step][n] = chosen[n].curve[step - 1]
+        stages.finish(n, step, chosen[n].curve[step - 1])
         yield (n, step), now
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from nas.cli import adapt, compress, doctor, export, ls, report, score, search, sweep, train
+from nas.cli import adapt, cache, compress, doctor, export, ls, report, score, search, sweep, train
 from nas.cli.bench import graphs, kernels, rungs, scores
 from nas.cli.bench import search as bench_search
 from nas.cli.output import results_on_stdout
@@ -55,6 +55,11 @@ benches = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_m
 for bench in (kernels.kernels, bench_search.search, scores.scores, rungs.rungs, graphs.graphs):
     benches.command(bench.__name__)(_ended_well(bench))
 app.add_typer(benches, name="bench")
+
+caches = typer.Typer(help="Compiled cells.", no_args_is_help=True, rich_markup_mode=None)
+caches.callback()(lambda: None)  # otherwise typer takes the only command for the group
+caches.command("clear")(_ended_well(cache.clear))
+app.add_typer(caches, name="cache")
 
 
 def main() -> None:

@@ -69,6 +69,15 @@ class Execution(Section):
     batch: int = Field(default=4, ge=1, description="candidates screened by one call")
     deterministic: bool = False
     grace: float = Field(default=60.0, ge=0, description="seconds for running calls after a signal")
+    isolate: bool = Field(default=False, description="serial: evaluate in a child process")
+    time_limit: float | None = Field(
+        default=None, gt=0, description="seconds for one candidate's screening or rung"
+    )
+
+    @property
+    def in_this_process(self) -> bool:
+        """Whether candidates are evaluated in the driver's process."""
+        return self.executor == "serial" and not self.isolate and self.time_limit is None
 
 
 Config = TypeVar("Config", bound=Section)

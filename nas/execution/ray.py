@@ -4,6 +4,8 @@ import os
 import pickle
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import cache
 from importlib.machinery import PathFinder
 from typing import Any
 
@@ -18,13 +20,14 @@ import nas
 from nas.core.errors import BadInput
 from nas.core.executor import (
     CandidateFailed,
-    Done,
     Handle,
+    MachineFailed,
     Outcome,
     Resources,
     WorkerLost,
-    attempt,
+    outcome_of,
 )
+from nas.execution.watchdog import Watchdog
 
 OBJECT_STORE_BYTES = 512 * 2**20
 
@@ -42,6 +45,8 @@ class RayExecutor:
     address: "host:port", "auto" for a cluster this machine belongs to, None to start Ray.
     workers: the number of calls that run at the same time; None for all CPUs.
 
+    time_limit: seconds that one candidate may take before its worker is killed; None for no limit.
+
     Ray does not repeat a call whose worker dies; the driver does, and counts the attempts.
     """
 
@@ -50,6 +55,7 @@ class RayExecutor:
         workers: int | None = None,
         address: str | None = None,
         object_store_bytes: int = OBJECT_STORE_BYTES,
+        time_limit: float | None = None,
     ) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         self._joined = ray.is_initialized()
@@ -77,6 +83,7 @@ class RayExecutor:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.width = workers or max(1, cpus)
         self._remote: dict[Callable[..., Any], Any] = {}
+        self._time_limit = time_limit
         self._warm = [ray.remote(max_retries=0)(_import_torch).remote() for _ in range(self.width)]
 
     def share(self, value: Any) -> Any:
@@ -96,13 +103,14 @@ class RayExecutor:
         remote = self._remote[function].options(
             num_cpus=resources.cpus, num_gpus=resources.gpus or None
         )
-        return remote.remote(*arguments)
+        limit = self._time_limit and self._time_limit * resources.candidates
+        return remote.remote(limit, *arguments)
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, Outcome]]:
         ready, _ = ray.wait(list(handles), num_returns=1, timeout=seconds)
         if ready:
             ready, _ = ray.wait(list(handles), num_returns=len(handles), timeout=0)
-        return [(handle, _outcome(handle)) for handle in ready]
+        return [(handle, _outcome(handle, self._time_limit)) for handle in ready]
 
     def close(self) -> None:
         if not self._joined:
@@ -145,18 +153,33 @@ def _import_torch() -> None:
 
 
 def _attempted(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*arguments: Any) -> Any:
-        return attempt("evaluate", lambda: function(*arguments))
+    def call(limit: float | None, *arguments: Any) -> Outcome:
+        if _broken:
+            os._exit(1)  # the driver repeats the call on another worker
+        with _watchdog().limit(limit) if limit else nullcontext():
+            outcome = outcome_of(lambda: function(*arguments))
+        if isinstance(outcome, MachineFailed):
+            _broken.append(outcome.reason)  # for example, no call works after an error of a GPU
+        return outcome
 
     call.__name__ = getattr(function, "__name__", "call")
     return call
 
 
-def _outcome(handle: Handle) -> Outcome:
+_broken: list[str] = []  # the faults of this worker's machine
+
+
+@cache
+def _watchdog() -> Watchdog:
+    """Return the watchdog of this worker."""
+    return Watchdog()
+
+
+def _outcome(handle: Handle, limit: float | None) -> Outcome:
     try:
-        value = ray.get(handle)
+        return ray.get(handle)
     except RayTaskError as error:
         return CandidateFailed("evaluate", str(error).strip().splitlines()[-1])
     except RayError as error:
-        return WorkerLost(type(error).__name__)
-    return value if isinstance(value, CandidateFailed) else Done(value)
+        limited = f", perhaps after the limit of {limit:g} s" if limit else ""
+        return WorkerLost(f"{type(error).__name__}{limited}")

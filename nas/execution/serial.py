@@ -1,9 +1,11 @@
 """Evaluates candidates one after another in this process."""
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from nas.core.executor import CandidateFailed, Done, Handle, Outcome, Resources, attempt
+from nas.core.executor import CandidateFailed, Handle, Outcome, Resources, outcome_of
 
 
 class SerialExecutor:
@@ -25,9 +27,14 @@ class SerialExecutor:
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, Outcome]]:
         handle = min(handles)
-        value = attempt("evaluate", self._calls[handle])
+        folder = os.getcwd()
+        try:
+            outcome = outcome_of(self._calls[handle])
+        except KeyboardInterrupt:  # from the candidate: a run handles Ctrl-C without it
+            outcome = CandidateFailed("evaluate", "KeyboardInterrupt")
+        with suppress(OSError):
+            os.chdir(folder)  # the candidate may have left it
         del self._calls[handle]
-        outcome = value if isinstance(value, CandidateFailed) else Done(value)
         return [(handle, outcome)]
 
     def close(self) -> None:

@@ -103,6 +103,9 @@ class Controller:
 
     def remember(self, trial: FrozenTrial, value: Value, evaluated: bool) -> int:
         """Add a recorded candidate, with its value if `evaluated`; returns its token."""
+        if evaluated and isinstance(self.sampler, PathSampler):
+            self.sampler.remember(self._study, trial, value)
+            return trial.number  # no result of it will come
         token = self._ask_again(trial)
         if evaluated:
             self.tell(token, value)

@@ -34,15 +34,20 @@ def load_policy(policy: PolicyGradient, path: Path) -> None:
 
 
 def first_controller(
-    run: RunFolder, policy: Path | None, name: str, make: Callable[[int, Path | None], Controller]
+    run: RunFolder,
+    policy: Path | None,
+    name: str,
+    make: Callable[[int, Path | None], Controller],
+    repeats: bool,
 ) -> Controller:
     """Return a run's controller, and save the policy it starts from, so the run can resume.
 
     policy: the policy file; None for a run without one. name: the controller's name.
     make: returns the controller for a number of trials and an optional policy file.
+    repeats: whether the controller makes the recorded proposals again, so that it starts as before.
     """
     done, kept = len(run.trials()), run.folder / "policy-before.safetensors"
-    controller = make(done, kept if done else policy)
+    controller = make(0 if repeats else done, kept if done else policy)
     if policy is not None and not done:
         save_policy(policy_of(controller.sampler, name), kept)
     return controller

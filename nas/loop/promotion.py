@@ -1,35 +1,56 @@
 """Chooses which candidates of a search train next, and until which step."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 
 from nas.loop.candidate import Candidate
-from nas.loop.halving import climbing
+from nas.loop.halving import Rungs
 from nas.loop.plan import Plan
 
 
-def due_to_train(
-    plan: Plan, candidates: Mapping[int, Candidate], unfinished: int
-) -> Iterator[tuple[int, int]]:
-    """Yield (candidate, step) for those that are certain to enter a rung but have not finished it.
+class Promotion:
+    """Receives every result of the candidates that may train, and tells which train next."""
 
-    candidates: those that may train, by number.
-    unfinished: the number of proposals that are still to be made or screened.
-    """
-    if unfinished and plan.guide and plan.rank_sum:
-        return  # another candidate could swap the order of two rank sums
-    ranks = _ranks(plan, candidates)
-    alive = {n: rank for n, rank in ranks.items() if _is_alive(candidates[n])}
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._rungs = Rungs(zip(plan.steps, plan.places, strict=True))
+        self._seen: dict[int, Candidate] = {}  # their latest results
+        self._ranks_at_the_end = bool(plan.guide and plan.rank_sum)
 
-    def costs_at(step: int) -> dict[int, float]:
-        return {
-            n: plan.objective.cost(rung.objective)
-            for n, candidate in candidates.items()
-            if _is_alive(candidate)
-            for rung in candidate.rungs
-            if rung.step == step
-        }
+    def update(self, candidate: Candidate) -> None:
+        """Receive a result; duplicates do not train."""
+        if candidate.parameters is None or candidate.duplicate_of is not None:
+            return
+        is_new = candidate.number not in self._seen
+        self._seen[candidate.number] = candidate
+        if self._ranks_at_the_end:
+            return
+        if is_new:
+            value = self._plan.ranks({candidate.number: candidate}) if self._plan.guide else {}
+            self._rungs.enter(candidate.number, value.get(candidate.number, 0.0))
+        self._climb(candidate)
 
-    yield from climbing(alive, costs_at, unfinished, zip(plan.steps, plan.places, strict=True))
+    def due(self, unfinished: int) -> list[tuple[int, int]]:
+        """Return (candidate, step) for those that are newly certain to enter a rung.
+
+        unfinished: the number of proposals that are still to be made or screened.
+        """
+        if self._ranks_at_the_end:
+            if unfinished:
+                return []  # another candidate could swap the order of two rank sums
+            self._ranks_at_the_end = False
+            # Those that failed in training keep their ranks, so the others' ranks do not depend on
+            # when the failures happened.
+            for number, rank in self._plan.ranks(self._seen).items():
+                self._rungs.enter(number, rank)
+                self._climb(self._seen[number])
+        return self._rungs.due(unfinished)
+
+    def _climb(self, candidate: Candidate) -> None:
+        for rung in candidate.rungs:
+            cost = self._plan.objective.cost(rung.objective)
+            self._rungs.finish(candidate.number, rung.step, cost)
+        if candidate.failed:
+            self._rungs.fail(candidate.number)
 
 
 def best_of_pool(plan: Plan, pool: Collection[Candidate]) -> tuple[list[int], set[int]]:
@@ -38,21 +59,3 @@ def best_of_pool(plan: Plan, pool: Collection[Candidate]) -> tuple[list[int], se
     ranks = plan.ranks(screened)
     best = sorted(ranks, key=lambda number: (ranks[number], number))
     return best[: plan.opening], set(screened)
-
-
-def _ranks(plan: Plan, candidates: Mapping[int, Candidate]) -> Mapping[int, float]:
-    """Return ranks of the candidates that may train, lower first; all equal without a guide.
-
-    Candidates that failed in training keep their ranks, so the others' ranks do not depend on
-    when the failures happened.
-    """
-    ranked = {
-        n: candidate
-        for n, candidate in candidates.items()
-        if candidate.parameters is not None and candidate.duplicate_of is None
-    }
-    return plan.ranks(ranked) if plan.guide else dict.fromkeys(ranked, 0.0)
-
-
-def _is_alive(candidate: Candidate) -> bool:
-    return candidate.failed is None and candidate.duplicate_of is None

@@ -15,6 +15,7 @@ REDRAWS = 20  # proposals with known results before such a proposal becomes a ca
 class Proposals:
     """Makes candidates from a controller's proposals, and reports their results to it.
 
+    add: records a proposal as the next candidate; returns None if the record has another one.
     candidates: the run's candidates by number; new ones are added.
     drawer: proposes the pool, if the plan has one.
     answer: gives a candidate (first argument) the results of an equal one (second argument).
@@ -25,6 +26,7 @@ class Proposals:
 
     def __init__(
         self,
+        add: Callable[[Proposal], Candidate | None],
         run: RunFolder,
         job: Job,
         plan: Plan,
@@ -33,7 +35,7 @@ class Proposals:
         drawer: Proposer,
         answer: Callable[[int, int], None],
     ) -> None:
-        self._run, self._space, self._plan = run, job.space, plan
+        self._add, self._run, self._space, self._plan = add, run, job.space, plan
         self._candidates, self._answer = candidates, answer
         self._controller, self._drawer = controller, drawer
         self._tokens: dict[int, int] = {}  # of candidates whose value the controller lacks
@@ -58,7 +60,9 @@ class Proposals:
         new = []
         for _ in range(wanted):
             proposal = self._proposal()
-            candidate = self._run.add(proposal)
+            candidate = self._add(proposal)
+            if candidate is None:
+                break
             self._candidates[candidate.number] = candidate
             if self.opening is not None:
                 self._tokens[candidate.number] = proposal.token

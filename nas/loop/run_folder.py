@@ -11,12 +11,14 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nas.core.errors import BadInput, RunLocked
+from nas.core.errors import BadInput, NasError, RunLocked
 from nas.core.files import write_atomically
 from nas.core.job import Objective
 from nas.loop.candidate import Candidate
 from nas.loop.controller import Proposal
-from nas.loop.journal import ended_at, open_study
+from nas.loop.journal import ended_at, open_study, together
+
+LOCK = "driver.lock"
 
 
 class RunFolder:
@@ -51,7 +53,7 @@ class RunFolder:
         """
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "driver.lock").open("w") as lock:
+        with (folder / LOCK).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -59,7 +61,8 @@ class RunFolder:
                     f"{folder} is in use by another `nas`: wait for it, or pass another --run"
                 ) from None
             try:
-                yield cls(folder, *open_study(folder, identity, objectives, storage))
+                with open_study(folder, identity, objectives, storage) as study:
+                    yield cls(folder, *study)
             except BadInput:
                 if is_new:
                     shutil.rmtree(folder)
@@ -68,6 +71,13 @@ class RunFolder:
     def trials(self) -> list[FrozenTrial]:
         """Return the Optuna trials of all candidates, by number."""
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
+
+    def kept(self, name: str, value: Any) -> Any:
+        """Return the value that the run's first driver gave for this name; by default, this one."""
+        known = self._storage.get_study_user_attrs(self._study_id)
+        if name not in known:
+            self._storage.set_study_user_attr(self._study_id, name, value)
+        return known.get(name, value)
 
     def is_over(self, candidates: int) -> bool:
         """Return whether that many candidates exist and all have their final states."""
@@ -94,6 +104,10 @@ class RunFolder:
         )
         return Candidate(self._storage.get_trial_number_from_id(trial_id), architecture)
 
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        """Record what happens inside with one write to the disk, at the end."""
+        return together(self._storage)
+
     def start(self, number: int) -> None:
         """Record that the candidate's evaluation has started."""
         if self.trial(number).state == TrialState.WAITING:
@@ -106,11 +120,13 @@ class RunFolder:
 
     def write(self, candidate: Candidate) -> None:
         """Save a candidate's result, replacing an earlier one with fewer rungs."""
+        self._check_is_there()
         path = self.trial_folder(candidate.number) / "result.json"
         write_atomically(path, json.dumps(candidate.to_dict(), indent=1))
 
     def write_checkpoint(self, number: int, step: int, suffix: str, content: bytes) -> str:
         """Save a candidate's checkpoint; returns the file's path within the run's folder."""
+        self._check_is_there()
         path = self.trial_folder(number) / f"step-{step}{suffix}"
         write_atomically(path, content)
         return str(path.relative_to(self.folder))
@@ -145,12 +161,18 @@ class RunFolder:
         trial_id = self._trial_id(candidate.number)
         if self._storage.get_trial(trial_id).state.is_finished():
             return
+        self.show(candidate)  # a driver may have died before it did
         for rung in candidate.rungs:
             self._storage.set_trial_intermediate_value(trial_id, rung.step, rung.objective)
         judged = TrialState.COMPLETE if values is not None else TrialState.PRUNED
         state = TrialState.FAIL if candidate.failed else judged
         with ended_at(self._storage, candidate.ended):
             self._storage.set_trial_state_values(trial_id, state, values)
+
+    def _check_is_there(self) -> None:
+        """Raise `NasError` if somebody deleted the folder; writing would begin another one."""
+        if not (self.folder / LOCK).exists():
+            raise NasError(f"{self.folder} was deleted while nas was working on it")
 
     def trial_folder(self, number: int) -> Path:
         return self.folder / "trials" / f"{number:04d}"

@@ -61,8 +61,9 @@ class Session:
         controller: its name. policy: the policy file to start from and to update at the end.
         """
         was_over = self.run.is_over(plan.records)
-        made = first_controller(self.run, policy, controller, make)
-        drawer = _drawer(self.settings.seed, len(self.run.trials()))
+        made = first_controller(self.run, policy, controller, make, plan.deterministic)
+        trials = 0 if plan.deterministic else len(self.run.trials())
+        drawer = _drawer(self.settings.seed, trials)
         found = self._drive(job, plan, made, drawer)
         if policy is not None and not was_over:
             save_policy(policy_of(made.sampler, controller), policy)
@@ -120,7 +121,7 @@ def open_session(
         keep_run_file(run.folder, about),
         closing(TensorBoard(run.folder, about.metric, about.objective, guide)) as board,
         executor_of(execution) as executor,
-        stop_on_signals(execution.grace, execution.executor == "serial") as stop,
+        stop_on_signals(execution.grace, execution.in_this_process) as stop,
     ):
         yield Session(settings, about, run, executor, stop, board, watchers)
 

@@ -14,7 +14,8 @@ from nas.core.settings import read_config
 from nas.jobs.search.config import SearchConfig
 from nas.loop.candidate import Candidate, Rung
 from nas.loop.controller import Controller
-from nas.loop.journal import JOURNAL, repair_journal
+from nas.loop.journal import JOURNAL, STUDY_NAME
+from nas.loop.journal_file import repair_journal
 from nas.loop.run_folder import RunFolder
 from search_spaces.architecture import Architecture
 from tests.toys import Perceptrons
@@ -122,7 +123,8 @@ def test_a_run_works_with_any_optuna_storage(tmp_path: Path) -> None:
     nas.search(candidates=6, **settings)
     summary = nas.search(candidates=9, **settings)
     assert [c.number for c in summary.candidates] == list(range(9))
-    study = optuna.load_study(study_name="run", storage=settings["storage"])
+    name = (tmp_path / "run" / STUDY_NAME).read_text()
+    study = optuna.load_study(study_name=name, storage=settings["storage"])
     states = [trial.state.name for trial in study.trials]
     assert len(states) == 9 and states.count("RUNNING") == 0
     assert study.metric_names == ["first-weight"]

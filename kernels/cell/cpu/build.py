@@ -11,8 +11,10 @@ import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +23,8 @@ FLAGS = (
     *("-fno-math-errno", "-fno-trapping-math", "-w"),
 )
 DIGEST_LENGTH = 64
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+ROOT = 0
 
 
 class CannotCompile(RuntimeError):
@@ -47,11 +51,21 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nas" / "cells"
 
 
+def clear_cache() -> tuple[int, int]:
+    """Delete the compiled libraries; returns their number and their bytes."""
+    libraries = [path for path in cache_folder().glob("*.so") if path.is_file()]
+    sizes = [path.stat().st_size for path in libraries]
+    for path in libraries:
+        path.unlink(missing_ok=True)
+    return len(sizes), sum(sizes)
+
+
 def build(source: str) -> ctypes.CDLL:
     """Return the library of a source, from the cache or compiled into it.
 
     Several processes can build the same source at once: each writes its own file and renames it. A
-    truncated or modified file is compiled again.
+    truncated or modified file is compiled again. A cache that is full, read-only or writable by
+    other users is replaced by a private folder, which is deleted once the library is loaded.
     Raises `CannotCompile`.
     """
     compiler = find_compiler()
@@ -61,9 +75,10 @@ def build(source: str) -> ctypes.CDLL:
     name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.so"
     try:
         return _loaded(compiler, source, cache_folder() / name)
-    except OSError:  # the cache is read-only, or nothing can be executed from it
+    except (OSError, CannotCompile):
         try:
-            return _loaded(compiler, source, Path(tempfile.mkdtemp(prefix="nas-cells-")) / name)
+            with tempfile.TemporaryDirectory(prefix="nas-cells-") as folder:
+                return _loaded(compiler, source, Path(folder) / name)
         except OSError as error:
             raise CannotCompile(
                 f"no folder for compiled libraries: {error}; set NAS_CACHE"
@@ -71,9 +86,24 @@ def build(source: str) -> ctypes.CDLL:
 
 
 def _loaded(compiler: str, source: str, path: Path) -> ctypes.CDLL:
+    _make_private(path.parent)
     if not _whole(path):
         _compile(compiler, source, path)
     return ctypes.CDLL(str(path))
+
+
+def _make_private(folder: Path) -> None:
+    """Make sure that other users cannot put libraries into a folder; raises `PermissionError`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid == os.getuid():
+        folder.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS_WRITE)
+    elif found.st_uid != ROOT or found.st_mode & OTHERS_WRITE:
+        warnings.warn(
+            f"{folder} can be changed by other users, so its libraries are not used: set NAS_CACHE",
+            stacklevel=4,
+        )
+        raise PermissionError(f"{folder} can be changed by other users")
 
 
 def _compile(compiler: str, source: str, path: Path) -> None:
@@ -88,13 +118,17 @@ def _compile(compiler: str, source: str, path: Path) -> None:
             raise CannotCompile(f"{compiler} failed: {done.stderr.strip()[-500:]}")
         content = library.read_bytes()
         library.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
+        library.chmod(0o755)
         library.replace(path)
 
 
 def _whole(path: Path) -> bool:
+    """Return whether a library is complete and could be written only by this user or root."""
     try:
-        content = path.read_bytes()
+        found, content = path.stat(), path.read_bytes()
     except OSError:
+        return False
+    if found.st_uid not in (os.getuid(), ROOT) or found.st_mode & OTHERS_WRITE:
         return False
     body, digest = content[:-DIGEST_LENGTH], content[-DIGEST_LENGTH:]
     return hashlib.sha256(body).hexdigest().encode() == digest

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from kernels.cell.cpu import products
 from kernels.cell.cpu.build import build
 from kernels.cell.cpu.emit import emit_c
 from kernels.cell.cpu.products import multiply
@@ -34,7 +35,10 @@ class _Arguments(ctypes.Structure):
 
 
 class CompiledLoops:
-    """A cell's loops over time, forward and backward, compiled for one dtype."""
+    """A cell's loops over time, forward and backward, compiled for one dtype.
+
+    Raises `CannotCompile`.
+    """
 
     listed = False  # whether the recurrent weights are lists, see `cpu.sparse`
 
@@ -43,6 +47,7 @@ class CompiledLoops:
         self.schedule = schedule
         self.source = emit_c(schedule, REALS[dtype], self.listed)
         library = build(self.source)
+        products.library(dtype)  # if it cannot be compiled, it must fail here and not in a run
         self.compile_seconds = time.perf_counter() - started
         self._forward, self._backward = library.forward, library.backward
         for function in (self._forward, self._backward):

@@ -32,15 +32,16 @@ class _Arguments(ctypes.Structure):
 
 
 @cache
-def _library(dtype: torch.dtype) -> tuple[Callable[..., None], int]:
-    library = build(emit_products("float" if dtype == torch.float32 else "double"))
-    library.multiply.argtypes, library.multiply.restype = [ctypes.POINTER(_Arguments)], None
-    return library.multiply, ctypes.c_long.in_dll(library, "panel").value
+def library(dtype: torch.dtype) -> tuple[Callable[..., None], int]:
+    """Return the compiled product of a dtype and its panel; raises `CannotCompile`."""
+    built = build(emit_products("float" if dtype == torch.float32 else "double"))
+    built.multiply.argtypes, built.multiply.restype = [ctypes.POINTER(_Arguments)], None
+    return built.multiply, ctypes.c_long.in_dll(built, "panel").value
 
 
 def multiply(a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:
     """Return a·bᵀ, `[M, N]`. a: `[M, K]`, b: `[N, K]`, float32 or float64, with any strides."""
-    function, panel = _library(a.dtype)
+    function, panel = library(a.dtype)
     rows, depth = a.shape
     columns = len(b)
     out = a.new_empty(rows, columns) if into is None else into
