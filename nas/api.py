@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import TargetNotMet
 from nas.core.settings import read_config
+from nas.core.trust import named_by
 
 if TYPE_CHECKING:
     from nas.core.task import Task
@@ -140,7 +141,9 @@ def adapt(
 def report(folder: Path) -> Any:
     """Regenerate the report of a run of any kind from its record, finished or not.
 
-    Returns the run's summary. Raises `BadInput` if the folder holds no run.
+    Returns the run's summary. Raises `BadInput` if the folder holds no run, or a damaged file.
+    Code outside of this project that the folder names is not run, unless the caller has named it
+    or `nas.core.trust.trusting()` is entered; this holds for `export` as well.
     """
     from nas.jobs.reports import read_run
     from nas.reporting.report import write_report
@@ -159,10 +162,11 @@ def export(folder: Path, to: Path, number: int | None = None, int8: bool = False
     of `compress`, `sweep` and `adapt` keep such files already: they are copied and compared.
     Raises `BadInput` if there is no such candidate, it was not trained, or it has no int8 copy.
     """
-    if int8:
-        from nas.jobs.int8_exports import export_in_int8
+    with named_by(folder / "run.json"):
+        if int8:
+            from nas.jobs.int8_exports import export_in_int8
 
-        return export_in_int8(folder, to, number)
-    from nas.jobs.exports import export_run
+            return export_in_int8(folder, to, number)
+        from nas.jobs.exports import export_run
 
-    return export_run(folder, to, number)
+        return export_run(folder, to, number)

@@ -1,14 +1,16 @@
 """Settings: defaults, overridden by the TOML file, then by --set, then by flags."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nas.core.errors import BadInput
+from nas.core.files import read_text, reason_of
 from nas.core.registry import reference_to
+from nas.core.trust import choose
 
 
 class Section(BaseModel):
@@ -93,7 +95,7 @@ class RunSettings(Section):
 def read_config(
     kind: type[Config], file: Path | None, settings: Sequence[str], flags: Mapping[str, Any]
 ) -> Config:
-    """Return the configuration that a command line asks for.
+    """Return the configuration that a command line asks for, and note the components it names.
 
     settings: `a.b=value` in TOML; a value that is not TOML is taken as a string.
     flags: values by dotted name; None leaves a setting unchanged.
@@ -104,9 +106,12 @@ def read_config(
         key, equals, text = setting.partition("=")
         if not equals:
             raise BadInput(f'--set {setting}: write it as key=value, as in "training.steps=300"')
-        _put(data, key.strip(), _toml_value(text.strip()))
+        value = _toml_value(text.strip())
+        choose(_references(value))
+        _put(data, key.strip(), value)
     for key, value in flags.items():
         if value is not None:
+            choose(_references(value))
             _put(data, key, value)
     for key, field in kind.model_fields.items():
         if isinstance(field.default, Named) and isinstance(data.get(key), dict):
@@ -121,19 +126,29 @@ def read_config(
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file; raises `BadInput` if it is missing or not TOML."""
+    text = read_text(path, "pass an existing TOML file, or none")
     try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist: pass an existing TOML file, or none") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path} cannot be read as TOML: {error}") from None
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read as TOML: it is nested too deeply") from None
+    except ValueError as error:  # also an integer of thousands of digits
+        raise BadInput(f"{path} cannot be read as TOML: {reason_of(error)}") from None
 
 
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Yield every text in a setting that may name a component; options follow a comma."""
+    if isinstance(value, str):
+        yield value.partition(",")[0]
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _references(part)
 
 
 def _put(data: dict[str, Any], key: str, value: Any) -> None:

@@ -1,11 +1,11 @@
 """Reads question sets from JSON Lines files."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import BadInput
+from nas.core.json_text import json_lines
 
 PROMPTS = ("query", "prompt", "question", "context")
 ANSWERS = ("answer", "continuation")
@@ -33,21 +33,13 @@ def read_items(path: Path) -> list[Item]:
     `question` and `context` also name a prompt, `continuation` an answer.
     Raises `BadInput` naming the first line that fits neither form.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
-    items = [_item(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
+    items = [_item(where, data) for where, data in json_lines(path)]
     if not items:
         raise BadInput(f"{path} has no items: write one JSON object per line")
     return items
 
 
-def _item(where: str, line: str) -> Item:
-    try:
-        data: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{where} is not JSON: {error}") from None
+def _item(where: str, data: Any) -> Item:
     if not isinstance(data, dict):
         raise BadInput(f"{where} is not a JSON object: write {{...}}")
     prompt = next((data[key] for key in PROMPTS if isinstance(data.get(key), str)), "")
