@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.core.errors import TargetNotMet
+from nas.core.errors import BadInput, TargetNotMet
+from nas.core.files import check_folder
 from nas.core.settings import read_config
 from nas.core.trust import named_by
 
@@ -41,6 +42,7 @@ def search(
     from nas.jobs.search.run import run_search
 
     config = config or read_config(SearchConfig, None, (), settings)
+    _check_run(config.run)
     run_search(config, watchers)
     summary: SearchSummary = report(config.run)
     summary.check_trained()
@@ -94,6 +96,7 @@ def sweep(
     from nas.jobs.sweep.run import run_sweep
 
     config = config or read_config(SweepConfig, None, (), settings)
+    _check_run(config.run)
     run_sweep(config, watchers)
     summary: SweepSummary = report(config.run)
     summary.check_measured()
@@ -113,6 +116,7 @@ def compress(
     from nas.jobs.compress.run import run_compress
 
     config = config or read_config(CompressConfig, None, (), settings)
+    _check_run(config.run)
     try:
         run_compress(config, watchers)
     except TargetNotMet:
@@ -134,8 +138,17 @@ def adapt(
     from nas.jobs.adapt.run import run_adapt
 
     config = config or read_config(AdaptConfig, None, (), settings)
+    _check_run(config.run)
     run_adapt(config, watchers)
     return report(config.run)
+
+
+def _check_run(folder: Path) -> None:
+    """Raise `BadInput` now if the run's files could not be written later."""
+    check_folder(folder, "--run")
+    for part in ("tb", "report", "trials"):
+        if (folder / part).exists() and not (folder / part).is_dir():
+            raise BadInput(f"{folder / part} is not a folder: move it out of the run's folder")
 
 
 def report(folder: Path) -> Any:

@@ -8,6 +8,7 @@ from typer import Argument, Option
 
 from nas.cli.job_command import Trust
 from nas.core.errors import BadInput
+from nas.core.files import check_folder
 from nas.core.trust import trusting
 
 
@@ -36,6 +37,7 @@ def export(
     from nas.cli.output import say, say_json
     from nas.models.files_said import said_of
 
+    check_folder(to, "--to")
     with trusting(trust):
         facts = api.export(run, to, candidate, int8)
     if json:

@@ -66,7 +66,11 @@ def _common(
     ] = None,
     storage: Annotated[
         str | None,
-        Option(help="Optuna storage URL; default: a journal in the run's folder."),
+        Option(
+            envvar="NAS_STORAGE",
+            show_envvar=True,
+            help="Database URL, needed again to continue; default: a journal in the run's folder.",
+        ),
         Key("storage"),
     ] = None,
     seed: Annotated[int | None, Option(help="Random seed."), Key("seed")] = None,

@@ -34,6 +34,7 @@ def train(
     """Train one architecture and report its validation and test results."""
     from nas import api
     from nas.cli.output import say, say_json
+    from nas.core.files import check_folder
     from nas.core.settings import read_config
     from nas.core.trust import named_by, trusting
     from nas.jobs.search.config import SearchConfig
@@ -45,6 +46,8 @@ def train(
         "seed": seed,
         "execution.kernels": kernels,
     }
+    if to is not None:
+        check_folder(to, "--to")
     with trusting(trust), named_by(config):
         settings = read_config(SearchConfig, config, set_ or [], flags)
         facts = api.train(read_architecture(architecture), settings, to)

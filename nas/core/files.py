@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,6 +78,42 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Raise `BadInput` unless files can be written to the folder; leaves no trace.
+
+    option: what named the folder, such as "--to".
+    """
+    made: list[Path] = []
+    try:
+        for path in [*reversed(folder.absolute().parents), folder.absolute()]:
+            if not path.is_dir():
+                path.mkdir()
+                made.append(path)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{option} {folder} cannot be written ({reason_of(error)}): pass another folder"
+        ) from None
+    finally:
+        for path in reversed(made):
+            path.rmdir()
+
+
+def check_file(path: Path) -> None:
+    """Raise `BadInput` unless the file can be written; leaves no trace."""
+    is_new = not path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if is_new:
+            path.unlink()
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{path} cannot be written ({reason_of(error)}): pass a file in a folder of yours"
+        ) from None
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,14 +1,16 @@
 """Settings: defaults, overridden by the TOML file, then by --set, then by flags."""
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nas.core.errors import BadInput
 from nas.core.files import read_text, reason_of
+from nas.core.masking import remember_secrets
 from nas.core.registry import reference_to
 from nas.core.trust import choose
 
@@ -16,7 +18,7 @@ from nas.core.trust import choose
 class Section(BaseModel):
     """A part of a configuration that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def check(self) -> None:
         """Raise `BadInput` for a name or a file that does not exist.
@@ -29,7 +31,7 @@ class Section(BaseModel):
 class Named(Section):
     """A name and the options that go with it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
     name: str
 
@@ -65,13 +67,18 @@ class Execution(Section):
 
     executor: Literal["ray", "serial"] = "ray"
     kernels: Literal["auto", "reference", "cpu", "gpu"] = "auto"
-    workers: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=1, le=10_000)
     ray_address: str | None = None
-    gpus_per_survivor: float = Field(default=0.0, ge=0)
+    gpus_per_survivor: float = Field(default=0.0, ge=0, le=1024)
     batch: int = Field(default=4, ge=1, description="candidates screened by one call")
     deterministic: bool = False
-    grace: float = Field(default=60.0, ge=0, description="seconds for running calls after a signal")
+    grace: float = Field(
+        default=60.0, ge=0, le=86_400, description="seconds for running calls after a signal"
+    )
 
+
+LARGEST = 2**53  # that JSON's readers keep exactly
+NEVER_EMPTY = ("run", "storage", "task.data", "weights", "policy", "items", "cache")
 
 Config = TypeVar("Config", bound=Section)
 
@@ -79,13 +86,21 @@ Config = TypeVar("Config", bound=Section)
 class RunSettings(Section):
     """The settings of every job that keeps a run folder.
 
-    run: the folder. storage: an Optuna storage URL; None for a journal in the folder.
+    run: the folder. storage: a database URL; None for a journal in the folder. A run keeps only
+        its scheme, because it may hold a password.
     """
 
     execution: Execution = Execution()
     seed: int = Field(default=0, ge=0)
     run: Path = Path("runs/run")
     storage: str | None = None
+
+    @field_validator("storage")
+    @classmethod
+    def _remember_secrets(cls, url: str | None) -> str | None:
+        if url is not None:
+            remember_secrets(url)
+        return url
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that must stay the same for a run to continue, by dotted name."""
@@ -116,10 +131,12 @@ def read_config(
     for key, field in kind.model_fields.items():
         if isinstance(field.default, Named) and isinstance(data.get(key), dict):
             data[key].setdefault("name", field.default.name)  # these are options of the default
+    where = str(file) if file else "the settings"
+    _check_values(data, where)
     try:
         config = kind.model_validate(data)
     except ValidationError as error:
-        raise BadInput(_first_problem(kind, error, str(file) if file else "the settings")) from None
+        raise BadInput(_first_problem(kind, error, where)) from None
     config.check()
     return config
 
@@ -140,6 +157,23 @@ def _toml_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text
+
+
+def _check_values(data: Mapping[str, Any], where: str) -> None:
+    """Raise `BadInput` for values that no setting can have."""
+    for key, value in flat(data).items():
+        for part in value if isinstance(value, list | tuple) else (value,):
+            wrong = None
+            if isinstance(part, int) and abs(part) > LARGEST:
+                wrong = f"is larger than {LARGEST}"
+            elif isinstance(part, float) and not math.isfinite(part):
+                wrong = "is not a finite number"
+            elif isinstance(part, str) and "\0" in part:
+                wrong = "holds a null character"
+            elif isinstance(part, str) and part == "" and key in NEVER_EMPTY:
+                wrong = "is empty"
+            if wrong:
+                raise BadInput(f"{where}: {key} {wrong}: give another value, or leave it out")
 
 
 def _references(value: Any) -> Iterator[str]:

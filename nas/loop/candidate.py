@@ -12,6 +12,7 @@ from nas.core.errors import BadInput
 from nas.core.files import read_text, undamaged
 from nas.core.job import Objective, Screened, Trained
 from nas.core.json_text import parse_json
+from nas.core.masking import masked
 from search_spaces.architecture import Architecture
 
 RESULT_REMEDY = "delete it, and the command of the run evaluates this candidate again"
@@ -99,7 +100,7 @@ class Candidate:
 
     def failing(self, reason: str, seconds: float = 0.0) -> "Candidate":
         """Return the candidate, marked as failed."""
-        return replace(self, failed=reason, seconds=self.seconds + seconds)
+        return replace(self, failed=masked(reason), seconds=self.seconds + seconds)
 
     def with_results_of(self, original: "Candidate", with_rung: bool) -> "Candidate":
         """Return a duplicate with the original's results, and its first rung if `with_rung`."""

@@ -19,6 +19,7 @@ from nas.core.errors import BadInput
 from nas.core.files import read_text, undamaged, write_atomically
 from nas.core.job import Objective
 from nas.core.json_text import parse_json
+from nas.core.masking import masked, masked_values, only_scheme
 
 SCHEMA = 2
 FILE = "run.json"
@@ -79,9 +80,10 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
     began, before = time.monotonic(), _read(folder) or run
     run = replace(
         run,
+        settings=_kept(run.settings),
         versions={"python": platform.python_version(), **_versions()},
         started=before.started or _now(),
-        command=shlex.join(["nas", *sys.argv[1:]]),
+        command=_command(run.settings.get("storage")),
     )
 
     def write(finished: bool, ended: str | None) -> None:
@@ -96,6 +98,20 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
         write(finished=False, ended=_now())
         raise
     write(finished=True, ended=_now())
+
+
+def _kept(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without secrets."""
+    storage = settings.get("storage")
+    return masked_values(settings) | ({"storage": only_scheme(storage)} if storage else {})
+
+
+def _command(storage: str | None) -> str:
+    """Return the command line without secrets."""
+    words = sys.argv[1:]
+    if storage:
+        words = [word.replace(storage, only_scheme(storage)) for word in words]
+    return shlex.join(["nas", *map(masked, words)])
 
 
 def _read(folder: Path) -> RunFile | None:
