@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.core.errors import TargetNotMet
+from nas.core.errors import BadInput, TargetNotMet
+from nas.core.files import check_folder
 from nas.core.settings import read_config
+from nas.core.trust import named_by
 
 if TYPE_CHECKING:
     from nas.core.task import Task
@@ -40,6 +42,7 @@ def search(
     from nas.jobs.search.run import run_search
 
     config = config or read_config(SearchConfig, None, (), settings)
+    _check_run(config.run)
     run_search(config, watchers)
     summary: SearchSummary = report(config.run)
     summary.check_trained()
@@ -93,6 +96,7 @@ def sweep(
     from nas.jobs.sweep.run import run_sweep
 
     config = config or read_config(SweepConfig, None, (), settings)
+    _check_run(config.run)
     run_sweep(config, watchers)
     summary: SweepSummary = report(config.run)
     summary.check_measured()
@@ -112,6 +116,7 @@ def compress(
     from nas.jobs.compress.run import run_compress
 
     config = config or read_config(CompressConfig, None, (), settings)
+    _check_run(config.run)
     try:
         run_compress(config, watchers)
     except TargetNotMet:
@@ -133,14 +138,25 @@ def adapt(
     from nas.jobs.adapt.run import run_adapt
 
     config = config or read_config(AdaptConfig, None, (), settings)
+    _check_run(config.run)
     run_adapt(config, watchers)
     return report(config.run)
+
+
+def _check_run(folder: Path) -> None:
+    """Raise `BadInput` now if the run's files could not be written later."""
+    check_folder(folder, "--run")
+    for part in ("tb", "report", "trials"):
+        if (folder / part).exists() and not (folder / part).is_dir():
+            raise BadInput(f"{folder / part} is not a folder: move it out of the run's folder")
 
 
 def report(folder: Path) -> Any:
     """Regenerate the report of a run of any kind from its record, finished or not.
 
-    Returns the run's summary. Raises `BadInput` if the folder holds no run.
+    Returns the run's summary. Raises `BadInput` if the folder holds no run, or a damaged file.
+    Code outside of this project that the folder names is not run, unless the caller has named it
+    or `nas.core.trust.trusting()` is entered; this holds for `export` as well.
     """
     from nas.jobs.reports import read_run
     from nas.reporting.report import write_report
@@ -159,10 +175,11 @@ def export(folder: Path, to: Path, number: int | None = None, int8: bool = False
     of `compress`, `sweep` and `adapt` keep such files already: they are copied and compared.
     Raises `BadInput` if there is no such candidate, it was not trained, or it has no int8 copy.
     """
-    if int8:
-        from nas.jobs.int8_exports import export_in_int8
+    with named_by(folder / "run.json"):
+        if int8:
+            from nas.jobs.int8_exports import export_in_int8
 
-        return export_in_int8(folder, to, number)
-    from nas.jobs.exports import export_run
+            return export_in_int8(folder, to, number)
+        from nas.jobs.exports import export_run
 
-    return export_run(folder, to, number)
+        return export_run(folder, to, number)

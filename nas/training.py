@@ -12,6 +12,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from compress.learning.gradient_noise import add_gradient_noise
+from nas.core.errors import BadInput
 from nas.core.job import Trained
 from nas.core.task import Batch, Measured, Task
 from nas.core.tensor_files import to_bytes
@@ -141,6 +142,24 @@ def evaluate(model: nn.Module, task: Task, batches: Iterator[Batch]) -> Measured
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """Return the batch with its tensors on the device."""
     return Batch(*(mapped(lambda tensor: tensor.to(device), part) for part in batch))
+
+
+def check_device(name: str, here: bool) -> None:
+    """Raise `BadInput` for a device that PyTorch does not know.
+
+    here: training runs in this process, so the device must be here as well.
+    """
+    try:
+        device = torch.device(best_device() if name == "auto" else name)
+        if device.type == "meta":
+            raise RuntimeError
+        if here:
+            torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):  # PyTorch asserts that it was compiled for CUDA
+        raise BadInput(
+            f'training.device: this machine has no device "{name}": use auto, cpu, or cuda with a '
+            "GPU that `nas doctor` lists"
+        ) from None
 
 
 def best_device() -> str:

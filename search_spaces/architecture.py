@@ -33,7 +33,11 @@ class Architecture:
     @classmethod
     def from_json(cls, text: str) -> "Architecture":
         """Read an architecture; raises `ValueError` if the text does not hold one."""
-        data = json.loads(text)
+        return cls.from_data(json.loads(text))
+
+    @classmethod
+    def from_data(cls, data: Any) -> "Architecture":
+        """Read an architecture from parsed JSON; raises `ValueError` if it does not hold one."""
         if not isinstance(data, Mapping) or not {"space", "spec"} <= set(data):
             raise ValueError('not an architecture: write {"space": …, "spec": …}')
         return cls(str(data["space"]), _frozen(data["spec"]))

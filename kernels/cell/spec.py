@@ -1,12 +1,14 @@
 """Describes a recurrent cell as a small graph of operations, checked and comparable."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kernels.cell.canonical import canonical_order
 from kernels.cell.operations import OPERATIONS
+
+MOST_DIGITS = 10  # of the number of a state in a recipe
 
 
 class InvalidCell(ValueError):
@@ -66,7 +68,7 @@ class CellSpec:
                 Node(
                     recipe[name]["op"],
                     tuple(numbers[i] for i in recipe[name]["input"]),
-                    recipe[name].get("value"),
+                    _number(recipe[name].get("value")),
                 )
                 for name in order
             ),
@@ -121,7 +123,8 @@ class CellSpec:
             )
         inputs: list[tuple[int, ...]] = [()] * first + [node.inputs for node in self.nodes]
         ordered = [True] * first + [OPERATIONS[node.op].ordered for node in self.nodes]
-        order = canonical_order(labels, inputs, ordered)
+        found = canonical_order(labels, inputs, ordered)
+        order = [*range(first), *(number for number in found if number >= first)]
         new = {old: position for position, old in enumerate(order)}
 
         def renumbered(node: Node) -> Node:
@@ -171,13 +174,28 @@ def _count_states(recipe: Mapping[str, Any]) -> int:
 
 
 def _index(name: str, prefix: str) -> int | None:
+    """Return i for `prefix` + i, written as Python writes it; None for any other name."""
     rest = name.removeprefix(prefix)
-    return int(rest) if rest != name and rest.isdigit() else None
+    is_number = rest.isascii() and rest.isdecimal() and (rest == "0" or rest[0] != "0")
+    return int(rest) if rest != name and is_number and len(rest) < MOST_DIGITS else None
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number as a float, so that 2 and 2.0 are the same; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _check_node(name: str, node: Any, recipe: Mapping[str, Any], states: int) -> None:
-    if not isinstance(node, Mapping) or not isinstance(node.get("input"), Sequence):
-        raise InvalidCell(f'node "{name}" must be {{"op": …, "input": […]}}')
+    inputs = node.get("input") if isinstance(node, Mapping) else None
+    names = isinstance(inputs, list | tuple) and all(isinstance(one, str) for one in inputs)
+    if not names or not isinstance(node.get("op"), str):
+        raise InvalidCell(f'node "{name}" must be {{"op": name, "input": [names]}}')
     if name == "x" or _index(name, "h_prev_") is not None:
         raise InvalidCell(f'"{name}" is an input of the cell and cannot be a node: rename it')
     op = node.get("op")
@@ -190,11 +208,11 @@ def _check_node(name: str, node: Any, recipe: Mapping[str, Any], states: int) ->
         wanted = str(fewest) if fewest == most else f"{fewest} or more"
         raise InvalidCell(f'node "{name}": {op} takes {wanted} inputs, not {len(node["input"])}')
     number = node.get("value")
-    numeric = isinstance(number, int | float) and math.isfinite(number)
-    if numeric != (op == "constant") or (number is not None and not numeric):
+    is_number = _number(number) is not None
+    if is_number != (op == "constant") or (number is not None and not is_number):
         raise InvalidCell(f'node "{name}": only a constant has a "value", which must be a number')
     for source in node["input"]:
-        state = _index(str(source), "h_prev_")
+        state = _index(source, "h_prev_")
         if state is not None and state >= states:
             raise InvalidCell(
                 f'node "{name}" reads "{source}", but the recipe has no "h_new_{state}"'
@@ -206,18 +224,14 @@ def _check_node(name: str, node: Any, recipe: Mapping[str, Any], states: int) ->
 
 
 def _computing_order(recipe: Mapping[str, Any]) -> list[str]:
-    """Return the nodes so that each follows those it reads; ties keep the recipe's order."""
-    order: list[str] = []
-    done: set[str] = set()
+    """Return the nodes so that each follows those it reads; a recipe in such an order keeps it."""
+    order: dict[str, None] = {}
     while len(order) < len(recipe):
-        ready = [
-            name
-            for name, node in recipe.items()
-            if name not in done and all(i in done or i not in recipe for i in node["input"])
-        ]
-        if not ready:
-            stuck = sorted(set(recipe) - done)
+        before = len(order)
+        for name, node in recipe.items():
+            if name not in order and all(i in order or i not in recipe for i in node["input"]):
+                order[name] = None
+        if len(order) == before:
+            stuck = sorted(set(recipe) - set(order))
             raise InvalidCell(f'the recipe is cyclic: node "{stuck[0]}" depends on itself')
-        order += ready
-        done |= set(ready)
-    return order
+    return list(order)

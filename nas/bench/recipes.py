@@ -11,6 +11,7 @@ import numpy as np
 
 from nas.bench.ranks import FEWEST
 from nas.core.errors import BadInput
+from nas.core.json_text import json_lines
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
 from search_spaces.rnn_cell.recipe import read_recipe
@@ -41,22 +42,15 @@ def read_table(path: Path) -> list[Trained]:
     come from a recipe's first run. A run whose last loss is null failed and is left out.
     Raises `BadInput` naming the line.
     """
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
     losses: dict[str, list[float]] = {}
     first: dict[str, Trained] = {}
-    ids: dict[Any, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        row = _row_of(line, where)
+    ids: dict[str, str] = {}
+    for where, row in json_lines(path):
+        _check_row(row, where)
         key = json.dumps(row["id"])
         if key in ids:
-            raise BadInput(f"{where}: id {key} is already on line {ids[key]}")
-        ids[key] = number
+            raise BadInput(f"{where}: id {key} is already on {ids[key]}: give each line its own id")
+        ids[key] = where.rpartition(", ")[2]
         try:
             architecture = read_recipe(row["recipe"])
         except (InvalidArchitecture, AttributeError, TypeError) as error:
@@ -72,17 +66,12 @@ def read_table(path: Path) -> list[Trained]:
     return [replace(first[d], loss=float(np.mean(losses[d]))) for d in losses]
 
 
-def _row_of(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{where}: not JSON: {error}") from None
+def _check_row(row: Any, where: str) -> None:
     if not isinstance(row, dict):
         raise BadInput(f'{where}: expected {{"id": …, "recipe": {{node: …}}, "last_test": …}}')
     missing = [key for key in ("id", "recipe", "last_test") if key not in row]
     if missing:
         raise BadInput(f'{where}: add the missing "{missing[0]}"')
-    return row
 
 
 def _trained(architecture: Architecture, row: dict[str, Any], where: str) -> Trained:

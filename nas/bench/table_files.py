@@ -9,6 +9,8 @@ from typing import Any
 
 from nas.bench.tables import Row, Table
 from nas.core.errors import BadInput
+from nas.core.files import read_text
+from nas.core.json_text import json_lines, parse_json
 from search_spaces.decisions import Answers
 
 NB201_ALL, NB201_DISTINCT = "nb201_val_accs_all15625.csv", "nb201_valid_nets.csv"
@@ -71,8 +73,8 @@ def _nets(path: Path) -> Iterator[tuple[str, str, dict[str, float]]]:
 
 
 def _nas_bench_macro(path: Path) -> Table:
+    known = parse_json(read_text(path), str(path))
     try:
-        known = json.loads(path.read_text())
         rows = [_macro_row(f"{path} {key}", key, entry) for key, entry in known.items()]
     except (ValueError, AttributeError) as error:
         raise BadInput(f"{path} is not NAS-Bench-Macro's JSON: {error}") from None
@@ -105,10 +107,8 @@ def _recurrent_cells(path: Path) -> Table:
 def _own(path: Path) -> Table:
     rows: list[Row] = []
     kinds: set[str] = set()
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        place = f"{path} line {number}"
+    for place, data in json_lines(path):
         try:
-            data = json.loads(line)
             kinds.add("decisions" if "decisions" in data else "recipe")
             rows.append(_own_row(data, len(rows), place))
         except KeyError as error:

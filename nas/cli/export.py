@@ -6,7 +6,10 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from nas.cli.job_command import Trust
 from nas.core.errors import BadInput
+from nas.core.files import check_folder
+from nas.core.trust import trusting
 
 
 def export(
@@ -21,6 +24,7 @@ def export(
     int8: Annotated[
         bool, Option("--int8", help="Also write model-int8.onnx and compare it with model.onnx.")
     ] = False,
+    trust: Trust = False,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write safetensors, architecture JSON and a torch.export program, and check their answers.
@@ -33,7 +37,9 @@ def export(
     from nas.cli.output import say, say_json
     from nas.models.files_said import said_of
 
-    facts = api.export(run, to, candidate, int8)
+    check_folder(to, "--to")
+    with trusting(trust):
+        facts = api.export(run, to, candidate, int8)
     if json:
         say_json(facts)
     elif "digest" not in facts:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from typer import Argument, Option
 
+from nas.core.trust import named_by, trusting
+
 
 @dataclass(frozen=True)
 class Key:
@@ -34,6 +36,9 @@ Config = Annotated[Path | None, Argument(help="TOML file of settings.")]
 Set = Annotated[
     list[str] | None,
     Option("--set", help="Any setting, such as training.steps=300; repeat for more."),
+]
+Trust = Annotated[
+    bool, Option("--trust", help="Run code outside of nas that files name, not only flags.")
 ]
 Json = Annotated[bool, Option("--json", help="Print one JSON object instead of tables.")]
 
@@ -61,11 +66,16 @@ def _common(
     ] = None,
     storage: Annotated[
         str | None,
-        Option(help="Optuna storage URL; default: a journal in the run's folder."),
+        Option(
+            envvar="NAS_STORAGE",
+            show_envvar=True,
+            help="Database URL, needed again to continue; default: a journal in the run's folder.",
+        ),
         Key("storage"),
     ] = None,
     seed: Annotated[int | None, Option(help="Random seed."), Key("seed")] = None,
     set_: Set = None,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Declare the options that every job has after its own."""
@@ -89,9 +99,12 @@ def job_command(settings: str) -> Callable[[Callable[..., None]], Callable[..., 
         )
 
         @wraps(declared)
-        def command(config: Path | None, set_: list[str] | None, json: bool, **given: Any) -> None:
+        def command(
+            config: Path | None, set_: list[str] | None, trust: bool, json: bool, **given: Any
+        ) -> None:
             flags = {keys[name].name: _value(keys[name], value) for name, value in given.items()}
-            _run(declared.__name__, settings, config, set_ or [], flags, json)
+            with trusting(trust), named_by(config):
+                _run(declared.__name__, settings, config, set_ or [], flags, json)
 
         command.__signature__ = inspect.Signature([first, *own, *common])  # type: ignore[attr-defined]
         command.__annotations__ = types

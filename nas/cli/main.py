@@ -10,7 +10,7 @@ from nas.cli import adapt, cache, compress, doctor, export, ls, report, score, s
 from nas.cli.bench import graphs, kernels, rungs, scores
 from nas.cli.bench import search as bench_search
 from nas.cli.output import results_on_stdout
-from nas.core.errors import Interrupted, NasError
+from nas.cli.problems import say_error, say_usage_error, use_utf8
 
 app = typer.Typer(
     name="nas",
@@ -26,12 +26,11 @@ def _ended_well(verb: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(verb)
     def run(*arguments: object, **options: object) -> None:
-        with results_on_stdout():
-            try:
+        try:
+            with results_on_stdout():
                 verb(*arguments, **options)
-            except (NasError, Interrupted) as error:
-                print(f"nas: {error}", file=sys.stderr)
-                raise typer.Exit(error.exit_code) from None
+        except BaseException as error:
+            raise typer.Exit(say_error(error)) from None
 
     return run
 
@@ -68,4 +67,11 @@ def main() -> None:
     Exit codes: 0 done, 1 failed, 2 bad input, 3 target not met, 75 run in use, 130 and 143
     interrupted.
     """
-    app()
+    use_utf8()
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        code = 130
+    except Exception as error:
+        code = say_usage_error(error)
+    sys.exit(code)

@@ -1,14 +1,15 @@
 """Sends results to stdout and everything else, including what libraries print, to stderr."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from nas.core.errors import BadInput
+from nas.core.files import check_file
+from nas.core.json_text import to_json
 
 SCHEMA = 1
 FIGURES = (".png", ".svg", ".pdf")
@@ -23,13 +24,14 @@ def results_on_stdout() -> Iterator[None]:
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
-    before, _results = _results, os.fdopen(kept, "w")
+    before, _results = _results, os.fdopen(kept, "w", errors="backslashreplace")
     try:
         yield
-    finally:
         _results.flush()
-        os.dup2(_results.fileno(), 1)
-        _results.close()
+    finally:
+        os.dup2(kept, 1)
+        with suppress(OSError):  # what could not be written has been reported
+            _results.close()
         _results = before
 
 
@@ -40,16 +42,16 @@ def say(text: str) -> None:
 
 def say_json(data: dict[str, Any], *, schema: bool = True) -> None:
     """Print a result for programs: one JSON object on one line."""
-    print(json.dumps({"schema": SCHEMA, **data} if schema else data), file=_results, flush=True)
+    print(to_json({"schema": SCHEMA, **data} if schema else data), file=_results, flush=True)
 
 
 def check_files(*paths: Path | None, figure: Path | None = None) -> None:
     """Raise `BadInput` now for files that could not be written at the end."""
-    for path in (*paths, figure):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise BadInput(f"{path}: create the folder {path.parent} first")
     if figure is not None and figure.suffix not in FIGURES:
         raise BadInput(f"{figure}: end the figure's name in {', '.join(FIGURES)}")
+    for path in (*paths, figure):
+        if path is not None:
+            check_file(path)
 
 
 def is_terminal() -> bool:

@@ -11,9 +11,13 @@ def score(
     score: Annotated[list[str] | None, Option(help="Score to compute; repeat for more.")] = None,
     task: Annotated[str, Option(help="Task whose data the models read.")] = "python-text",
     data: Annotated[Path | None, Option(help="The task's data file or folder.")] = None,
-    embedding: Annotated[int, Option(help="Embedding size; the default is as published.")] = 400,
-    hidden: Annotated[int, Option(help="Hidden size; the default is as published.")] = 600,
-    layers: Annotated[int, Option(help="Recurrent layers; the default is as published.")] = 3,
+    embedding: Annotated[
+        int, Option(min=1, help="Embedding size; the default is as published.")
+    ] = 400,
+    hidden: Annotated[int, Option(min=1, help="Hidden size; the default is as published.")] = 600,
+    layers: Annotated[
+        int, Option(min=1, help="Recurrent layers; the default is as published.")
+    ] = 3,
     seed: Annotated[int, Option(help="Seed of the untrained weights.")] = 0,
     json: Annotated[bool, Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:

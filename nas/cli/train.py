@@ -5,6 +5,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from nas.cli.job_command import Trust
+
 
 def train(
     architecture: Annotated[
@@ -26,12 +28,15 @@ def train(
     set_: Annotated[
         list[str] | None, Option("--set", help="Any setting, such as training.steps=300.")
     ] = None,
+    trust: Trust = False,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Train one architecture and report its validation and test results."""
     from nas import api
     from nas.cli.output import say, say_json
+    from nas.core.files import check_folder
     from nas.core.settings import read_config
+    from nas.core.trust import named_by, trusting
     from nas.jobs.search.config import SearchConfig
     from nas.models.architecture_files import read_architecture
 
@@ -41,8 +46,11 @@ def train(
         "seed": seed,
         "execution.kernels": kernels,
     }
-    settings = read_config(SearchConfig, config, set_ or [], flags)
-    facts = api.train(read_architecture(architecture), settings, to)
+    if to is not None:
+        check_folder(to, "--to")
+    with trusting(trust), named_by(config):
+        settings = read_config(SearchConfig, config, set_ or [], flags)
+        facts = api.train(read_architecture(architecture), settings, to)
     if json:
         say_json(facts)
     else:

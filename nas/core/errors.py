@@ -1,10 +1,15 @@
 """The errors that end a command, and their exit codes."""
 
+from nas.core.masking import masked
+
 
 class NasError(Exception):
-    """An error that ends a command with one line on stderr."""
+    """An error that ends a command with one line on stderr; secrets in its message are hidden."""
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(masked(str(message)))
 
 
 class BadInput(NasError):

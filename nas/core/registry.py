@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas.core.errors import BadInput
+from nas.core.files import reason_of
+from nas.core.trust import check_trusted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +96,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     },
 }
 
+# components that files may name: they only build networks, read data and propose
+OURS = {"nas.models.space:NamedModels", *(r for part in BUILT_IN.values() for r in part.values())}
+
 
 def needed(kind: Kind) -> tuple[str, ...]:
     """Return the attributes that an object of a kind must have: its protocol's members."""
@@ -159,12 +164,21 @@ def imported(what: str, reference: str) -> Any:
     what: begins the message of the `BadInput` that is raised if there is no such thing.
     """
     module_name, _, attribute = reference.partition(":")
+    if not all(name.isidentifier() for name in (*module_name.split("."), attribute)):
+        raise BadInput(f"{what} is not a component: write it as package.module:name")
+    if reference not in OURS:
+        check_trusted(what, reference)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # the user's module is in the current folder
     try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except ImportError as error:
-        raise BadInput(f"{what} cannot be imported: {error}") from error
+        module = importlib.import_module(module_name)
+    except BadInput:
+        raise
+    except Exception as error:  # the module is the user's: it may fail in any way
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise BadInput(f"{what} cannot be imported: {kind}{reason_of(error)}") from error
+    try:
+        return getattr(module, attribute)
     except AttributeError:
         raise BadInput(f'{what}: module {module_name} has no "{attribute}"') from None
 

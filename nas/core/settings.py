@@ -1,20 +1,24 @@
 """Settings: defaults, overridden by the TOML file, then by --set, then by flags."""
 
+import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nas.core.errors import BadInput
+from nas.core.files import read_text, reason_of
+from nas.core.masking import remember_secrets
 from nas.core.registry import reference_to
+from nas.core.trust import choose
 
 
 class Section(BaseModel):
     """A part of a configuration that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def check(self) -> None:
         """Raise `BadInput` for a name or a file that does not exist.
@@ -27,7 +31,7 @@ class Section(BaseModel):
 class Named(Section):
     """A name and the options that go with it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
     name: str
 
@@ -63,12 +67,14 @@ class Execution(Section):
 
     executor: Literal["ray", "serial"] = "ray"
     kernels: Literal["auto", "reference", "cpu", "gpu"] = "auto"
-    workers: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=1, le=10_000)
     ray_address: str | None = None
-    gpus_per_survivor: float = Field(default=0.0, ge=0)
+    gpus_per_survivor: float = Field(default=0.0, ge=0, le=1024)
     batch: int = Field(default=4, ge=1, description="candidates screened by one call")
     deterministic: bool = False
-    grace: float = Field(default=60.0, ge=0, description="seconds for running calls after a signal")
+    grace: float = Field(
+        default=60.0, ge=0, le=86_400, description="seconds for running calls after a signal"
+    )
     isolate: bool = Field(default=False, description="serial: evaluate in a child process")
     time_limit: float | None = Field(
         default=None, gt=0, description="seconds for one candidate's screening or rung"
@@ -80,19 +86,30 @@ class Execution(Section):
         return self.executor == "serial" and not self.isolate and self.time_limit is None
 
 
+LARGEST = 2**53  # that JSON's readers keep exactly
+NEVER_EMPTY = ("run", "storage", "task.data", "weights", "policy", "items", "cache")
+
 Config = TypeVar("Config", bound=Section)
 
 
 class RunSettings(Section):
     """The settings of every job that keeps a run folder.
 
-    run: the folder. storage: an Optuna storage URL; None for a journal in the folder.
+    run: the folder. storage: a database URL; None for a journal in the folder. A run keeps only
+        its scheme, because it may hold a password.
     """
 
     execution: Execution = Execution()
     seed: int = Field(default=0, ge=0)
     run: Path = Path("runs/run")
     storage: str | None = None
+
+    @field_validator("storage")
+    @classmethod
+    def _remember_secrets(cls, url: str | None) -> str | None:
+        if url is not None:
+            remember_secrets(url)
+        return url
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that must stay the same for a run to continue, by dotted name."""
@@ -102,7 +119,7 @@ class RunSettings(Section):
 def read_config(
     kind: type[Config], file: Path | None, settings: Sequence[str], flags: Mapping[str, Any]
 ) -> Config:
-    """Return the configuration that a command line asks for.
+    """Return the configuration that a command line asks for, and note the components it names.
 
     settings: `a.b=value` in TOML; a value that is not TOML is taken as a string.
     flags: values by dotted name; None leaves a setting unchanged.
@@ -113,36 +130,68 @@ def read_config(
         key, equals, text = setting.partition("=")
         if not equals:
             raise BadInput(f'--set {setting}: write it as key=value, as in "training.steps=300"')
-        _put(data, key.strip(), _toml_value(text.strip()))
+        value = _toml_value(text.strip())
+        choose(_references(value))
+        _put(data, key.strip(), value)
     for key, value in flags.items():
         if value is not None:
+            choose(_references(value))
             _put(data, key, value)
     for key, field in kind.model_fields.items():
         if isinstance(field.default, Named) and isinstance(data.get(key), dict):
             data[key].setdefault("name", field.default.name)  # these are options of the default
+    where = str(file) if file else "the settings"
+    _check_values(data, where)
     try:
         config = kind.model_validate(data)
     except ValidationError as error:
-        raise BadInput(_first_problem(kind, error, str(file) if file else "the settings")) from None
+        raise BadInput(_first_problem(kind, error, where)) from None
     config.check()
     return config
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file; raises `BadInput` if it is missing or not TOML."""
+    text = read_text(path, "pass an existing TOML file, or none")
     try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist: pass an existing TOML file, or none") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path} cannot be read as TOML: {error}") from None
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read as TOML: it is nested too deeply") from None
+    except ValueError as error:  # also an integer of thousands of digits
+        raise BadInput(f"{path} cannot be read as TOML: {reason_of(error)}") from None
 
 
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _check_values(data: Mapping[str, Any], where: str) -> None:
+    """Raise `BadInput` for values that no setting can have."""
+    for key, value in flat(data).items():
+        for part in value if isinstance(value, list | tuple) else (value,):
+            wrong = None
+            if isinstance(part, int) and abs(part) > LARGEST:
+                wrong = f"is larger than {LARGEST}"
+            elif isinstance(part, float) and not math.isfinite(part):
+                wrong = "is not a finite number"
+            elif isinstance(part, str) and "\0" in part:
+                wrong = "holds a null character"
+            elif isinstance(part, str) and part == "" and key in NEVER_EMPTY:
+                wrong = "is empty"
+            if wrong:
+                raise BadInput(f"{where}: {key} {wrong}: give another value, or leave it out")
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Yield every text in a setting that may name a component; options follow a comma."""
+    if isinstance(value, str):
+        yield value.partition(",")[0]
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _references(part)
 
 
 def _put(data: dict[str, Any], key: str, value: Any) -> None:

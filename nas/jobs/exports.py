@@ -1,11 +1,11 @@
 """Exports the network that a run of any kind found, to a folder of the user's choice."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import BadInput, NasError
 from nas.loop.run_file import read_run_file
+from nas.models.files_said import DESCRIPTION, read_description
 
 KEPT = {"compress": "student", "sweep": "pruned", "adapt": "static"}  # folders of a run
 
@@ -39,10 +39,9 @@ def _copied(folder: Path, kept: Path, to: Path) -> dict[str, Any]:
         except NasError as error:
             return {**facts, "failed": {"model.pt2": f"the data are needed: {error}"}}
         return {**facts, "files": [*facts["files"], *written.takes], **written.facts()}
-    described = to / "architecture.json"
-    if not described.exists():
+    if not (to / DESCRIPTION).exists():
         return facts
-    told = json.loads(described.read_text())
+    told = read_description(to)
     return {**facts, **{key: told[key] for key in ("takes", "failed") if key in told}}
 
 

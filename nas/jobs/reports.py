@@ -3,16 +3,28 @@
 from pathlib import Path
 from typing import Any
 
-from nas.loop.run_file import read_run_file
+from nas.core.errors import BadInput
+from nas.core.files import undamaged
+from nas.core.trust import named_by
+from nas.loop.run_file import FILE, read_run_file
 from nas.reporting.report import Report
+
+REMEDY = "restore the run's folder from a copy"
 
 
 def read_run(folder: Path) -> tuple[Any, Report]:
     """Return a run's summary and report, finished or not.
 
-    Raises `BadInput` if the folder holds no run.
+    The folder is data: code outside of this project that it names is not run, see `nas.core.trust`.
+    Raises `BadInput` if the folder holds no run, or a file of the run is damaged.
     """
-    match read_run_file(folder).kind:  # import only what this kind's report needs
+    about = read_run_file(folder)
+    with named_by(folder / FILE), undamaged(folder, REMEDY):
+        return _read(about.kind, folder)
+
+
+def _read(kind: str, folder: Path) -> tuple[Any, Report]:
+    match kind:  # import only what this kind's report needs
         case "search":
             from nas.jobs.search.report import search_report
             from nas.jobs.search.summary import read_search
@@ -31,10 +43,11 @@ def read_run(folder: Path) -> tuple[Any, Report]:
 
             sweep = read_sweep(folder)
             return sweep, sweep_report(sweep)
-        case kind:
-            assert kind == "adapt", kind
+        case "adapt":
             from nas.jobs.adapt.report import adapt_report
             from nas.jobs.adapt.summary import read_adaptation
 
             adaptation = read_adaptation(folder)
             return adaptation, adapt_report(adaptation)
+        case _:
+            raise BadInput(f"{folder / FILE} names an unknown kind of run, {kind!r}")

@@ -1,13 +1,21 @@
 """The record of a candidate, which reports, exports and resumed runs read."""
 
-import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from pydantic import create_model
+
+from nas.core.errors import BadInput
+from nas.core.files import read_text, undamaged
 from nas.core.job import Objective, Screened, Trained
+from nas.core.json_text import parse_json
+from nas.core.masking import masked
 from search_spaces.architecture import Architecture
+
+RESULT_REMEDY = "delete it, and the command of the run evaluates this candidate again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ class Candidate:
 
     def failing(self, reason: str, seconds: float = 0.0) -> "Candidate":
         """Return the candidate, marked as failed."""
-        return replace(self, failed=reason, seconds=self.seconds + seconds)
+        return replace(self, failed=masked(reason), seconds=self.seconds + seconds)
 
     def with_results_of(self, original: "Candidate", with_rung: bool) -> "Candidate":
         """Return a duplicate with the original's results, and its first rung if `with_rung`."""
@@ -124,17 +132,36 @@ class Candidate:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Candidate":
-        """Return the candidate that `to_dict` wrote."""
-        fields = {key: value for key, value in data.items() if key != "digest"}
-        fields["architecture"] = Architecture.from_json(json.dumps(data["architecture"]))
-        fields["rungs"] = tuple(Rung(**rung) for rung in data["rungs"])
-        return cls(**fields)
+        """Return the candidate that `to_dict` wrote; raises `ValueError` for anything else."""
+        fields = dict(_FIELDS.model_validate(data))
+        return cls(architecture=Architecture.from_data(data["architecture"]), **fields)
+
+
+_KINDS = {n: (kind, ...) for n, kind in get_type_hints(Candidate).items() if n != "architecture"}
+_FIELDS = create_model("Fields", **_KINDS)  # type: ignore[call-overload]
+
+
+def read_result(path: Path) -> Candidate:
+    """Return the candidate in a `result.json`; raises `BadInput` if the file is damaged."""
+    data = parse_json(read_text(path, RESULT_REMEDY), str(path), RESULT_REMEDY)
+    with undamaged(path, RESULT_REMEDY):
+        return Candidate.from_dict(data)
+
+
+def checkpoint_of(folder: Path, candidate: Candidate) -> Path:
+    """Return the file of a candidate's last checkpoint; raises `BadInput` if it is elsewhere."""
+    name = os.path.normpath(candidate.rungs[-1].checkpoint)
+    if os.path.isabs(name) or name.startswith(os.pardir):
+        raise BadInput(
+            f"candidate {candidate.number} of {folder} names {name}, which is outside of the run: "
+            "delete the candidate's result.json"
+        )
+    return folder / name
 
 
 def candidates_in(folder: Path) -> tuple[Candidate, ...]:
     """The candidates of a run's folder that have a result, by number."""
-    files = sorted((folder / "trials").glob("*/result.json"))
-    return tuple(Candidate.from_dict(json.loads(file.read_text())) for file in files)
+    return tuple(map(read_result, sorted((folder / "trials").glob("*/result.json"))))
 
 
 def best_first(candidates: Sequence[Candidate], objective: Objective) -> list[Candidate]:

@@ -6,19 +6,24 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from nas.core.errors import BadInput
-from nas.core.files import write_atomically
+from nas.core.files import read_text, undamaged, write_atomically
 from nas.core.job import Objective
+from nas.core.json_text import parse_json
+from nas.core.masking import masked, masked_values, only_scheme
 
 SCHEMA = 2
 FILE = "run.json"
+REMEDY = "delete it, and the command of the run writes it again"
 PACKAGES = ("nas-search", "torch", "optuna", "numpy")
 
 
@@ -52,35 +57,37 @@ class RunFile:
 
 def read_run_file(folder: Path) -> RunFile:
     """Return a folder's run file; raises `BadInput` if it has no run of this version."""
-    data = _read(folder)
-    if data is None:
+    found = _read(folder)
+    if found is None and (folder / "trials").is_dir():
+        raise BadInput(f"{folder / FILE} does not exist: the command of the run writes it again")
+    if found is None:
         raise BadInput(f"{folder} is not a run: pass the --run folder of an earlier command")
-    fields = {key: value for key, value in data.items() if key != "schema"}
-    return RunFile(**{**fields, "objective": Objective(**data["objective"])})
+    return found
 
 
 def check_run_folder(folder: Path, kind: str) -> None:
     """Raise `BadInput` if the folder holds a run of another kind or of an earlier version."""
-    data = _read(folder)
-    if data is not None and data["kind"] != kind:
+    found = _read(folder)
+    if found is not None and found.kind != kind:
         raise BadInput(
-            f"{folder} holds a run of `nas {data['kind']}`: pass another folder with --run"
+            f"{folder} holds a run of `nas {found.kind}`: pass another folder with --run"
         )
 
 
 @contextmanager
 def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
     """Keep the run file up to date while a driver works inside."""
-    began, before = time.monotonic(), _read(folder) or {}
+    began, before = time.monotonic(), _read(folder) or run
     run = replace(
         run,
+        settings=_kept(run.settings),
         versions={"python": platform.python_version(), **_versions()},
-        started=before.get("started") or _now(),
-        command=shlex.join(["nas", *sys.argv[1:]]),
+        started=before.started or _now(),
+        command=_command(run.settings.get("storage")),
     )
 
     def write(finished: bool, ended: str | None) -> None:
-        seconds = before.get("seconds", 0.0) + time.monotonic() - began
+        seconds = before.seconds + time.monotonic() - began
         now = asdict(replace(run, seconds=seconds, finished=finished, ended=ended))
         write_atomically(folder / FILE, json.dumps({"schema": SCHEMA, **now}, indent=1))
 
@@ -93,17 +100,33 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
     write(finished=True, ended=_now())
 
 
-def _read(folder: Path) -> Mapping[str, Any] | None:
-    """Return the content of `run.json`; None if there is no run."""
+def _kept(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without secrets."""
+    storage = settings.get("storage")
+    return masked_values(settings) | ({"storage": only_scheme(storage)} if storage else {})
+
+
+def _command(storage: str | None) -> str:
+    """Return the command line without secrets."""
+    words = sys.argv[1:]
+    if storage:
+        words = [word.replace(storage, only_scheme(storage)) for word in words]
+    return shlex.join(["nas", *map(masked, words)])
+
+
+def _read(folder: Path) -> RunFile | None:
+    """Return the content of `run.json`; None if there is none."""
     path = folder / FILE
-    data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    has_run = data is not None or (folder / "trials").exists()
-    if has_run and (data or {}).get("schema") != SCHEMA:
+    if not path.exists():
+        return None
+    data = parse_json(read_text(path, REMEDY), str(path), REMEDY)
+    if isinstance(data, dict) and data.get("schema") != SCHEMA:
         raise BadInput(
             f"{folder} was written by an earlier version of nas, in another format: "
             "start the run again in another folder with --run"
         )
-    return data
+    with undamaged(path, REMEDY):
+        return TypeAdapter(RunFile).validate_python(data)
 
 
 def _versions() -> dict[str, str]:

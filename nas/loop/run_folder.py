@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from nas.core.errors import BadInput, NasError, RunLocked
 from nas.core.files import write_atomically
 from nas.core.job import Objective
-from nas.loop.candidate import Candidate
+from nas.loop.candidate import Candidate, read_result
 from nas.loop.controller import Proposal
 from nas.loop.journal import ended_at, open_study, together
 
@@ -116,7 +116,7 @@ class RunFolder:
     def result(self, trial: FrozenTrial) -> Candidate | None:
         """Return a candidate with its results; None while it has none."""
         path = self.trial_folder(trial.number) / "result.json"
-        return Candidate.from_dict(json.loads(path.read_text())) if path.exists() else None
+        return read_result(path) if path.exists() else None
 
     def write(self, candidate: Candidate) -> None:
         """Save a candidate's result, replacing an earlier one with fewer rungs."""

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -45,8 +46,14 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(grace_seconds: float, evaluating_here: bool) -> Iterator[Stop]:
-    """Catch signals inside the context. Enter it after starting Ray, which replaces handlers."""
+    """Catch signals inside the context. Enter it after starting Ray, which replaces handlers.
+
+    Only Python's main thread receives signals: in another thread, none are caught.
+    """
     stop = Stop(grace_seconds, evaluating_here)
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
     before = {number: signal.signal(number, stop.receive) for number in (*SIGNALS, signal.SIGALRM)}
     try:
         yield stop

@@ -1,10 +1,11 @@
 """Reads architectures that users name: recipe files, architecture files, known cells."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import BadInput
+from nas.core.files import read_text
+from nas.core.json_text import json_lines, parse_json
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
 from search_spaces.rnn_cell.recipe import read_recipe
@@ -15,20 +16,14 @@ def read_recipes(path: Path) -> list[tuple[Any, Architecture]]:
     """Return the ids and cells of a recipe file; raises `BadInput` naming the line."""
 
     cells = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
+    for where, row in json_lines(path):
+        recipe = row.get("recipe") if isinstance(row, dict) else None
+        if not isinstance(recipe, dict):
+            raise BadInput(f'{where}: expected {{"id": …, "recipe": {{node: …}}}}')
         try:
-            row = json.loads(line)
-            cells.append((row.get("id"), read_recipe(row["recipe"])))
-        except json.JSONDecodeError as error:
-            raise BadInput(f"{path}, line {number}: not JSON: {error}") from None
-        except (KeyError, TypeError, AttributeError):
-            raise BadInput(
-                f'{path}, line {number}: expected {{"id": …, "recipe": {{node: …}}}}'
-            ) from None
+            cells.append((row.get("id"), read_recipe(recipe)))
         except InvalidArchitecture as error:
-            raise BadInput(f"{path}, line {number}: {error}") from None
+            raise BadInput(f"{where}: {error}") from None
     if not cells:
         raise BadInput(f"{path} has no recipes: write one JSON object per line")
     return cells
@@ -44,18 +39,11 @@ def read_architecture(name: str) -> Architecture:
         return read_recipe(ZOO[name])
     if not Path(name).exists():
         raise BadInput(f"{name} is neither a file nor a known cell; known cells: {', '.join(ZOO)}")
-    text = _text(Path(name))
+    data = parse_json(read_text(Path(name), "pass a JSON file of an architecture"), name)
     try:
-        data = json.loads(text)
-        if isinstance(data, dict) and "spec" not in data:
-            return read_recipe(data.get("recipe", data))
-        return Architecture.from_json(text)
+        recipe = data.get("recipe", data) if isinstance(data, dict) else None
+        if isinstance(recipe, dict) and "spec" not in recipe:
+            return read_recipe(recipe)
+        return Architecture.from_data(data)
     except (ValueError, InvalidArchitecture) as error:
         raise BadInput(f"{name} is not an architecture: {error}") from None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None

@@ -1,7 +1,27 @@
 """What became of a network's files, in lines; imports no torch."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from nas.core.errors import BadInput
+from nas.core.files import read_text
+from nas.core.json_text import parse_json
+
+DESCRIPTION = "architecture.json"
+REMEDY = "restore it from a copy, or write the network again"
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return the content of a network's `architecture.json`; raises `BadInput` if it is damaged."""
+    path = folder / DESCRIPTION
+    described = parse_json(read_text(path, REMEDY), str(path), REMEDY)
+    if not isinstance(described, dict):
+        raise BadInput(f"{path} is damaged (not a JSON object): {REMEDY}")
+    for key in ("takes", "failed"):
+        if not isinstance(described.get(key, {}), dict):
+            raise BadInput(f'{path} is damaged ("{key}" is not an object): {REMEDY}')
+    return described
 
 
 def said_of(facts: Mapping[str, Any]) -> list[str]:

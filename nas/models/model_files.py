@@ -7,21 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from nas.core.errors import NasError
-from nas.core.files import write_atomically
+from nas.core.files import read_bytes, undamaged, write_atomically
 from nas.core.registry import create
 from nas.core.task import Batch
+from nas.core.trust import named_by
 from nas.models.changes import Changes, with_changes
 from nas.models.exported_programs import write_programs
 from nas.models.file_checks import TOLERANCE, Written
+from nas.models.files_said import DESCRIPTION, REMEDY, read_description
 from nas.models.inputs import Inputs
 from nas.models.space import Answering
 from search_spaces.architecture import Architecture
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
+MOST_WEIGHTS = 2**40  # bytes
 EXAMPLES = 3  # that programs are compared on
 SEQUENCES = ("features", "tokens")  # kinds of data with an axis of steps
 
@@ -63,7 +67,7 @@ def add_programs(model: nn.Module, inputs: Any, data: DataShape, folder: Path) -
     take."""
     written = write_programs(model, Inputs.of(inputs, data.kind in SEQUENCES), folder)
     file = folder / "architecture.json"
-    described = {**json.loads(file.read_text()), **written.facts()}
+    described = {**read_description(folder), **written.facts()}
     write_atomically(file, json.dumps(described, indent=1))
     return written
 
@@ -111,23 +115,31 @@ def describe(
 
 def load_model(folder: Path) -> nn.Module:
     """Return the model in a folder of ours, in evaluation mode: an exported candidate, a student
-    or a sweep's network."""
-    text = (folder / "architecture.json").read_text()
-    described = json.loads(text)
-    shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))
-    spec = described.get("teacher_spec", described["spec"])
-    named = json.dumps({"space": described["space"], "spec": spec})
-    space = create("spaces", described["found_as"])
-    model = space.build(Architecture.from_json(named), shape, torch.Generator())
-    weights = load((folder / "model.safetensors").read_bytes())
-    if "changes" not in described:
+    or a sweep's network.
+
+    Raises `BadInput` if a file is damaged, and if the network is built by code that neither this
+    project nor the caller has named; `nas.core.trust.trusting` allows it.
+    """
+    described, file = read_description(folder), folder / DESCRIPTION
+    with undamaged(file, REMEDY):
+        shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))
+        spec = described.get("teacher_spec", described["spec"])
+        architecture = Architecture.from_data({"space": described["space"], "spec": spec})
+        changes = Changes.from_json(described["changes"]) if "changes" in described else None
+        space = str(described["found_as"])
+    with named_by(file), undamaged(file, REMEDY, RuntimeError):
+        model = create("spaces", space).build(architecture, shape, torch.Generator())
+    file = folder / "model.safetensors"
+    weights = read_bytes(file, REMEDY, MOST_WEIGHTS)
+    with undamaged(file, REMEDY, RuntimeError, SafetensorError):
+        return _filled(model, changes, load(weights)).eval()
+
+
+def _filled(model: nn.Module, changes: Changes | None, weights: dict[str, Tensor]) -> nn.Module:
+    if changes is None:
         model.load_state_dict(weights)
     elif isinstance(model, Answering):
-        model.network = with_changes(model.network, _changes(described), weights)
+        model.network = with_changes(model.network, changes, weights)
     else:
-        model = with_changes(model, _changes(described), weights)
-    return model.eval()
-
-
-def _changes(described: Mapping[str, Any]) -> Changes:
-    return Changes.from_json(described["changes"])
+        model = with_changes(model, changes, weights)
+    return model

@@ -1,6 +1,5 @@
 """Finds the network to compress: its architecture, its weights and its task."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +9,13 @@ from torch import nn
 
 from kernels.cell.layer import set_backend
 from nas.core.errors import BadInput
+from nas.core.files import undamaged
 from nas.core.registry import BUILT_IN, create, load_task, resolve
 from nas.core.settings import Named
 from nas.core.task import Task
 from nas.core.tensor_files import to_bytes
+from nas.core.trust import named_by
+from nas.models.files_said import DESCRIPTION, REMEDY, read_description
 from nas.models.names import TaskCell, read_name
 from nas.models.space import FOUND_AS, Answering, NamedModels
 from nas.models.weights import load_weights
@@ -87,14 +89,11 @@ def find_model(
 
 
 def _from_folder(folder: Path, task: Named) -> tuple[ModelSource, Task]:
-    text = (folder / "architecture.json").read_text()
-    try:
-        described = json.loads(text)
+    described, file = read_description(folder), folder / DESCRIPTION
+    with undamaged(file, REMEDY):
         shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))
-        architecture = Architecture.from_json(text)
-        space = described["found_as"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{folder / 'architecture.json'} is not a model: {error}") from None
+        architecture = Architecture.from_data(described)
+        space = str(described["found_as"])
     found = _load(str(folder), task)
     if found.shape != shape.data:
         raise BadInput(
@@ -102,7 +101,8 @@ def _from_folder(folder: Path, task: Named) -> tuple[ModelSource, Task]:
             f"{_described(found.shape)}: pass the task it was trained on"
         )
     source = ModelSource(folder.name, space, architecture, shape)
-    return source.with_weights(folder / "model.safetensors"), found
+    with named_by(file), undamaged(file, REMEDY, RuntimeError):
+        return source.with_weights(folder / "model.safetensors"), found
 
 
 def _named_model(name: str, task: Named) -> tuple[ModelSource, Task]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.core.files import write_atomically
+from nas.core.json_text import to_json
 from nas.reporting.html import document, figure
 from nas.reporting.table import as_csv
 
@@ -52,7 +53,7 @@ def write_report(report: Report, folder: Path) -> Path:
     for name, rows in report.tables.items():
         write_atomically(folder / name, as_csv(rows))
     write_atomically(folder / TEXT, report.text + "\n")
-    write_atomically(folder / FACTS, json.dumps(report.facts, indent=1))
+    write_atomically(folder / FACTS, to_json(report.facts, indent=1))
     write_atomically(folder / PAGE, document(report.title, parts))
     return folder / PAGE
 

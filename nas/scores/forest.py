@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 
+from nas.core.files import DAMAGE
+
 TREES = 50
 SMALLEST_LEAF = 4
 SHARE_OF_FEATURES = 0.4
@@ -53,16 +55,27 @@ class Forest:
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write the forest; `about` tells readers of the file where the numbers come from."""
         text = json.dumps({"about": about, "names": self.names, "trees": self.trees})
-        path.write_text(text + "\n")
+        path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Forest":
         """Return the forest in a file; raises `ValueError` if there is none."""
         try:
-            found = json.loads(path.read_text())
-            return cls(tuple(found["names"]), tuple(found["trees"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            trees = tuple(map(_checked, found["trees"]))
+            return cls(tuple(map(str, found["names"])), trees)
+        except (OSError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a fitted score: {error!r}") from None
+
+
+def _checked(tree: Any) -> Mapping[str, Sequence[float]]:
+    """Return the tree; raises `ValueError` for a node whose children do not follow it."""
+    for node, children in enumerate(zip(tree["left"], tree["right"], strict=True)):
+        if tree["left"][node] != NOTHING and not node < min(children) <= max(children) < len(
+            tree["left"]
+        ):
+            raise ValueError(f"node {node} has the children {children}")
+    return tree
 
 
 def _columns(tree: Any) -> dict[str, list[float]]:

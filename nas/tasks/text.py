@@ -1,5 +1,6 @@
 """Language modelling on a text file, or a folder with training, validation and test parts."""
 
+import codecs
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -207,7 +208,7 @@ def _read(paths: list[Path], level: Level) -> bytes:
     texts = []
     for path in paths:
         try:
-            texts.append(path.read_bytes())
+            texts.append(path.read_bytes().removeprefix(codecs.BOM_UTF8))
             if level != "byte":
                 texts[-1].decode()
         except OSError as error:
@@ -254,7 +255,8 @@ def _numbered(parts: dict[str, bytes], level: Level) -> tuple[dict[str, np.ndarr
 
 
 def _words(text: str) -> list[str]:
-    return text.replace("\n", f" {END_OF_LINE} ").split()
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")  # as on Windows and on old Macs
+    return lines.replace("\n", f" {END_OF_LINE} ").split()
 
 
 def _columns(tokens: np.ndarray, batch: int) -> np.ndarray:

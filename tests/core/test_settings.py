@@ -102,7 +102,7 @@ def test_files_that_are_not_toml_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"none\.toml does not exist"):
         read_toml(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadInput, match=r"bad\.toml cannot be read as TOML"):
+    with pytest.raises(BadInput, match=r"bad\.toml cannot be read .byte 0 is not UTF-8"):
         read_toml(tmp_path / "bad.toml")
-    with pytest.raises(BadInput, match="cannot be read as TOML"):
+    with pytest.raises(BadInput, match="is a folder"):
         read_toml(tmp_path)

@@ -32,8 +32,9 @@ def test_a_folder_without_a_run_and_one_of_an_earlier_version_are_refused(tmp_pa
         read_run_file(tmp_path)
     check_run_folder(tmp_path, "search")
     (tmp_path / "trials").mkdir()
-    with pytest.raises(BadInput, match="written by an earlier version"):
-        check_run_folder(tmp_path, "search")
+    with pytest.raises(BadInput, match=r"run\.json does not exist: the command of the run writes"):
+        read_run_file(tmp_path)
+    check_run_folder(tmp_path, "search")
     (tmp_path / "run.json").write_text(json.dumps({"schema": 1, "config": {}}))
     with pytest.raises(BadInput, match="written by an earlier version"):
         read_run_file(tmp_path)

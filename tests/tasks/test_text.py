@@ -48,6 +48,15 @@ def test_tokenised_text_is_read_as_words_and_other_text_as_bytes(tmp_path: Path)
     assert plain.vocabulary == 256
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_a_byte_order_mark_and_other_line_ends_change_no_word(tmp_path: Path, end: str) -> None:
+    plain = load_language_model(write(tmp_path / "plain.txt"), level="word")
+    other = write(tmp_path / "other.txt", "\ufeff" + WORDS.replace("\n", end))
+    read = load_language_model(other, level="word")
+    assert read.vocabulary == plain.vocabulary
+    assert read.train.tolist() == plain.train.tolist()
+
+
 def test_words_that_are_not_in_the_training_text_are_unknown(tmp_path: Path) -> None:
     write(tmp_path / "train.txt", "a b " * 200)
     write(tmp_path / "valid.txt", "a z " * 100)

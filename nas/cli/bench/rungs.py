@@ -12,7 +12,7 @@ def rungs(
         Option(help="File with a recipe, val_losses, wall_per_epoch and last_test per line."),
     ],
     candidates: Annotated[int, Option(min=1, help="Number of recipes that a search trains.")] = 64,
-    most: Annotated[int, Option(min=1, help="Largest number of rungs to try.")] = 4,
+    most: Annotated[int, Option(min=1, max=50, help="Largest number of rungs to try.")] = 4,
     reduction: Annotated[
         int, Option(min=2, help="One in N candidates advances to the next rung.")
     ] = 3,

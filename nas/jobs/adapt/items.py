@@ -1,11 +1,11 @@
 """Reads question sets from JSON Lines files."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.core.errors import BadInput
+from nas.core.json_text import json_lines
 
 PROMPTS = ("query", "prompt", "question", "context")
 ANSWERS = ("answer", "continuation")
@@ -33,30 +33,24 @@ def read_items(path: Path) -> list[Item]:
     `question` and `context` also name a prompt, `continuation` an answer.
     Raises `BadInput` naming the first line that fits neither form.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
-    items = [_item(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
+    items = [_item(where, data) for where, data in json_lines(path)]
     if not items:
         raise BadInput(f"{path} has no items: write one JSON object per line")
     return items
 
 
-def _item(where: str, line: str) -> Item:
-    try:
-        data: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{where} is not JSON: {error}") from None
+def _item(where: str, data: Any) -> Item:
     if not isinstance(data, dict):
         raise BadInput(f"{where} is not a JSON object: write {{...}}")
-    prompt = next((data[key] for key in PROMPTS if isinstance(data.get(key), str)), "")
+    given = ((key, data[key]) for key in PROMPTS if isinstance(data.get(key), str))
+    prompt = next((_text(where, key, text) for key, text in given), "")
     if not prompt:
         raise BadInput(f"{where} has no prompt: add one of {', '.join(PROMPTS)}")
     difficulty = str(data.get("difficulty", ""))
     if "choices" in data:
         return _with_choices(where, prompt, data, difficulty)
-    answer = next((str(data[key]) for key in ANSWERS if data.get(key) not in (None, "")), "")
+    written = ((key, data[key]) for key in ANSWERS if data.get(key) not in (None, ""))
+    answer = next((_text(where, key, value) for key, value in written), "")
     answer = answer.rpartition(FINAL)[2].strip(" ") if FINAL in answer else answer
     if not answer:
         raise BadInput(f"{where} has no answer: add choices and gold, or answer")
@@ -67,9 +61,20 @@ def _with_choices(where: str, prompt: str, data: dict[str, Any], difficulty: str
     choices, gold = data["choices"], data.get("gold")
     if not isinstance(choices, list) or len(choices) < 2:
         raise BadInput(f"{where}: choices must be a list of two or more")
-    if not isinstance(gold, int) or not 0 <= gold < len(choices):
+    if isinstance(gold, bool) or not isinstance(gold, int) or not 0 <= gold < len(choices):
         raise BadInput(
             f"{where}: gold must be the number of the correct choice, 0 to {len(choices) - 1}, "
             f"not {gold!r}"
         )
-    return Item(prompt, tuple(map(str, choices)), gold, difficulty=difficulty)
+    texts = tuple(_text(where, "choices", choice) for choice in choices)
+    return Item(prompt, texts, gold, difficulty=difficulty)
+
+
+def _text(where: str, key: str, value: Any) -> str:
+    """Return a text or number as text; raises `BadInput` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadInput(f"{where}: {key} must be text or a number, not {value!r}")
+    text = str(value)
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise BadInput(f"{where}: {key} holds half of a surrogate pair: write the whole character")
+    return text

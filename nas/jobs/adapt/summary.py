@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.core.files import read_bytes, read_text, undamaged
 from nas.jobs.adapt.job import found_from_bytes
 from nas.jobs.adapt.oracle import Found
 from nas.jobs.adapt.shared_chains import SharedChains
 from nas.jobs.adapt.tree import By
-from nas.loop.candidate import candidates_in
+from nas.loop.candidate import Candidate, candidates_in, checkpoint_of
 from nas.loop.run_file import read_run_file
 
 SHARED = "shared_chains.json"
+SHARED_REMEDY = "run the same command again, which writes it"
+FOUND_REMEDY = "delete its folder, and the command of the run searches these samples again"
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,23 @@ def read_adaptation(folder: Path) -> AdaptSummary:
         depth=about.details["depth"],
         simulations=about.settings["simulations"],
         by=about.settings["by"],
-        found=tuple(
-            one
-            for c in done
-            for one in found_from_bytes((folder / c.rungs[-1].checkpoint).read_bytes())
-        ),
+        found=tuple(one for c in done for one in _found(folder, c)),
         failed=tuple(c.failed for c in candidates if c.failed),
         layer_calls=int(sum(c.measures["layer_calls"] for c in done)),
         layer_calls_naive=int(sum(c.measures["layer_calls_naive"] for c in done)),
-        shared=SharedChains.from_json(file.read_text()) if file.exists() else SharedChains(),
+        shared=_shared(file) if file.exists() else SharedChains(),
         seconds=about.seconds,
     )
+
+
+def _found(folder: Path, candidate: Candidate) -> list[Found]:
+    path = checkpoint_of(folder, candidate)
+    data = read_bytes(path, FOUND_REMEDY)
+    with undamaged(path, FOUND_REMEDY):
+        return found_from_bytes(data)
+
+
+def _shared(file: Path) -> SharedChains:
+    text = read_text(file, SHARED_REMEDY)
+    with undamaged(file, SHARED_REMEDY):
+        return SharedChains.from_json(text)

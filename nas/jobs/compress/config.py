@@ -21,7 +21,7 @@ class Distilling(Section):
     """
 
     steps: int = Field(default=320, ge=1, description="optimiser steps of the last rung")
-    rungs: int = Field(default=3, ge=1, description="stretches of training")
+    rungs: int = Field(default=3, ge=1, le=50, description="stretches of training")
     reduction: int = Field(default=4, ge=2, description="of so many students one goes on")
     method: Distillation = "mse"
     temperature: float = Field(default=4.0, gt=0)

@@ -28,7 +28,7 @@ from nas.models.eight_bits import measured_int8
 from nas.models.int8 import Int8
 from nas.models.model_files import EXAMPLES
 from nas.models.narrowed_files import network_of
-from nas.training import evaluate, restore
+from nas.training import check_device, evaluate, restore
 from search_spaces.inputs import first
 
 
@@ -38,6 +38,7 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> No
     Raises `BadInput` before anything is written, `TargetNotMet` if no student is small enough,
     and as `nas.api.search` does.
     """
+    check_device(config.training.device, config.execution.executor == "serial")
     if config.fit is not None:
         find_fit(config.fit)
     source, task = find_teacher(config)

@@ -1,14 +1,16 @@
 """A compression as its report and its caller see it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from compress.speed import Speed
+from nas.core.files import read_text, undamaged
+from nas.core.json_text import parse_json
 from nas.loop.candidate import Candidate, candidates_in
 from nas.loop.run_file import read_run_file
+from nas.models.files_said import read_description
 from nas.models.int8 import Int8
 
 MEASURED = "measured.json"
@@ -79,7 +81,7 @@ class CompressSummary:
     def files(self) -> dict[str, Any]:
         """What the student's files take, and which failed; empty while there are none."""
         file = self.student_folder / "architecture.json"
-        told = json.loads(file.read_text()) if file.exists() else {}
+        told = read_description(self.student_folder) if file.exists() else {}
         return {key: told.get(key, {}) for key in ("takes", "failed")}
 
     @property
@@ -106,10 +108,17 @@ def read_compression(folder: Path) -> CompressSummary:
         higher_is_better=about.higher_is_better,
         note=about.details.get("note", ""),
         candidates=candidates_in(folder),
-        measured=_measurements(json.loads(file.read_text())) if file.exists() else None,
+        measured=_read_measurements(file) if file.exists() else None,
         seconds=about.seconds,
         finished=about.finished,
     )
+
+
+def _read_measurements(file: Path) -> Measurements:
+    remedy = "run the same command again, which writes it"
+    data = parse_json(read_text(file, remedy), str(file), remedy)
+    with undamaged(file, remedy):
+        return _measurements(data)
 
 
 def _measurements(data: Mapping[str, Any]) -> Measurements:

@@ -14,7 +14,7 @@ class Training(Section):
 
     steps: int = Field(default=600, ge=1, description="optimiser steps of the last rung")
     rungs: int = Field(
-        default=2, ge=1, description="stretches of training, each longer by the reduction"
+        default=2, ge=1, le=50, description="stretches of training, each longer by the reduction"
     )
     reduction: int = Field(
         default=2, ge=2, description="one in this many candidates advances to the next rung"
@@ -75,12 +75,16 @@ class SearchConfig(RunSettings):
     @classmethod
     def _scores_that_are_needed(cls, data: Any) -> Any:
         """Put the score of a warm start first, and add latency if it is an objective."""
+        if not isinstance(data, dict):
+            return data
         warm, objectives = data.get("warm_start"), data.get("objectives")
         given = data.get("scores", [] if warm else cls.model_fields["scores"].default)
-        if not isinstance(given, list | tuple):
+        if not isinstance(given, list | tuple) or not all(isinstance(g, str) for g in given):
             return data  # pydantic refuses it
         given = [score for score in given if score != "none"]
-        first = [warm["score"]] if isinstance(warm, dict) and "score" in warm else []
+        first = (
+            [warm["score"]] if isinstance(warm, dict) and isinstance(warm.get("score"), str) else []
+        )
         timed = isinstance(objectives, list | tuple) and "latency" in objectives
         scores = [*first, *given, *(["latency"] if timed else [])]
         return {**data, "scores": list(dict.fromkeys(scores))}

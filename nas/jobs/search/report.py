@@ -4,6 +4,7 @@ from collections import Counter
 from html import escape
 from typing import Any
 
+from nas.core.errors import BadInput
 from nas.core.registry import create
 from nas.jobs.search.figures import course, front, score_against_loss, training
 from nas.jobs.search.summary import SearchSummary
@@ -101,10 +102,13 @@ def _figures(summary: SearchSummary) -> list[Drawing]:
 def _architectures(summary: SearchSummary) -> list[str | Drawing]:
     """Return the drawings of the best architectures, each followed by its JSON."""
     config = summary.config.space
-    drawings = {
-        d.caption: d for d in best_drawings(summary, create("spaces", config.name, config.options))
-    }
     parts: list[str | Drawing] = []
+    try:
+        space = create("spaces", config.name, config.options)
+        drawings = {d.caption: d for d in best_drawings(summary, space)}
+    except BadInput as error:  # the space's code is not here, or not trusted
+        drawings = {}
+        parts.append(f"<p>Not drawn: {escape(str(error))}</p>")
     for candidate in summary.best[:DRAWN]:
         caption = f"candidate {candidate.number}, {candidate.digest}"
         if caption in drawings:

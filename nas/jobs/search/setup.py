@@ -16,13 +16,14 @@ from nas.loop.halving import halved
 from nas.loop.plan import Plan
 from nas.loop.policy_file import load_policy, policy_of
 from nas.loop.samplers import MULTI_OBJECTIVE, warmed
-from nas.training import TrainingSettings
+from nas.training import TrainingSettings, check_device
 from policies.path_sampler import PathSampler
 from search_spaces.space import ModelSize, SearchSpace
 
 
 def search_job(config: SearchConfig) -> SearchJob:
     """Return the job, with its data loaded and all names checked."""
+    check_device(config.training.device, config.execution.executor == "serial")
     space: SearchSpace = create("spaces", config.space.name, config.space.options)
     train_size = ModelSize(**config.model.model_dump())
     screen_size = ModelSize(**config.screen.model_dump()) if config.screen else train_size

@@ -4,23 +4,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from nas.core.errors import BadInput, NasError
 from nas.core.executor import CandidateFailed
+from nas.core.files import read_bytes, undamaged
 from nas.core.registry import create_score
 from nas.core.task import Task
 from nas.jobs.search.config import SearchConfig
 from nas.jobs.search.job import SearchJob
 from nas.jobs.search.setup import search_job
 from nas.jobs.search.summary import read_search
+from nas.loop.candidate import checkpoint_of
 from nas.models.architecture_files import read_recipes
-from nas.models.model_files import write_model
+from nas.models.model_files import MOST_WEIGHTS, write_model
 from nas.training import TrainingSettings, evaluate, restore
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.space import ModelShape, ModelSize
 
+CHECKPOINT_REMEDY = "restore it from a copy, or pass another candidate with --candidate"
 PUBLISHED_SIZE = ModelSize(embedding=400, hidden=600, layers=3)  # as in NAS-Bench-NLP
 
 
@@ -89,7 +93,10 @@ def export_candidate(folder: Path, to: Path, number: int | None) -> dict[str, An
         raise BadInput(f"candidate {number} of {folder} was not trained; choose from {known}")
     job = search_job(summary.config)
     model = job.build(candidate.architecture, job.train_size, 0)
-    restore((folder / candidate.rungs[-1].checkpoint).read_bytes(), model)
+    file = checkpoint_of(folder, candidate)
+    checkpoint = read_bytes(file, CHECKPOINT_REMEDY, MOST_WEIGHTS)
+    with undamaged(file, CHECKPOINT_REMEDY, RuntimeError, SafetensorError):
+        restore(checkpoint, model)
     files = _write(model, candidate.architecture, summary.config, job, to)
     return {"candidate": candidate.number, "digest": candidate.digest, **files}
 

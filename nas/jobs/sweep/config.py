@@ -11,6 +11,8 @@ from nas.core.registry import reference_of, reference_to
 from nas.core.settings import Named, RunSettings, Section, Size
 from nas.models.names import check_weights_file, read_name
 
+MOST_LEVELS = 1000
+
 
 class Recovery(Section):
     """The training of networks before and after pruning: see `TrainingSettings`."""
@@ -58,7 +60,7 @@ class SweepConfig(RunSettings):
     ap_relative: bool = False
     scope: str = "global"
     schedule: str = "one-shot"
-    cycles: int = Field(default=1, ge=1)
+    cycles: int = Field(default=1, ge=1, le=1000)
     rewind: bool = False
     recover_epochs: int = Field(default=10, ge=0)
     train_epochs: int | None = Field(default=None, ge=0)
@@ -66,7 +68,7 @@ class SweepConfig(RunSettings):
     int8: bool = False
     tolerance: float = Field(default=0.01, ge=0)
     training: Recovery = Recovery()
-    seeds: int = Field(default=1, ge=1)
+    seeds: int = Field(default=1, ge=1, le=1000)
     run: Path = Path("runs/sweep")
 
     @field_validator("model", mode="before")
@@ -77,8 +79,14 @@ class SweepConfig(RunSettings):
     @field_validator("levels", "ap", mode="before")
     @classmethod
     def _shares(cls, given: Any) -> Any:
-        shares = read_shares(given) if isinstance(given, str) else tuple(given)
+        shares = read_shares(given) if isinstance(given, str) else given
+        if isinstance(shares, int | float):
+            shares = (shares,)
+        if not isinstance(shares, list | tuple):
+            return shares  # pydantic refuses it
         for share in shares:
+            if isinstance(share, bool) or not isinstance(share, int | float):
+                raise ValueError(f"{share!r} is not a share: use numbers from 0 to 1")
             if not 0 <= share <= 1:
                 raise ValueError(f"{share:g} is not a share: use numbers from 0 to 1")
         return tuple(dict.fromkeys(shares))
@@ -99,11 +107,11 @@ class SweepConfig(RunSettings):
                     raise ValueError(f'unknown {kind} "{name}"; choose {", ".join(known)}')
         if self.schedule not in SCHEDULES:
             raise ValueError(f'unknown schedule "{self.schedule}"; choose {", ".join(SCHEDULES)}')
+        if not self.levels or not self.methods or not self.ap:
+            raise ValueError("levels, methods and ap each need at least one value")
         SCHEDULES[self.schedule](max(self.levels), self.cycles)
         if self.scope not in SCOPES:
             self._check_pattern(read_pattern(self.scope))
-        if not self.levels or not self.methods or not self.ap:
-            raise ValueError("levels, methods and ap each need at least one value")
         if min(self.ap) > max(self.levels):
             raise ValueError(
                 f"ap {min(self.ap):g} must not exceed the highest level, {max(self.levels):g}"
@@ -145,4 +153,7 @@ def read_shares(text: str) -> tuple[float, ...]:
         ) from None
     if not step > 0 or not last >= first:
         raise ValueError(f"the range {text} is empty: write first:last:step, with step above 0")
-    return tuple(round(first + i * step, 10) for i in range(int((last - first) / step + 1e-6) + 1))
+    steps = (last - first) / step
+    if not steps < MOST_LEVELS:
+        raise ValueError(f"the range {text} has more than {MOST_LEVELS} values: use a larger step")
+    return tuple(round(first + i * step, 10) for i in range(int(steps + 1e-6) + 1))

@@ -19,7 +19,7 @@ from nas.jobs.sweep.pruning_grid import PruningGrid
 from nas.models.eight_bits import check_installed
 from nas.models.source import ModelSource, find_model
 from nas.models.trained import as_it_comes
-from nas.training import TrainingSettings
+from nas.training import TrainingSettings, check_device
 from search_spaces.inputs import first
 from search_spaces.space import ModelSize
 
@@ -31,6 +31,7 @@ def sweep_job(config: SweepConfig) -> SweepJob:
 
     Raises `BadInput` for a network, data, method or level that cannot be swept.
     """
+    check_device(config.training.device, config.execution.executor == "serial")
     source, task = find_model(
         config.model, config.weights, config.task, ModelSize(**config.size.model_dump())
     )

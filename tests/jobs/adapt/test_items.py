@@ -37,10 +37,14 @@ def test_both_forms_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2 is not JSON"),
+        ("{", "line 2: not JSON"),
         ("3", "not a JSON object"),
         ({"answer": "2"}, "has no prompt"),
         ({"query": "?"}, "has no answer: add choices and gold, or answer"),
+        ({"prompt": "a", "answer": ["4"]}, "answer must be text or a number"),
+        ({"prompt": "a\ud800", "answer": "4"}, "prompt holds half of a surrogate pair"),
+        ({"query": "a", "choices": ["x", "y"], "gold": True}, "gold must be the number"),
+        ({"query": "a", "choices": ["x", None], "gold": 0}, "choices must be text or a number"),
         ({"query": "?", "choices": ["a"], "gold": 0}, "list of two or more"),
         ({"query": "?", "choices": ["a", "b"]}, "gold must be .* 0 to 1, not None"),
         ({"query": "?", "choices": ["a", "b"], "gold": 2}, "0 to 1, not 2"),
@@ -55,7 +59,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: object, message: str) -> None
 def test_an_empty_or_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has no items"):
         read_items(write(tmp_path, ""))
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="does not exist"):
         read_items(tmp_path / "none.jsonl")
 
 

@@ -1,16 +1,20 @@
 """Cells as data: reading, checking, canonical order."""
 
 import json
+import math
 import random
 from pathlib import Path
 
 import networkx
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from kernels.cell.operations import OPERATIONS
 from kernels.cell.spec import CellSpec, InvalidCell
 from search_spaces import genome
-from search_spaces.rnn_cell.recipe import cell_of
+from search_spaces.rnn_cell.recipe import cell_of, read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.rnn_cell.zoo import ZOO
 
@@ -43,6 +47,79 @@ def test_renaming_and_reordering_do_not_change_the_canonical_cell(name: str) -> 
 def test_a_recipe_survives_a_round_trip(name: str) -> None:
     canonical = CELLS[name].canonical()
     assert CellSpec.from_recipe(canonical.to_recipe()) == canonical
+
+
+MEANING = {
+    **{"tanh": math.tanh, "sigmoid": lambda a: 1 / (1 + math.exp(-a)), "full": float},
+    **{
+        "minimum": min,
+        "maximum": max,
+        "where": lambda condition, then, other: (other, then)[condition],
+    },
+}
+
+
+def new_states(cell: CellSpec) -> list[float]:
+    """Compute one step in plain Python; any order of its inputs gives a linear node's value."""
+    values = [math.sin(number + 1) for number in range(cell.states + 1)]
+    for node in cell.nodes:
+        read = [values[number] for number in node.inputs]
+        expression = OPERATIONS[node.op].value
+        if expression is None:
+            values.append(math.fsum(math.sin(3 * value) for value in read))
+        else:
+            values.append(
+                float(eval(expression([f"({value!r})" for value in read], node.value), MEANING))
+            )
+    return [values[output] for output in cell.outputs]
+
+
+@st.composite
+def recipes(draw) -> dict[str, dict]:
+    """Draw a recipe with constants, whose nodes stand in any order and which uses every node."""
+    states = draw(st.integers(1, 12))
+    recipe: dict[str, dict] = {
+        "n": {"op": "linear", "input": ["x", *(f"h_prev_{i}" for i in range(states))]}
+    }
+    known = ["n", *(f"h_prev_{i}" for i in range(states))]
+    for number in range(draw(st.integers(1, 6))):
+        name = draw(st.sampled_from(["constant", *sorted(OPERATIONS)]))
+        operation = OPERATIONS[name]
+        count = draw(st.integers(operation.fewest, min(operation.most, 3)))
+        unique = name == "linear"
+        read = (
+            draw(st.lists(st.sampled_from(known), min_size=count, max_size=count, unique=unique))
+            if count <= len(known)
+            else list(known)
+        )
+        value = {"value": draw(st.sampled_from([2, 3.5, -1, 0.0]))} if name == "constant" else {}
+        recipe[f"n{number}"] = {"op": name, "input": read, **value}
+        known.append(f"n{number}")
+    for i in range(states):
+        recipe[f"h_new_{i}"] = {"op": "elementwise_sum", "input": known[i:] + known[:i]}
+    names = draw(st.permutations(list(recipe)))
+    return {name: recipe[name] for name in names}
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(recipes())
+def test_the_canonical_cell_computes_the_same(recipe: dict[str, dict]) -> None:
+    cell = CellSpec.from_recipe(recipe)
+    canonical = cell.canonical()
+    assert new_states(canonical) == pytest.approx(new_states(cell), rel=1e-9, abs=1e-9)
+    assert canonical.canonical() == canonical
+    assert CellSpec.from_recipe(canonical.to_recipe()) == canonical
+
+
+@settings(max_examples=50, derandomize=True, deadline=None, database=None)
+@given(recipes())
+def test_cells_with_other_constants_differ_and_2_is_2_0(recipe: dict[str, dict]) -> None:
+    digest = read_recipe(recipe).digest()
+    for name, node in recipe.items():
+        if "value" in node:
+            same, other = ({**node, "value": value} for value in (float(node["value"]), 7.25))
+            assert read_recipe({**recipe, name: same}).digest() == digest
+            assert read_recipe({**recipe, name: other}).digest() != digest
 
 
 def labelled(cell: CellSpec) -> networkx.MultiDiGraph:
@@ -92,6 +169,13 @@ def test_an_lstm_has_the_parameters_and_flops_of_four_gates() -> None:
         ({"h_new_0": {"op": "linear", "input": ["h_prev_1"]}}, 'the recipe has no "h_new_1"'),
         ({"h_new_0": {"op": "activation_tanh", "input": ["x"]}}, "only a linear node can"),
         ({"h_new_0": {"op": "linear"}}, 'node "h_new_0" must be'),
+        ({"h_new_0": {"op": ["linear"], "input": ["x"]}}, 'node "h_new_0" must be'),
+        ({"h_new_0": {"op": "linear", "input": [["x"]]}}, 'node "h_new_0" must be'),
+        ({"h_new_0": {"op": "linear", "input": "x"}}, 'node "h_new_0" must be'),
+        ({"h_new_²": {"op": "linear", "input": ["x"]}}, 'call the output node "h_new_0"'),
+        ({"h_new_00": {"op": "linear", "input": ["x"]}}, 'call the output node "h_new_0"'),
+        ({"h_new_0": {"op": "constant", "input": [], "value": True}}, "must be a number"),
+        ({"h_new_0": {"op": "constant", "input": [], "value": 10**400}}, "must be a number"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_the_node_and_the_remedy(recipe: dict, message: str) -> None:
