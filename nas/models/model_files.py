@@ -14,11 +14,10 @@ from nas.core.errors import NasError
 from nas.core.files import write_atomically
 from nas.core.registry import create
 from nas.core.task import Batch
-from nas.models.changes import Changes, with_changes
+from nas.models.changes import narrowed_in
 from nas.models.exported_programs import write_programs
 from nas.models.file_checks import TOLERANCE, Written
 from nas.models.inputs import Inputs
-from nas.models.space import Answering
 from search_spaces.architecture import Architecture
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
@@ -119,15 +118,9 @@ def load_model(folder: Path) -> nn.Module:
     named = json.dumps({"space": described["space"], "spec": spec})
     space = create("spaces", described["found_as"])
     model = space.build(Architecture.from_json(named), shape, torch.Generator())
-    weights = load((folder / "model.safetensors").read_bytes())
-    if "changes" not in described:
-        model.load_state_dict(weights)
-    elif isinstance(model, Answering):
-        model.network = with_changes(model.network, _changes(described), weights)
-    else:
-        model = with_changes(model, _changes(described), weights)
+    weights = (folder / "model.safetensors").read_bytes()
+    narrowed = narrowed_in(described, weights)
+    if narrowed is not None:
+        return narrowed.applied(model).eval()
+    model.load_state_dict(load(weights))
     return model.eval()
-
-
-def _changes(described: Mapping[str, Any]) -> Changes:
-    return Changes.from_json(described["changes"])
