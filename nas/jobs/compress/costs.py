@@ -113,8 +113,8 @@ def check_limits(teacher: str, limits: Limits, meter: Meter, smallest: Costs) ->
     for name in limits.most:
         if smallest[name] > limits.most[name]:
             most = said(limits.most, [name], meter.setting)
-            has = "takes" if name == "milliseconds" else "has"
+            has = "takes about" if name == "milliseconds" else "has"
             raise BadInput(
                 f"no student of {teacher} meets the limit of {most}: "
-                f"the smallest {has} about {said(smallest, [name], '')}"
+                f"the smallest {has} {said(smallest, [name], '')}"
             )
