@@ -3,7 +3,8 @@
 import statistics
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -31,24 +32,36 @@ def speeds(models: Sequence[nn.Module], inputs: Any, repeats: int = 15) -> list[
     calls = [partial(call, model) for model in models]
     threads = torch.get_num_threads()
     one, every = {}, {}
-    try:
-        for batch in BATCHES:
-            torch.set_num_threads(1)
-            one[batch] = milliseconds(calls, first(examples, batch), repeats=repeats)
-            torch.set_num_threads(threads)
-            every[batch] = milliseconds(calls, first(examples, batch), repeats=repeats)
-    finally:
-        torch.set_num_threads(threads)
+    for batch in BATCHES:
+        for taken, number in ((one, 1), (every, threads)):
+            with using_threads(number):
+                taken[batch] = milliseconds(calls, first(examples, batch), repeats=repeats)
     return [
         Speed(
             parameters=sum(p.numel() for p in model.parameters()),
-            bytes=sum(value.nbytes for value in model.state_dict().values()),
+            bytes=weight_bytes(model),
             milliseconds={batch: taken[i] for batch, taken in one.items()},
             milliseconds_all_threads={batch: taken[i] for batch, taken in every.items()},
             peak_bytes=peak_bytes(model, examples),
         )
         for i, model in enumerate(models)
     ]
+
+
+@contextmanager
+def using_threads(number: int) -> Iterator[None]:
+    """Within, PyTorch computes with this number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Return the size of all weights and statistics."""
+    return sum(value.nbytes for value in model.state_dict().values())
 
 
 def milliseconds(

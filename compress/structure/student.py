@@ -1,6 +1,7 @@
 """A student: a teacher without some of its layers and channels, with the teacher's weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,23 +58,38 @@ def student(
         https://arxiv.org/abs/1709.06030, section 3.2); None to inherit the teacher's.
     Raises `CannotTrace`, and `ValueError` for a path or width that does not exist.
     """
-    smaller = without(teacher, removed)
-    if widths:
-        smaller = _with_widths(smaller, example, widths)
+    smaller = narrowing(teacher, example, removed)(widths)
     if fresh is not None:
         draw_weights(smaller, fresh)
     return smaller
 
 
-def _with_widths(model: nn.Module, example: Any, widths: Mapping[str, int]) -> nn.Module:
-    graph = untried_graph_of(model, example)
+def narrowing(
+    teacher: nn.Module, example: Any, removed: Iterable[str]
+) -> Callable[[Mapping[str, int]], nn.Module]:
+    """Return what makes students without these modules, of any widths; see `student`."""
+    smaller = without(teacher, removed)
+
+    @cache
+    def followed() -> tuple[Graph, np.ndarray]:
+        graph = untried_graph_of(smaller, example)
+        return graph, channel_norms(smaller, graph)
+
+    def make(widths: Mapping[str, int]) -> nn.Module:
+        return _with_widths(smaller, *followed(), widths) if widths else copied(smaller)
+
+    return make
+
+
+def _with_widths(
+    model: nn.Module, graph: Graph, norms: np.ndarray, widths: Mapping[str, int]
+) -> nn.Module:
     wanted: dict[int, int] = {}
     for maker, width in widths.items():
         index = next((i for i, g in enumerate(graph.groups) if maker in g.makers), None)
         if index is None:
             raise ValueError(f"the channels that {maker} makes cannot be changed")
         wanted[index] = width
-    norms = channel_norms(model, graph)
     gone = [part for i, width in wanted.items() for part in dropped(graph.groups[i], width, norms)]
     return narrowed(model, graph, graph.left(gone))
 

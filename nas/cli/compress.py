@@ -50,6 +50,36 @@ def compress(
         Option(help="How many times smaller the student must be."),
         Key("target_compression"),
     ] = None,
+    max_ms: Annotated[
+        float | None,
+        Option(help="Most milliseconds of a student on this CPU, for --at-batch and --threads."),
+        Key("max_ms"),
+    ] = None,
+    max_mb: Annotated[
+        float | None, Option(help="Most megabytes of its weights."), Key("max_mb")
+    ] = None,
+    max_macs: Annotated[
+        float | None,
+        Option(help="Most multiplications with additions for one example, such as 5e6."),
+        Key("max_macs"),
+    ] = None,
+    max_parameters: Annotated[
+        float | None, Option(help="Most parameters, such as 2e5."), Key("max_parameters")
+    ] = None,
+    at_batch: Annotated[
+        int | None, Option(help="Batch size of --max-ms; default: 1."), Key("at_batch")
+    ] = None,
+    threads: Annotated[
+        int | None, Option(help="Threads of --max-ms; default: 1."), Key("threads")
+    ] = None,
+    resolve: Annotated[
+        Path | None,
+        Option(
+            help="Run whose students get new limits without a new search; writes to "
+            "RESOLVE/resolved/ if there is no --run."
+        ),
+        Key("resolve"),
+    ] = None,
     fit: Annotated[
         str | None,
         Option(help="Your own training of a student: module:function(model, steps)."),

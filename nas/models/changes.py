@@ -3,11 +3,14 @@
 import ast
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from compress.structure.student import Skipped, without
+from nas.models.space import Answering
 
 BARE = set(vars(nn.Module()))  # what every module holds
 
@@ -33,6 +36,32 @@ class Changes(NamedTuple):
     def from_json(cls, data: Mapping[str, Any]) -> "Changes":
         read = {path: ast.literal_eval(values) for path, values in data["attributes"].items()}
         return cls(tuple(data["skipped"]), read, tuple(data["gone"]))
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """What makes a network of the original's class the smaller one that a folder holds.
+
+    weights: of the smaller one, as safetensors; their shapes count even where others replace them.
+    """
+
+    changes: Changes
+    weights: bytes
+
+    def applied(self, original: nn.Module) -> nn.Module:
+        """Return the smaller network with its weights, wrapped as the original is."""
+        weights = load(self.weights)
+        if not isinstance(original, Answering):
+            return with_changes(original, self.changes, weights)
+        original.network = with_changes(original.network, self.changes, weights)
+        return original
+
+
+def narrowed_in(described: Mapping[str, Any], weights: bytes) -> Narrowed | None:
+    """Return what `architecture.json` says of a narrowed network; None for any other."""
+    if "changes" not in described:
+        return None
+    return Narrowed(Changes.from_json(described["changes"]), weights)
 
 
 def changes_between(original: nn.Module, smaller: nn.Module) -> Changes:

@@ -9,6 +9,7 @@ from nas.core.files import read_text
 from nas.core.json_text import parse_json
 
 DESCRIPTION = "architecture.json"
+MOST_WEIGHTS = 2**40  # bytes
 REMEDY = "restore it from a copy, or write the network again"
 
 

@@ -9,23 +9,21 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import nn
 
 from nas.core.errors import NasError
 from nas.core.files import read_bytes, undamaged, write_atomically
 from nas.core.registry import create
 from nas.core.task import Batch
 from nas.core.trust import named_by
-from nas.models.changes import Changes, with_changes
+from nas.models.changes import narrowed_in
 from nas.models.exported_programs import write_programs
 from nas.models.file_checks import TOLERANCE, Written
-from nas.models.files_said import DESCRIPTION, REMEDY, read_description
+from nas.models.files_said import DESCRIPTION, MOST_WEIGHTS, REMEDY, read_description
 from nas.models.inputs import Inputs
-from nas.models.space import Answering
 from search_spaces.architecture import Architecture
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
-MOST_WEIGHTS = 2**40  # bytes
 EXAMPLES = 3  # that programs are compared on
 SEQUENCES = ("features", "tokens")  # kinds of data with an axis of steps
 
@@ -121,25 +119,18 @@ def load_model(folder: Path) -> nn.Module:
     project nor the caller has named; `nas.core.trust.trusting` allows it.
     """
     described, file = read_description(folder), folder / DESCRIPTION
+    weights_file = folder / "model.safetensors"
+    weights = read_bytes(weights_file, REMEDY, MOST_WEIGHTS)
     with undamaged(file, REMEDY):
         shape = ModelShape(DataShape(**described["data"]), ModelSize(**described["size"]))
         spec = described.get("teacher_spec", described["spec"])
         architecture = Architecture.from_data({"space": described["space"], "spec": spec})
-        changes = Changes.from_json(described["changes"]) if "changes" in described else None
+        narrowed = narrowed_in(described, weights)
         space = str(described["found_as"])
     with named_by(file), undamaged(file, REMEDY, RuntimeError):
         model = create("spaces", space).build(architecture, shape, torch.Generator())
-    file = folder / "model.safetensors"
-    weights = read_bytes(file, REMEDY, MOST_WEIGHTS)
-    with undamaged(file, REMEDY, RuntimeError, SafetensorError):
-        return _filled(model, changes, load(weights)).eval()
-
-
-def _filled(model: nn.Module, changes: Changes | None, weights: dict[str, Tensor]) -> nn.Module:
-    if changes is None:
-        model.load_state_dict(weights)
-    elif isinstance(model, Answering):
-        model.network = with_changes(model.network, changes, weights)
-    else:
-        model = with_changes(model, changes, weights)
-    return model
+    with undamaged(weights_file, REMEDY, RuntimeError, SafetensorError):
+        if narrowed is not None:
+            return narrowed.applied(model).eval()
+        model.load_state_dict(load(weights))
+        return model.eval()

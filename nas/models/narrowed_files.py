@@ -30,12 +30,13 @@ def write_narrowed(
 ) -> Written:
     """Write weights, description, programs and, for a class of the user, `model.py`.
 
-    source: the original network.
+    source: the network that it was made of, which may be narrowed itself.
     described: for `architecture.json`, see `describe`.
     given: inputs of the network: a tensor, a tuple of tensors, or a dictionary of them.
     Each file is run again and compared. What fails is left out, with a line on stderr.
     """
-    original, smaller = network_of(source.build(0)).eval(), network_of(model).cpu().eval()
+    original = network_of(source.original.build(0)).eval()
+    smaller = network_of(model).cpu().eval()
     changes = changes_between(original, smaller)
     weights = save(tensors_of_smaller(original, smaller))
     write_atomically(folder / "model.safetensors", weights)

@@ -1,5 +1,8 @@
 """Parameters and floating-point operations: the baselines for every score."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,17 +20,35 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def count_flops(model: nn.Module, batch: Batch) -> int:
-    """Return the operations of one sequence of the batch, divided by its steps if it has any.
+    """Return the operations of one sequence of the batch, divided by its steps if it has any."""
+    return round(total_flops(model, batch) / _steps(first(batch.inputs, 1)))
+
+
+def total_flops(model: nn.Module, batch: Batch) -> int:
+    """Return the operations of one example of the batch.
 
     Counts only multiplications and additions of matrix products, as `torch.utils.flop_counter`
-    does.
+    does. Layers are computed step by step: the counter knows no fused LSTM or encoder layer.
     """
     one = first(batch.inputs, 1)
     lengths = None if batch.lengths is None else batch.lengths[:1]
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), on_reference(model), counter:
+    with torch.no_grad(), on_reference(model), _unfused(), counter:
         model(one, None, lengths)
-    return round(counter.get_total_flops() / _steps(one))
+    return counter.get_total_flops()
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    was_fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Intel's GPUs
+            with torch.backends.mkldnn.flags(enabled=False):
+                yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_fast)
 
 
 def _steps(inputs: Any) -> int:

@@ -50,6 +50,13 @@ class Outline:
     layers: tuple[LayerFeatures, ...] = ()
     kept: tuple[tuple[str, str], ...] = ()
 
+    def remaining(self, removed: tuple[str, ...]) -> Iterator[tuple[str, Channels]]:
+        """Yield the groups that can still be narrowed, each after its first remaining maker."""
+        for group in self.channels:
+            left = [maker for maker in group.makers if not is_within(maker, removed)]
+            if left and group.width > 1:
+                yield left[0], group
+
 
 class Student(NamedTuple):
     """removed: paths. widths: (maker, channels kept) for each narrowed group."""
@@ -63,11 +70,13 @@ class LayerRemovalSpace(Space):
     """outline: of the teacher. make: builds the student that an architecture describes.
 
     narrowest: the fewest tenths of its width that a layer keeps; 10 does not narrow any layer.
+    adjust: changes each student that was decided on, so that it meets limits for example.
     """
 
     outline: Outline
     make: Callable[[Architecture, torch.Generator], nn.Module]
     narrowest: int = 1
+    adjust: Callable[[Student], Student] | None = None
 
     name = "layer-removal"
 
@@ -81,13 +90,16 @@ class LayerRemovalSpace(Space):
             for path in paths
         )
         narrowed = []
-        for maker, width in self._remaining(removed):
+        for maker, (_, width) in self.outline.remaining(removed):
             kept = max(1, round(width * widths.integer(maker, self.narrowest, SHARES) / SHARES))
             if kept < width:
                 narrowed.append((maker, kept))
-        if not removed and not narrowed:
+        student = Student(removed, tuple(narrowed))
+        if self.adjust is not None:
+            student = self.adjust(student)
+        if student == Student((), ()):
             raise InvalidArchitecture("nothing is removed or narrowed: this is the teacher")
-        return Architecture(self.name, Student(removed, tuple(narrowed)))
+        return Architecture(self.name, student)
 
     def layers_decided(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return the index of each decision's layer, for removals and for widths.
@@ -96,7 +108,7 @@ class LayerRemovalSpace(Space):
         """
         paths = [layer.path for layer in self.outline.layers]
         removals = {
-            f"remove/{block}": next(i for i, path in enumerate(paths) if _is_within(path, (block,)))
+            f"remove/{block}": next(i for i, path in enumerate(paths) if is_within(path, (block,)))
             for block, *_ in self.outline.removable
         }
         makers = (maker for channels in self.outline.channels for maker in channels.makers)
@@ -105,12 +117,9 @@ class LayerRemovalSpace(Space):
     def smallest(self) -> Architecture:
         """Return the architecture that removes everything removable and narrows the rest most."""
         removed = tuple(path for paths in self.outline.removable for path in paths)
-        widths = (
-            (maker, width, max(1, round(width * self.narrowest / SHARES)))
-            for maker, width in self._remaining(removed)
+        return Architecture(
+            self.name, scaled(self.outline, Student(removed, ()), 0, self.narrowest)
         )
-        narrowed = tuple((maker, least) for maker, width, least in widths if least < width)
-        return Architecture(self.name, Student(removed, narrowed))
 
     def build(
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
@@ -118,19 +127,33 @@ class LayerRemovalSpace(Space):
         """Return the student; it has the teacher's shape and ignores `shape`."""
         return self.make(architecture, generator)
 
-    def _remaining(self, removed: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-        """Yield the groups that can still be narrowed: the first remaining maker and the width."""
-        for makers, width in self.outline.channels:
-            left = [maker for maker in makers if not _is_within(maker, removed)]
-            if left and width > 1:
-                yield left[0], width
-
 
 def student_of(architecture: Architecture) -> Student:
     """Return the student that an architecture of this space describes."""
     return Student(*cast(tuple, architecture.spec))
 
 
-def _is_within(path: str, removed: tuple[str, ...]) -> bool:
+def scaled(outline: Outline, student: Student, scale: float, narrowest: int) -> Student:
+    """Return the student with its widths times `scale`, between the narrowest and the whole."""
+    now, widths = shares(outline, student), []
+    for maker, (_, width) in outline.remaining(student.removed):
+        least = max(1, round(width * narrowest / SHARES))
+        kept = min(width, max(least, round(width * now[maker] * scale)))
+        if kept < width:
+            widths.append((maker, kept))
+    return Student(student.removed, tuple(widths))
+
+
+def shares(outline: Outline, student: Student) -> dict[str, float]:
+    """Return the share of its width that each remaining group keeps, by its first remaining
+    maker."""
+    widths = dict(student.widths)
+    return {
+        first: next((widths[maker] for maker in makers if maker in widths), width) / width
+        for first, (makers, width) in outline.remaining(student.removed)
+    }
+
+
+def is_within(path: str, removed: tuple[str, ...]) -> bool:
     path = path.partition("#")[0]
     return any(path == gone or path.startswith(f"{gone}.") for gone in removed)

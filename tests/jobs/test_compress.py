@@ -17,8 +17,8 @@ from nas.core.errors import BadInput, TargetNotMet
 from nas.core.settings import Named, read_config
 from nas.jobs.compress.config import CompressConfig
 from nas.jobs.compress.distilled import Asked, Distilled, Known
+from nas.jobs.compress.finish import _int8
 from nas.jobs.compress.report import compress_table
-from nas.jobs.compress.run import _int8
 from nas.jobs.compress.student_files import load_student
 from nas.jobs.compress.summary import read_compression
 from nas.models.eight_bits import FLOAT32, INT8, metric_of
@@ -49,6 +49,7 @@ def compressed(tmp_path_factory: pytest.TempPathFactory):
     files = ("--run", folder / "run", "--policy", folder / "policy.safetensors")
     ended = nas("compress", *settings, *files, "--json", fresh=True)
     assert ended.returncode == 0, ended.stderr
+    assert "kept whole: linear (the network answers with them)" in ended.stderr
     return folder, json.loads(ended.stdout)
 
 
@@ -100,6 +101,7 @@ def test_the_student_is_tested_and_timed_in_int8(compressed) -> None:
     assert int8["metric"] == metric_of(files / INT8, task, task.test_batches())
     assert abs(int8["metric"] - facts["student"]["accuracy"]) < 0.1
     said = nas("report", folder / "run").stdout
+    assert "kept whole: linear (the network answers with them)" in said
     assert "int8 accuracy" in said and "int8 milliseconds_batch_1 (ONNX)" in said
     assert max(len(line) for line in said.splitlines() if "(ONNX)" in line) <= 80
 
@@ -108,7 +110,7 @@ def test_a_failing_quantiser_costs_the_copy_and_not_the_run(compressed, monkeypa
     def failing(*arguments: object) -> None:
         raise RuntimeError("no such operator\nand a long trace")
 
-    monkeypatch.setattr("nas.jobs.compress.run.measured_int8", failing)
+    monkeypatch.setattr("nas.jobs.compress.finish.measured_int8", failing)
     folder, facts = compressed
     task = find_model("resnet8", None, Named(name="digits"), ModelSize())[1]
     assert _int8(Path(facts["student"]["path"]), task) == "no such operator"

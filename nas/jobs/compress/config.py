@@ -11,6 +11,11 @@ from nas.core.registry import reference_of, reference_to
 from nas.core.settings import Named, RunSettings, Section, Size, flat
 from nas.models.names import check_weights_file, read_name
 
+LIMITS = (
+    *("max_ms", "max_mb", "max_macs", "max_parameters"),
+    *("target_compression", "least_accuracy"),
+)
+FOR_LIMITS = ("cost", "at_batch", "threads")  # settings of limits
 Cost = Literal["parameters", "flops", "bytes", "milliseconds"]
 
 
@@ -50,8 +55,15 @@ class CompressConfig(RunSettings):
     survivors: how many of them go on after the first rung.
     cost: what of a student is to become smaller.
     target_compression: how many times smaller it must be.
+    max_ms: the most milliseconds that a student may take on the CPU, measured, for `at_batch`
+        examples with so many `threads`.
+    max_mb, max_macs, max_parameters: the most megabytes of weights (of 1,000,000 bytes),
+        multiplications with additions for one example, and parameters. Students are made as large
+        as the limits allow.
     least_accuracy: share of the teacher's validation accuracy that it must keep.
     narrowest: share of its width that a layer keeps at least; 1 removes layers and narrows none.
+    resolve: folder of an earlier run whose students get a new target, without searching again; its
+        settings count, but for the limits. The run is then RESOLVE/resolved/LIMITS by default.
     fit: package.module:function(model, steps) that trains a student in place of the distillation,
         see `nas.jobs.compress.fit`.
     inherit: students begin with the teacher's weights, not with fresh ones.
@@ -71,10 +83,17 @@ class CompressConfig(RunSettings):
     survivors: int = Field(default=8, ge=1)
     cost: Cost = "parameters"
     target_compression: float | None = Field(default=None, gt=1)
+    max_ms: float | None = Field(default=None, gt=0)
+    max_mb: float | None = Field(default=None, gt=0)
+    max_macs: float | None = Field(default=None, gt=0)
+    max_parameters: float | None = Field(default=None, gt=0)
+    at_batch: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1)
     least_accuracy: float | None = Field(default=None, gt=0, le=1)
     narrowest: float = Field(default=0.1, ge=0.1, le=1)
     inherit: bool = True
     fit: str | None = None
+    resolve: Path | None = None
     training: Distilling = Distilling()
     run: Path = Path("runs/compress")
     cache: Path = Path("runs/.cache")
@@ -83,6 +102,14 @@ class CompressConfig(RunSettings):
     @classmethod
     def _by_name(cls, given: Any, info: ValidationInfo) -> Any:
         return reference_to(given, info.field_name or "it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_the_resolved(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("resolve") or "run" in data:
+            return data
+        limits = [f"{name}={float(data[name]):g}" for name in LIMITS if data.get(name)]
+        return {**data, "run": Path(data["resolve"]) / "resolved" / ",".join(limits)}
 
     @model_validator(mode="after")
     def _pool_opens(self) -> "CompressConfig":
@@ -93,6 +120,9 @@ class CompressConfig(RunSettings):
         return self
 
     def check(self) -> None:
+        if self.resolve is not None:
+            self._check_resolving()
+            return
         read_name(self.teacher)
         reference_of("controllers", self.controller.name)
         if self.fit is not None and ":" not in self.fit:
@@ -103,6 +133,22 @@ class CompressConfig(RunSettings):
             reference_of("tasks", self.task.name)
         if self.weights is not None:
             check_weights_file(self.weights)
+
+    def new_target(self) -> dict[str, Any]:
+        """Return the settings that `resolve` changes in those of the earlier run."""
+        given = self.model_fields_set & set(FOR_LIMITS)
+        return self.model_dump(include={*LIMITS, *given, "resolve", "run", "execution"})
+
+    def _check_resolving(self) -> None:
+        """Raise `BadInput` for a setting that is the earlier run's, or without a new target."""
+        other = self.model_fields_set - {*LIMITS, *FOR_LIMITS, "resolve", "run", "execution"}
+        if other:
+            raise BadInput(
+                f"--resolve takes all settings but the limits from {self.resolve}: "
+                f"leave out {', '.join(sorted(other))}"
+            )
+        if not self.model_fields_set & set(LIMITS):
+            raise BadInput("--resolve needs a new target: give one, such as --max-ms 2")
 
     def identity(self) -> dict[str, Any]:
         free = {"run", "execution", "storage", "cache", "updates", "controller", "policy"}

@@ -4,69 +4,41 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from compress.learning.guidance import guided
-from compress.reward import SOFT_UPDATES, Constraint, constrained_reward
-from compress.structure.student import student
-from compress.timing import milliseconds
+from compress.limits import Limits, limited_reward
 from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, answers_classes
 from nas.jobs.compress.config import Cost
+from nas.jobs.compress.costs import Costs, Meter
 from nas.jobs.compress.distilled import Distilled
 from nas.jobs.compress.fit import find_fit
+from nas.loop.candidate import Candidate
 from nas.models.narrowed_files import network_of
-from nas.models.source import ModelSource, weights_of
-from nas.models.space import Answering
+from nas.models.source import ModelSource
 from nas.scores.size import count_flops, count_parameters
 from nas.training import TrainingSettings, best_device, cooling, fit_rung, train_rung
 from search_spaces.architecture import Architecture
-from search_spaces.inputs import answer_of, first
-from search_spaces.layer_removal.space import LayerRemovalSpace, student_of
+from search_spaces.inputs import answer_of
+from search_spaces.layer_removal.space import LayerRemovalSpace
 
 OBJECTIVE = Objective("reward", higher_is_better=True)
-TIMED = 16  # examples of a forward pass that is timed
-
-
-@dataclass(frozen=True)
-class StudentMaker:
-    """Makes students of a teacher.
-
-    example: inputs of the teacher, two examples or more.
-    inherit: with the teacher's weights, else with fresh ones.
-    """
-
-    source: ModelSource
-    example: Any
-    inherit: bool = True
-
-    def __call__(self, architecture: Architecture, generator: torch.Generator) -> nn.Module:
-        described = student_of(architecture)
-        teacher = self.source.build(0)
-        fresh = None if self.inherit else generator
-        smaller = student(
-            network_of(teacher),
-            self.example,
-            described.removed,
-            dict(described.widths),
-            fresh=fresh,
-        )
-        return Answering(smaller) if isinstance(teacher, Answering) else smaller
 
 
 @dataclass(frozen=True)
 class CompressJob:
     """Everything but the student that an evaluation depends on; sent once to the workers.
 
+    cost: what of a student is to become smaller. meter: measures what students cost.
     quality: the teacher's metric on the validation data.
-    rollouts: students of one update of the controller.
-    pool: students that are screened before any is trained; they have the first numbers.
+    has_pool: whether students are screened before any is trained.
     noise, guide, guidance: see `Distilling`.
     steps: of the last rung; the learning rate falls to 0 on the way there in a straight line.
     fit: the user's own training, see `find_fit`; None to distil.
@@ -77,10 +49,10 @@ class CompressJob:
     task: Distilled
     training: TrainingSettings
     cost: Cost
-    constraint: Constraint
+    limits: Limits
+    meter: Meter
     quality: float
-    rollouts: int
-    pool: int
+    has_pool: bool
     steps: int
     noise: float
     guide: Literal["none", "teacher", "untrained"]
@@ -114,9 +86,13 @@ class CompressJob:
         generator = torch.Generator().manual_seed(candidate_seed(self.seed, number))
         return self.space.make(architecture, generator)
 
-    def share(self, model: nn.Module) -> float:
+    def costs(self, model: nn.Module, rounds: int = 1) -> dict[str, float]:
+        """Return what a student costs, measured next to the teacher; see `Meter.costs`."""
+        return self.meter.costs(model.eval(), self.source.build(0).eval(), rounds)
+
+    def share(self, costs: Costs) -> float:
         """What a student costs as a share of the teacher's cost."""
-        return cost_share(self.cost, self.source.build(0), model, self._batch())
+        return costs[self.cost] / self.meter.teacher[self.cost]
 
     def _batch(self) -> Batch:
         return self.task.score_batch(self.seed)
@@ -131,15 +107,20 @@ class CompressJob:
     def _screen(self, number: int, architecture: Architecture) -> Screened:
         started = time.perf_counter()
         model = self.student(number, architecture).eval()
-        share = self.share(model)
+        costs = self.costs(model)
+        share = self.share(costs)
         if share >= 1:
             raise ValueError(f"the student is no smaller: {share:.3g} times the teacher")
         flops = count_flops(model, self._batch())
-        scores = {"untrained-reward": self._untrained(model, share)} if self.pool else {}
+        scores = {"untrained-reward": self._untrained(model, costs)} if self.has_pool else {}
         seconds = time.perf_counter() - started
-        return Screened(count_parameters(model), flops, scores, seconds, {"cost": share})
+        return Screened(count_parameters(model), flops, scores, seconds, self._measures(costs))
 
-    def _untrained(self, model: nn.Module, share: float) -> float:
+    def _measures(self, costs: Costs) -> dict[str, float]:
+        measured = {name: costs[name] for name in ("bytes", "milliseconds")}
+        return {"cost": self.share(costs), "macs": costs["flops"] / 2, **measured}
+
+    def _untrained(self, model: nn.Module, costs: Costs) -> float:
         """Return the reward of a student on a batch on which the teacher is always right.
 
         Answers without classes agree as far as their cosine says. Norms take the student's own
@@ -154,7 +135,7 @@ class CompressJob:
         else:
             pairs = own.flatten(1), teacher.flatten(1)
             agreed = max(0.0, float(functional.cosine_similarity(*pairs).mean()))
-        return constrained_reward(share, agreed, self.constraint, 0)
+        return limited_reward(self.share(costs), agreed, self.limits, costs, None)
 
     def _train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
@@ -163,14 +144,11 @@ class CompressJob:
         seed = candidate_seed(self.seed, number)
         trained = self._distilled(model, seed, until, checkpoint)
         kept = self.task.kept(trained.validation.metric, self.quality)
-        share = self.share(model.cpu().eval())
-        # the constraint is soft only for the first rung, whose reward the controller is told
-        updates = SOFT_UPDATES if checkpoint else max(0, number - self.pool) // self.rollouts
-        worth = constrained_reward(share, kept, self.constraint, updates)
+        costs = self.costs(model.cpu())
         return replace(
             trained,
-            objective=worth,
-            measures={"cost": share, "kept": kept},
+            objective=limited_reward(self.share(costs), kept, self.limits, costs, kept),
+            measures={**self._measures(costs), "kept": kept},
         )
 
     def _distilled(
@@ -184,14 +162,9 @@ class CompressJob:
             return train_rung(model, self.task, self.training, seed, until, checkpoint, update)
 
 
-def cost_share(cost: Cost, teacher: nn.Module, model: nn.Module, batch: Batch) -> float:
-    """The cost of a model as a share of the teacher's."""
-    if cost == "milliseconds":
-        inputs = first(batch.inputs, TIMED)
-        slow, fast = milliseconds((teacher.eval(), model.eval()), inputs)
-        return fast / slow
-    if cost == "flops":
-        return count_flops(model.eval(), batch) / count_flops(teacher.eval(), batch)
-    if cost == "bytes":
-        return len(weights_of(model)) / len(weights_of(teacher))
-    return count_parameters(model) / count_parameters(teacher)
+def recorded(candidate: Candidate) -> dict[str, float]:
+    """Return what a trained student cost when it was last measured."""
+    assert candidate.parameters is not None
+    measured = {name: candidate.measures[name] for name in ("bytes", "milliseconds")}
+    flops = 2 * candidate.measures["macs"]
+    return {"parameters": candidate.parameters, "flops": flops, **measured}

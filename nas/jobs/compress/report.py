@@ -27,8 +27,9 @@ HOW_TO = {  # with other projects; by file
 def compress_report(summary: CompressSummary) -> Report:
     """What there is to say about a compression, finished or not."""
     text, rows = compress_table(summary), _student_rows(summary)
-    if summary.note:
-        text += f"\n\n{summary.note}"
+    said = "\n".join(line for line in (summary.note, *summary.kept) if line)
+    if said:
+        text += f"\n\n{said}"
     if summary.measured:
         files = "".join(f"\n  {line}" for line in said_of(summary.files))
         text += f"\n\nstudent: {summary.student_folder}{files}"
@@ -49,6 +50,8 @@ def compress_facts(summary: CompressSummary) -> dict[str, Any]:
     facts: dict[str, Any] = {"run": summary.folder.name, "finished": summary.finished}
     if summary.note:
         facts["note"] = summary.note
+    if summary.kept:
+        facts["kept"] = summary.kept
     measured, best = summary.measured, summary.best
     if measured and best:
         facts |= {
@@ -63,6 +66,7 @@ def compress_facts(summary: CompressSummary) -> dict[str, Any]:
             "compression": measured.compression,
             "speed_up_batch_1": measured.speed_up(1),
             "speed_up_batch_64": measured.speed_up(64),
+            "limits": asdict(measured.limits),
         }
     return {**facts, "students_trained": len(summary.trained), "seconds": summary.seconds}
 
@@ -79,6 +83,8 @@ def compress_table(summary: CompressSummary) -> str:
     rows = [[key, *(_shown(f[key]) for f in facts)] for key in facts[0]]
     rows += [[key, "", _shown(value)] for key, value in _int8_facts(summary, measured.int8).items()]
     lines = [headline(summary, measured), "", *aligned([["", "teacher", "student"], *rows])]
+    if measured.limits.most:
+        lines += ["", f"limits: {measured.limits}"]
     if isinstance(measured.int8, str):
         lines += ["", f"no int8 copy: {measured.int8}"]
     return "\n".join(lines)

@@ -6,16 +6,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from compress.reward import Constraint
+from compress.limits import Limits
 from compress.structure.graph import CannotTrace
 from compress.structure.outline import outline_of
 from nas.core.errors import BadInput
 from nas.core.executor import Resources
 from nas.core.registry import create_controller
 from nas.core.task import Task
+from nas.jobs.compress.adjusting import Adjusting, table_file
 from nas.jobs.compress.config import CompressConfig
+from nas.jobs.compress.costs import Meter, check_limits, limits_of
 from nas.jobs.compress.distilled import Distilled
-from nas.jobs.compress.job import OBJECTIVE, CompressJob, StudentMaker, cost_share
+from nas.jobs.compress.job import OBJECTIVE, CompressJob
+from nas.jobs.compress.students import StudentMaker
 from nas.jobs.compress.teacher import answers_of, checked_quality
 from nas.loop.controller import Controller
 from nas.loop.halving import halved
@@ -31,12 +34,10 @@ from search_spaces.layer_removal.space import SHARES, LayerRemovalSpace
 
 
 def student_space(config: CompressConfig, source: ModelSource, task: Task) -> LayerRemovalSpace:
-    """The students there are; raises `BadInput` where none is small enough."""
-    batch = task.score_batch(config.seed)
-    example = first(batch.inputs, 2)
-    model = source.build(0).eval()
+    """Return the students there are; raises `BadInput` if there are none."""
+    example = first(task.score_batch(config.seed).inputs, 2)
     try:
-        outline = outline_of(network_of(model), example)
+        outline = outline_of(network_of(source.build(0).eval()), example)
     except CannotTrace as error:
         raise BadInput(f"{source.name}: {error}") from None
     except Exception as error:  # of anybody's code
@@ -46,16 +47,27 @@ def student_space(config: CompressConfig, source: ModelSource, task: Task) -> La
     if not outline.removable and not outline.channels:
         raise BadInput(f"nothing of {source.name} can be removed or narrowed")
     maker = StudentMaker(source, example, config.inherit)
-    space = LayerRemovalSpace(outline, maker, round(config.narrowest * SHARES))
-    if config.target_compression is not None:
-        smallest = space.make(space.smallest(), torch.Generator())
-        share = cost_share(config.cost, model, smallest, batch)
-        if share * config.target_compression > 1:
-            raise BadInput(
-                f"no student of {source.name} has {config.target_compression:g} times fewer "
-                f"{config.cost}: the smallest has {1 / share:.1f} times fewer"
-            )
-    return space
+    return LayerRemovalSpace(outline, maker, round(config.narrowest * SHARES))
+
+
+def within_limits(
+    config: CompressConfig, space: LayerRemovalSpace, task: Task
+) -> tuple[LayerRemovalSpace, Meter, Limits]:
+    """Return the space with students adjusted to the limits, what measures them, and the limits.
+
+    Raises `BadInput` if no student can meet the limits, or the teacher does.
+    """
+    maker: StudentMaker = space.make  # type: ignore[assignment]
+    teacher = maker.source.build(0).eval()
+    meter = Meter.of(teacher, task.score_batch(config.seed), config.at_batch, config.threads)
+    limits = limits_of(config, meter.teacher)
+    if not limits.most:
+        return space, meter, limits
+    smallest = space.make(space.smallest(), torch.Generator())
+    check_limits(maker.source.name, limits, meter, meter.costs(smallest, teacher))
+    file = table_file(config.cache)
+    adjust = Adjusting(space.outline, space.narrowest, maker, meter, limits, file)
+    return replace(space, adjust=adjust), meter, limits
 
 
 def compress_plan(config: CompressConfig) -> Plan:
@@ -106,10 +118,14 @@ def compress_job(
     config: CompressConfig,
     source: ModelSource,
     task: Task,
-    space: LayerRemovalSpace,
+    limited: tuple[LayerRemovalSpace, Meter, Limits],
     folder: Path,
 ) -> CompressJob:
-    """The job, with a teacher that is trained and has answered every training example."""
+    """Return the job, with a teacher that is trained and has answered every training example.
+
+    limited: see `within_limits`.
+    """
+    space, meter, limits = limited
     settings = TrainingSettings(
         learning_rate=config.training.learning_rate,
         weight_decay=config.training.weight_decay,
@@ -121,17 +137,16 @@ def compress_job(
     quality = checked_quality(source, task).metric
     answered = answers_of(source, task, config.cache)
     maker = replace(space.make, source=source)  # type: ignore[type-var]
-    target = config.target_compression
     return CompressJob(
         space=replace(space, make=maker),
         source=source,
         task=Distilled(task, answered, config.training.method, config.training.temperature),
         training=settings,
         cost=config.cost,
-        constraint=Constraint(None if target is None else 1 / target, config.least_accuracy),
+        limits=limits,
+        meter=meter,
         quality=quality,
-        rollouts=config.rollouts,
-        pool=config.pool,
+        has_pool=config.pool > 0,
         steps=config.training.steps,
         noise=config.training.noise,
         guide=config.training.guide,

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compress.limits import said
 from compress.speed import Speed
 from nas.core.files import read_text, undamaged
 from nas.core.json_text import parse_json
+from nas.jobs.compress.kept import kept_lines
 from nas.loop.candidate import Candidate, candidates_in
 from nas.loop.run_file import read_run_file
 from nas.models.files_said import read_description
@@ -32,6 +34,22 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Met:
+    """The limits on costs that a student meets.
+
+    most: by cost, see `compress.limits.UNITS`. costs: of the student.
+    setting: what milliseconds are for.
+    """
+
+    most: Mapping[str, float]
+    costs: Mapping[str, float]
+    setting: str
+
+    def __str__(self) -> str:
+        return said(self.costs, self.most, self.setting, self.most)
+
+
+@dataclass(frozen=True, slots=True)
 class Measurements:
     """What a compression measures at its end.
 
@@ -42,6 +60,7 @@ class Measurements:
     teacher: Network
     student: Network
     int8: Int8 | str = NO_INT8
+    limits: Met = Met({}, {}, "")
 
     @property
     def compression(self) -> float:
@@ -59,6 +78,7 @@ class CompressSummary:
     folder: of the run. teacher_name: as the user named it.
     metric, higher_is_better: of the task, "accuracy" or "perplexity" for instance.
     note: what was found of the teacher's weights, "" if there is nothing to say.
+    kept: a line for each reason why layers stay whole.
     measured: teacher and student side by side; None while the run has no student yet.
     seconds: of all drivers together. finished: False if interrupted or still running.
     """
@@ -68,6 +88,7 @@ class CompressSummary:
     metric: str
     higher_is_better: bool
     note: str
+    kept: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     measured: Measurements | None
     seconds: float
@@ -107,6 +128,7 @@ def read_compression(folder: Path) -> CompressSummary:
         metric=about.metric,
         higher_is_better=about.higher_is_better,
         note=about.details.get("note", ""),
+        kept=tuple(kept_lines(map(tuple, about.details.get("kept", ())))),
         candidates=candidates_in(folder),
         measured=_read_measurements(file) if file.exists() else None,
         seconds=about.seconds,
@@ -128,6 +150,7 @@ def _measurements(data: Mapping[str, Any]) -> Measurements:
         teacher=_network(data["teacher"]),
         student=_network(data["student"]),
         int8=int8 if isinstance(int8, str) else Int8(**int8),
+        limits=Met(**data["limits"]) if "limits" in data else Met({}, {}, ""),
     )
 
 

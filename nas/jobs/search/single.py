@@ -18,7 +18,8 @@ from nas.jobs.search.setup import search_job
 from nas.jobs.search.summary import read_search
 from nas.loop.candidate import checkpoint_of
 from nas.models.architecture_files import read_recipes
-from nas.models.model_files import MOST_WEIGHTS, write_model
+from nas.models.files_said import MOST_WEIGHTS
+from nas.models.model_files import write_model
 from nas.training import TrainingSettings, evaluate, restore
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.space import RnnCellSpace

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -24,9 +25,9 @@ from nas.loop.session import open_session
 from nas.models.file_checks import Written
 from nas.models.model_files import EXAMPLES, add_programs, describe, load_model, write_weights
 from nas.models.narrowed_files import write_narrowed
-from nas.models.source import ModelSource
 from nas.scores.size import count_parameters
 from nas.training import restore
+from search_spaces.inputs import first
 
 
 def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> None:
@@ -71,13 +72,13 @@ def _write_pruned(run: RunFolder, job: SweepJob, candidate: Candidate) -> None:
     if row.what == CHANNELS:
         _write_small(model, row, job, candidate.parameters, folder)
     else:
-        _write_sparse(model, row, job.source, candidate.measures["sparsity"], folder)
+        _write_sparse(model, row, job, candidate.measures["sparsity"], folder)
 
 
 def _write_small(
     model: nn.Module, row: Pruning, job: SweepJob, parameters: int | None, folder: Path
 ) -> None:
-    inputs = job.task.score_batch(job.seed).inputs[:EXAMPLES]
+    inputs = _examples(job)
     small = narrowed(model, *channels_left(model.eval(), inputs[:1], row.level))
     counted = count_parameters(small)
     if counted != parameters:
@@ -88,12 +89,16 @@ def _write_small(
 
 
 def _write_sparse(
-    model: nn.Module, row: Pruning, source: ModelSource, measured: float, folder: Path
+    model: nn.Module, row: Pruning, job: SweepJob, measured: float, folder: Path
 ) -> None:
     """Write the network with its zeros; `nas export` writes the programs of one row."""
-    stated = counted_sparsity(model, row.what)
+    source, stated = job.source, counted_sparsity(model, row.what)
     facts = {"pruned": row._asdict(), "sparsity": stated}
-    write_weights(model, source.architecture, source.space, source.shape, folder, facts)
+    if source.narrowed is None:
+        write_weights(model, source.architecture, source.space, source.shape, folder, facts)
+    else:
+        described = describe(source.architecture, source.space, source.shape, facts)
+        write_narrowed(model, source, described, _examples(job), folder)
     counted, removed = counted_sparsity(load_model(folder), row.what), row.level
     if counted != stated or counted < measured:
         raise NasError(
@@ -107,5 +112,8 @@ def add_row_programs(config: SweepConfig, folder: Path) -> Written:
     Raises `BadInput` if the sweep's data are not there any more.
     """
     job = sweep_job(config)
-    inputs = job.task.score_batch(job.seed).inputs[:EXAMPLES]
-    return add_programs(load_model(folder), inputs, job.source.shape.data, folder)
+    return add_programs(load_model(folder), _examples(job), job.source.shape.data, folder)
+
+
+def _examples(job: SweepJob) -> Any:
+    return first(job.task.score_batch(job.seed).inputs, EXAMPLES)
