@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from kernels.cell.cpu.build import build
+from kernels.cell.cpu.build import CannotCompile, build
 from kernels.cell.cpu.emit import emit_products
 from kernels.cell.cpu.scratch import scratch
 
@@ -36,6 +36,15 @@ def _library(dtype: torch.dtype) -> tuple[Callable[..., None], int]:
     library = build(emit_products("float" if dtype == torch.float32 else "double"))
     library.multiply.argtypes, library.multiply.restype = [ctypes.POINTER(_Arguments)], None
     return library.multiply, ctypes.c_long.in_dll(library, "panel").value
+
+
+def instructions() -> str:
+    """Return the vector instructions that C is compiled to, such as "AVX-512, VNNI, BF16"."""
+    try:
+        library = build(emit_products("float"))
+    except CannotCompile:
+        return "none: no C compiler"
+    return str(ctypes.c_char_p.in_dll(library, "instructions").value, "ascii")
 
 
 def multiply(a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:

@@ -34,6 +34,20 @@ typedef real tile[ROWS][PANEL_WIDTH];
 
 const long panel = PANEL_WIDTH;
 
+#if defined(__AVX512F__) && defined(__AVX512VNNI__) && defined(__AVX512BF16__)
+const char *instructions = "AVX-512 with VNNI and BF16";
+#elif defined(__AVX512F__) && defined(__AVX512VNNI__)
+const char *instructions = "AVX-512 with VNNI";
+#elif defined(__AVX512F__)
+const char *instructions = "AVX-512";
+#elif defined(__AVX2__)
+const char *instructions = "AVX2";
+#elif defined(__aarch64__)
+const char *instructions = "NEON";
+#else
+const char *instructions = "plain C";
+#endif
+
 static inline long least(long a, long b) { return a < b ? a : b; }
 
 /* sums[r][:] += sum over k of factors[r * row + k * step] * weights[k][:], for R rows. */
