@@ -26,6 +26,10 @@ class RunsCells(Protocol):
         """Read only the recurrent weights that are not zero now."""
         ...
 
+    def compute_in(self, bits: str | None) -> None:
+        """Multiply in "int8" or "bfloat16" on a CPU, for inference; None for float32 again."""
+        ...
+
 
 class CompiledRNN(nn.Module):
     """One layer of a recurrent network whose cell is a `CellSpec`.
@@ -105,20 +109,31 @@ class CompiledRNN(nn.Module):
             zero and get no gradient. A CPU skips them; other devices multiply with the zeros.
         Raises `ValueError` for a wrong shape, and for a cell without recurrent weights.
         """
-        self.left = None
-        if mask is None:
-            return
         on_h = self._parameters.get("on_h")
-        if on_h is None or mask.shape != on_h.shape:
+        if mask is not None and (on_h is None or mask.shape != on_h.shape):
             raise ValueError(f"the mask is {tuple(mask.shape)}, expected {self._shapes['on_h']}")
-        self.left = Left(self.cell, mask, on_h.dtype)
-        with torch.no_grad():
-            on_h.mul_(mask)
+        self._leave(mask, self.left.bits if self.left else None)
+        if mask is not None and on_h is not None:
+            with torch.no_grad():
+                on_h.mul_(mask)
 
     def read_what_is_left(self) -> None:
         """Read only the recurrent weights that are not zero now."""
         on_h = self._parameters.get("on_h")
         self.keep_only(None if on_h is None else on_h.detach() != 0)
+
+    def compute_in(self, bits: str | None) -> None:
+        """Multiply in few bits on a CPU, for inference; the parameters stay as they are.
+
+        bits: "int8", with scales per unit for weights and per step for what they multiply,
+            "bfloat16", or None for the parameters' own dtype again.
+        """
+        self._leave(self.mask, bits)
+
+    def _leave(self, mask: Tensor | None, bits: str | None) -> None:
+        dtype = next(self.parameters()).dtype
+        plain = mask is None and bits is None
+        self.left = None if plain else Left(self.cell, mask, dtype, bits)
 
     @property
     def mask(self) -> Tensor | None:
@@ -128,9 +143,9 @@ class CompiledRNN(nn.Module):
     @property
     def is_replaceable(self) -> bool:
         """Return whether a faster computation of a whole network can bypass this layer: it has no
-        hooks, no mask and no fixed backend."""
+        hooks, no mask, no few bits and no fixed backend."""
         watched = self._forward_hooks or self._forward_pre_hooks
-        return not watched and self.mask is None and choose_backend(self.backend) in FASTEST
+        return not watched and self.left is None and choose_backend(self.backend) in FASTEST
 
     def initial_state(self, batch: int, like: Tensor) -> tuple[Tensor, ...]:
         """Return S zero states `[B, H]` with the dtype and device of `like`."""
@@ -168,6 +183,12 @@ def read_what_is_left(model: nn.Module) -> None:
     """Make layers read only the recurrent weights that are not zero now."""
     for layer in layers_on_cells(model):
         layer.read_what_is_left()
+
+
+def compute_in(model: nn.Module, bits: str | None) -> None:
+    """Make layers multiply in "int8" or "bfloat16" for inference; None for float32 again."""
+    for layer in layers_on_cells(model):
+        layer.compute_in(bits)
 
 
 @contextmanager

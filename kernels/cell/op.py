@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from kernels.cell.cpu.build import CannotCompile, find_compiler
+from kernels.cell.cpu.emit import FEW_BITS
+from kernels.cell.cpu.few_bits import FewBitLoops
 from kernels.cell.cpu.loops import REALS, CompiledLoops
 from kernels.cell.cpu.sparse import SparseLoops
 from kernels.cell.function import Loops, run_loops
@@ -115,33 +117,52 @@ def compile_cell(
     return _plan(cell, device, dtype, choose_backend(backend))
 
 
-def compile_sparse(cell: CellSpec, mask: Tensor, dtype: torch.dtype = torch.float32) -> Plan:
-    """Prepare a cell to run on a CPU with the recurrent weights that a mask keeps.
+def compile_left(
+    cell: CellSpec,
+    mask: Tensor | None,
+    dtype: torch.dtype = torch.float32,
+    bits: str | None = None,
+) -> Plan:
+    """Prepare a cell to run on a CPU with the recurrent weights that a mask keeps, in few bits.
 
-    mask: booleans in the shape of `Weights.on_h`, True where a weight is left. Other weights are
-        never read; they must be zero for other plans of the cell to agree.
+    mask: booleans in the shape of `Weights.on_h`, True where a weight is left, None for all. Other
+        weights are never read; they must be zero for other plans of the cell to agree.
+    bits: "int8" or "bfloat16" for the weights and what they multiply, which is for inference only;
+        None for `dtype`.
     Without a C compiler, the dense loops run. Raises `ValueError` if the mask does not fit the
-    cell.
+    cell, and for other bits.
     """
     started = time.perf_counter()
-    connections = len(layout_of(cell).connections)
+    if mask is not None:
+        _check_mask(mask, len(layout_of(cell).connections))
+    if bits not in (None, *FEW_BITS):
+        raise ValueError(f'unknown bits "{bits}"; choose {" or ".join(FEW_BITS)}')
+    dense = _plan(cell, "cpu", dtype, "cpu")
+    if not isinstance(dense.loops, CompiledLoops) or (mask is None and bits is None):
+        return dense
+    schedule, mask = schedule_of(cell), None if mask is None else mask.cpu()
+    if bits:
+        loops, dense = FewBitLoops(schedule, bits, mask), replace(dense, compute=torch.float32)
+    else:
+        assert mask is not None
+        loops = SparseLoops(schedule, dense.compute, mask)
+    left = "" if mask is None else f"{int(mask.sum())} of {mask.numel()} recurrent weights as lists"
+    kinds = ", ".join(filter(None, [bits and f"{bits} products", left]))
+    return replace(
+        dense,
+        reason=f"{kinds}, C compiled by {find_compiler()}",
+        loops=loops,
+        compile_seconds=time.perf_counter() - started,
+    )
+
+
+def _check_mask(mask: Tensor, connections: int) -> None:
     square = mask.ndim == 4 and mask.shape[2] == mask.shape[3]
     if mask.dtype != torch.bool or not square or len(mask) != connections:
         raise ValueError(
             f"the mask is {mask.dtype} {tuple(mask.shape)}, expected booleans "
             f"[{connections}, heads, units, units]"
         )
-    dense = _plan(cell, "cpu", dtype, "cpu")
-    if not isinstance(dense.loops, CompiledLoops):
-        return dense
-    loops = SparseLoops(schedule_of(cell), dense.compute, mask.cpu())
-    left = f"{int(mask.sum())} of {mask.numel()} recurrent weights"
-    return replace(
-        dense,
-        reason=f"{left} as lists, C compiled by {find_compiler()}",
-        loops=loops,
-        compile_seconds=time.perf_counter() - started,
-    )
 
 
 @lru_cache(maxsize=4096)

@@ -43,8 +43,8 @@ class OnCells(nn.RNNBase):
     float32. Second derivatives are not defined.
 
     backend: how cells are run, see `CompiledRNN`.
-    left: the recurrent weights that are left, by the suffix of their names, such as `_l0_reverse`;
-        empty for all.
+    left: what is left of the weights, by the suffix of their names, such as `_l0_reverse`; empty
+        for all.
     """
 
     backend: str = "auto"
@@ -69,10 +69,20 @@ class OnCells(nn.RNNBase):
 
     def read_what_is_left(self) -> None:
         """From now on read only the recurrent weights that are not zero now."""
-        recurrent = {suffix: self._on_h(suffix).detach() for suffix in self._suffixes()}
+        masks = {suffix: self._on_h(suffix).detach() != 0 for suffix in self._suffixes()}
+        bits = {left.bits for left in self.left.values()} or {None}
+        self._leave(masks, *bits)
+
+    def compute_in(self, bits: str | None) -> None:
+        """Multiply in few bits for inference; see `CompiledRNN.compute_in`."""
+        self._leave({suffix: left.mask for suffix, left in self.left.items()}, bits)
+
+    def _leave(self, masks: Mapping[str, Tensor | None], bits: str | None) -> None:
+        cell, dtype = cell_of(self.mode), self._on_h("_l0").dtype
         self.left = {
-            suffix: Left(cell_of(self.mode), on_h != 0, on_h.dtype)
-            for suffix, on_h in recurrent.items()
+            suffix: Left(cell, masks.get(suffix), dtype, bits)
+            for suffix in self._suffixes()
+            if bits or masks.get(suffix) is not None
         }
 
     def _run_packed(self, packed: PackedSequence, given: States) -> tuple[PackedSequence, States]:

@@ -19,26 +19,34 @@ _LOOP_SIZES = """\
   const long G = GRADIENTS * H, block = block_rows(B);"""
 
 
-def emit_c(schedule: Schedule, real: str, listed: bool = False) -> str:
+# How the recurrent weights are stored, and the code that multiplies with them.
+DENSE, LISTS, INT8, BFLOAT16 = "dense", "lists", "int8", "bfloat16"
+FEW_BITS = (INT8, BFLOAT16)
+_TEXTS = {DENSE: (), LISTS: ("sparse.c",), INT8: ("few_bits.c",), BFLOAT16: ("few_bits.c",)}
+
+
+def emit_c(schedule: Schedule, real: str, stored: str = DENSE) -> str:
     """Return the C source of a cell.
 
-    real: "float" or "double". listed: whether recurrent weights are lists of the unmasked ones.
+    real: "float" or "double". stored: how the recurrent weights are stored: `DENSE`; `LISTS` of
+        the unmasked ones; `INT8` or `BFLOAT16`, which have no backward pass.
     """
     gradients = len(schedule.layout.linears) + len(schedule.layout.diagonals)
-    return "\n".join(
-        [
-            "#define LISTED\n" * listed + vectors(real),
-            f"#define STATES {schedule.cell.states}",
-            f"#define READING_X {schedule.layout.reading_x}",
-            f"#define GRADIENTS {gradients}",
-            (FOLDER / "prelude.c").read_text(),
-            *([(FOLDER / "sparse.c").read_text()] if listed else []),
-            *(_forward_level(schedule, level, listed) for level in range(len(schedule.forward))),
-            *(_reverse_level(schedule, level, listed) for level in range(len(schedule.reverse))),
-            _forward_loop(schedule, listed),
-            _backward_loop(schedule, listed),
-        ]
-    )
+    forward, reverse = range(len(schedule.forward)), range(len(schedule.reverse))
+    parts = [
+        f"#define STORED_AS_{stored.upper()}\n{vectors(real)}",
+        f"#define STATES {schedule.cell.states}",
+        f"#define READING_X {schedule.layout.reading_x}",
+        f"#define GRADIENTS {gradients}",
+        (FOLDER / "prelude.c").read_text(),
+        *((FOLDER / name).read_text() for name in _TEXTS[stored]),
+        *(_forward_level(schedule, level, stored) for level in forward),
+        _forward_loop(schedule, stored),
+    ]
+    if stored not in FEW_BITS:
+        parts += [_reverse_level(schedule, level, stored) for level in reverse]
+        parts.append(_backward_loop(schedule, stored))
+    return "\n".join(parts)
 
 
 def emit_products(real: str) -> str:
@@ -118,7 +126,7 @@ def passed_on(level: Level, b: str) -> tuple[list[str], list[str]]:
     return pointers, stores
 
 
-def _forward_level(schedule: Schedule, number: int, listed: bool) -> str:
+def _forward_level(schedule: Schedule, number: int, stored: str) -> str:
     level, layout = forward_level(schedule, number), schedule.layout
     products, turned = [], _read_forward(level)
     for v, read in level.products.items():
@@ -127,29 +135,21 @@ def _forward_level(schedule: Schedule, number: int, listed: bool) -> str:
         projected = f"a->projected + (t * B + b0) * X + {row} * H + first" if reads_x else "0"
         products.append(f"tile z{v};")
         products.append(f"start(a, z{v}, rows, {row}, {projected}, X, first, width);")
-        products += [
-            _listed(v, c, f"{row_of(schedule, source, 'b0')} + head", turned.index(source), "head")
-            if listed
-            else f"product(rows, z{v}, {row_of(schedule, source, 'b0')} + head, S, 1, "
-            f"packed_at(a, {c}, p), D);"
-            for c, source in read
-        ]
+        for c, source in read:
+            begin = f"{row_of(schedule, source, 'b0')} + head"
+            products.append(_product(stored, v, c, begin, "S", turned.index(source), "head"))
     pointers, stores = kept_and_states(level, "b")
     return _level_function("forward", number, schedule, level, products, pointers, stores)
 
 
-def _reverse_level(schedule: Schedule, number: int, listed: bool) -> str:
+def _reverse_level(schedule: Schedule, number: int, stored: str) -> str:
     level = reverse_level(schedule, number)
     products, turned = [], _read_backward(level)
     for v, users in level.products.items():
         products += [f"tile z{v};", f"memset(z{v}, 0, sizeof z{v});"]
-        products += [
-            _listed(v, c, f"{_gradient(row)} + head_unit", turned.index(row), "head_unit")
-            if listed
-            else f"product(rows, z{v}, {_gradient(row)} + head_unit, G, 1, "
-            f"packed_at(a, {c}, p), D);"
-            for c, row in users
-        ]
+        for c, row in users:
+            begin = f"{_gradient(row)} + head_unit"
+            products.append(_product(stored, v, c, begin, "G", turned.index(row), "head_unit"))
     pointers, loads = arrived(schedule, level, "b")
     passed, stores = passed_on(level, "b")
     pointers, after = [*pointers, *passed], []
@@ -229,13 +229,23 @@ def _read_backward(level: Level) -> list[int]:
     return list(dict.fromkeys(row for users in level.products.values() for _, row in users))
 
 
-def _listed(node: int, connection: int, numbers: str, slot: int, head: str) -> str:
-    """Return the C of a product with a list of weights."""
-    return (
-        f"listed_product(a, rows, z{node}, {connection} * H + first, width, "
-        f"{connection} * a->heads * Q + p, {numbers}, "
-        f"turned_at(a, {slot}, b0) + {head} * WIDE);"
-    )
+def _product(
+    stored: str, node: int, connection: int, numbers: str, row: str, slot: int, head: str
+) -> str:
+    """Return the C of a product with one matrix.
+
+    numbers, row: where the numbers it reads begin, and their stride from sequence to sequence.
+    slot: their place among what the level reads. head: their offset in a row.
+    """
+    if stored in FEW_BITS:
+        return f"few_product(a, rows, z{node}, {connection}, p, {slot}, b0);"
+    if stored == LISTS:
+        return (
+            f"listed_product(a, rows, z{node}, {connection} * H + first, width, "
+            f"{connection} * a->heads * Q + p, {numbers}, "
+            f"turned_at(a, {slot}, b0) + {head} * WIDE);"
+        )
+    return f"product(rows, z{node}, {numbers}, {row}, 1, packed_at(a, {connection}, p), D);"
 
 
 def _gradient(row: int, b: str = "b0") -> str:
@@ -243,27 +253,32 @@ def _gradient(row: int, b: str = "b0") -> str:
     return f"a->grad_nodes + (t * B + {b}) * G + {row} * H"
 
 
-def _turns(numbers: Iterable[tuple[str, str, str]]) -> str:
-    """Return the C that transposes a level's inputs: (start, row stride, row length)."""
+def _prepared(stored: str, numbers: Iterable[tuple[str, str, str]]) -> str:
+    """Return the C that prepares what a level's products read: (start, row stride, row length)."""
     lines = [
-        f"turn(a, {slot}, b0, {begin}, {row}, {count});"
+        f"narrow_rows(a, {slot}, b0, {begin});"
+        if stored in FEW_BITS
+        else f"turn(a, {slot}, b0, {begin}, {row}, {count});"
         for slot, (begin, row, count) in enumerate(numbers)
     ]
-    if not lines:
+    if stored == DENSE or not lines:
         return ""
+    several = "if (B > 1) " * (stored == LISTS)
     return (
-        '      if (B > 1) _Pragma("omp for") for (long b0 = 0; b0 < B; b0 += block) {\n        '
+        f'      {several}_Pragma("omp for") for (long b0 = 0; b0 < B; b0 += block) {{\n        '
         + "\n        ".join(lines)
         + "\n      }\n"
     )
 
 
-def _forward_loop(schedule: Schedule, listed: bool) -> str:
+def _forward_loop(schedule: Schedule, stored: str) -> str:
     levels = "\n".join(
-        _turns(
-            (row_of(schedule, source, "b0"), "S", "S")
-            for source in _read_forward(forward_level(schedule, level))
-            if listed
+        _prepared(
+            stored,
+            (
+                (row_of(schedule, source, "b0"), "S", "S")
+                for source in _read_forward(forward_level(schedule, level))
+            ),
         )
         + f'      _Pragma("omp for schedule(static)") for (long p = 0; p < all; p++) '
         f"forward_{level}(a, t, p);"
@@ -272,7 +287,7 @@ def _forward_loop(schedule: Schedule, listed: bool) -> str:
     return f"""
 void forward(const arguments *a) {{
 {_LOOP_SIZES}
-  const long matrices = {0 if listed else len(schedule.layout.connections)} * a->heads;
+  const long matrices = {len(schedule.layout.connections) if stored == DENSE else 0} * a->heads;
   _Pragma("omp parallel num_threads(a->threads) if (a->threads > 1)") {{
     _Pragma("omp for") for (long m = 0; m < matrices; m++) pack_transposed(a, m);
     _Pragma("omp for") for (long s = 0; s < STATES; s++)
@@ -285,12 +300,11 @@ void forward(const arguments *a) {{
 """
 
 
-def _backward_loop(schedule: Schedule, listed: bool) -> str:
+def _backward_loop(schedule: Schedule, stored: str) -> str:
     levels = "\n".join(
-        _turns(
-            (_gradient(row), "G", "H")
-            for row in _read_backward(reverse_level(schedule, level))
-            if listed
+        _prepared(
+            stored,
+            ((_gradient(row), "G", "H") for row in _read_backward(reverse_level(schedule, level))),
         )
         + f'      _Pragma("omp for schedule(static)") for (long p = 0; p < all; p++) '
         f"backward_{level}(a, t, p, (a->steps - 1 - t) % 2);"
@@ -299,7 +313,7 @@ def _backward_loop(schedule: Schedule, listed: bool) -> str:
     return f"""
 void backward(const arguments *a) {{
 {_LOOP_SIZES}
-  const long matrices = {0 if listed else len(schedule.layout.connections)} * a->heads;
+  const long matrices = {len(schedule.layout.connections) if stored == DENSE else 0} * a->heads;
   const long state = a->batch * a->heads * a->depth;
   _Pragma("omp parallel num_threads(a->threads) if (a->threads > 1)") {{
     _Pragma("omp for") for (long m = 0; m < matrices; m++) pack_straight(a, m);

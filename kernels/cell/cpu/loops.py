@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kernels.cell.cpu.build import build
-from kernels.cell.cpu.emit import emit_c
+from kernels.cell.cpu.emit import DENSE, FEW_BITS, emit_c
 from kernels.cell.cpu.products import multiply
 from kernels.cell.cpu.scratch import scratch
 from kernels.cell.schedule import Schedule
@@ -19,6 +19,7 @@ _ARRAYS = (
     *("lengths", "projected", "bias", "on_h", "diagonal", "initial", "packed", "states", "kept"),
     *("grad_outputs", "grad_last", "grad_nodes", "grad_initial", "carried", "partial"),
     *("starts", "columns", "values", "fans", "fan_columns", "fan_values", "turned"),
+    *("words", "scales", "offsets", "narrowed", "narrowed_scales"),
 )
 WORTH_THREADS = 1_000_000  # multiplications per step; below this, starting threads takes longer
 REALS = {torch.float32: "float", torch.float64: "double"}
@@ -33,20 +34,25 @@ class _Arguments(ctypes.Structure):
     ]
 
 
+def _loop(library: ctypes.CDLL, name: str) -> Callable[..., None]:
+    function = getattr(library, name)
+    function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
+    return function
+
+
 class CompiledLoops:
     """A cell's loops over time, forward and backward, compiled for one dtype."""
 
-    listed = False  # whether the recurrent weights are lists, see `cpu.sparse`
+    stored = DENSE  # how the recurrent weights are stored, see `emit`
 
     def __init__(self, schedule: Schedule, dtype: torch.dtype) -> None:
         started = time.perf_counter()
         self.schedule = schedule
-        self.source = emit_c(schedule, REALS[dtype], self.listed)
+        self.source = emit_c(schedule, REALS[dtype], self.stored)
         library = build(self.source)
         self.compile_seconds = time.perf_counter() - started
-        self._forward, self._backward = library.forward, library.backward
-        for function in (self._forward, self._backward):
-            function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
+        self._forward = _loop(library, "forward")
+        self._backward = None if self.stored in FEW_BITS else _loop(library, "backward")
         self._panel = ctypes.c_long.in_dll(library, "panel").value
 
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
@@ -110,6 +116,7 @@ class CompiledLoops:
         Returns `[T, B, linear nodes + diagonal nodes, H]`, valid until the next call in this
         thread, and `[S, B, H]`.
         """
+        assert self._backward is not None, f"{self.stored} is for inference only"
         cell, layout = self.schedule.cell, self.schedule.layout
         _, slots, batch, heads, padded = states.shape
         depth, steps = weights.on_h.shape[2], slots - 1

@@ -29,6 +29,11 @@ typedef struct {
   const uint8_t *fan_columns;
   const real *fan_values;
   real *turned;              /* [values that a level reads, blocks of rows, N * P, WIDE] */
+  const int32_t *words;      /* weights of a few bits, see few_bits.c */
+  const real *scales;        /* of their rows: [connections, N * P] */
+  const int32_t *offsets;    /* [connections, N * P] */
+  int32_t *narrowed;         /* [values that a level reads, B, N, words of a row] */
+  real *narrowed_scales;     /* [values that a level reads, B, N] */
 } arguments;
 
 static inline long panels(const arguments *a) { return (a->depth + PANEL - 1) / PANEL; }

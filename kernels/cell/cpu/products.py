@@ -39,12 +39,12 @@ def _library(dtype: torch.dtype) -> tuple[Callable[..., None], int]:
 
 
 def instructions() -> str:
-    """Return the vector instructions that C is compiled to, such as "AVX-512, VNNI, BF16"."""
+    """Return the vector instructions that C is compiled to, such as "AVX-512 with VNNI"."""
     try:
         library = build(emit_products("float"))
     except CannotCompile:
         return "none: no C compiler"
-    return str(ctypes.c_char_p.in_dll(library, "instructions").value, "ascii")
+    return (ctypes.c_char_p.in_dll(library, "instructions").value or b"").decode()
 
 
 def multiply(a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:

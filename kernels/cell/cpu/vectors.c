@@ -20,7 +20,7 @@
 #define VECTOR_BYTES 16
 #define ROWS 6
 #endif
-#ifdef LISTED /* one vector of sequences at a time, see sparse.c */
+#ifdef STORED_AS_LISTS /* one vector of sequences at a time, see sparse.c */
 #undef ROWS
 #define ROWS (VECTOR_BYTES / 4)
 #endif
@@ -73,20 +73,13 @@ static inline long least(long a, long b) { return a < b ? a : b; }
       *(vector *)(sums[r] + LANES) = right[r];                                                  \
     }                                                                                           \
   }
-PRODUCT(1)
-PRODUCT(2)
-PRODUCT(3)
-PRODUCT(4)
-PRODUCT(5)
-PRODUCT(6)
+/* Heights of blocks of rows. */
 #if ROWS == 12
-PRODUCT(7)
-PRODUCT(8)
-PRODUCT(9)
-PRODUCT(10)
-PRODUCT(11)
-PRODUCT(12)
+#define EACH_HEIGHT(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12)
+#else
+#define EACH_HEIGHT(F) F(1) F(2) F(3) F(4) F(5) F(6)
 #endif
+EACH_HEIGHT(PRODUCT)
 
 static NOINLINE void product(long rows, tile sums, const real *factors, long row, long step,
                            const real *weights, long depth) {
@@ -95,9 +88,6 @@ static NOINLINE void product(long rows, tile sums, const real *factors, long row
   case R:                                                \
     product_##R(sums, factors, row, step, weights, depth); \
     break;
-    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#if ROWS == 12
-    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
+    EACH_HEIGHT(CASE)
   }
 }
