@@ -5,7 +5,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from kernels.cell.cpu.products import instructions
 from kernels.cell.spec import CellSpec
-from nas.bench.layer_peers import EAGER, OURS, Peer, peers
+from nas.bench.layer_peers import EAGER, FLOAT32, OURS, Peer, peers
 from nas.core.errors import BadInput
 from nas.reporting.table import aligned
 
@@ -54,23 +53,26 @@ class Setting:
 class Row:
     """One cell in one shape: median milliseconds through all layers.
 
-    milliseconds: by implementation, see `layer_peers`.
-    compile_seconds: the time to generate and compile, or load, what is compiled.
-    of_peak: the arithmetic rate of our cell over that of one large matrix product.
+    form: what the products are computed in, see `layer_peers.OURS`.
+    others: milliseconds of the other implementations, see `layer_peers`.
+    compile_seconds: the time to generate and compile, or load, ours; and that of others.
+    of_peak: the arithmetic rate of our cell over that of one large matrix product, None in few
+        bits.
     """
 
     cell: str
     shape: str
     batch: int
-    milliseconds: dict[str, float]
+    form: str
+    milliseconds: float
+    others: dict[str, float]
     compile_seconds: dict[str, float]
-    of_peak: float
+    of_peak: float | None
 
     @property
     def ratios(self) -> dict[str, float]:
         """How many times faster our cell is than each of the others."""
-        ours = self.milliseconds[OURS]
-        return {name: ms / ours for name, ms in self.milliseconds.items() if name != OURS}
+        return {name: taken / self.milliseconds for name, taken in self.others.items()}
 
 
 def sizes_of(shape: str) -> tuple[int, ...]:
@@ -110,42 +112,53 @@ def measure(
     setting: Setting,
     repeats: int,
 ) -> Iterator[Row]:
-    """Yield a row per shape, cell and batch; the implementations run in turn in this process."""
+    """Yield a row per shape, cell, batch and form; the implementations take turns."""
     for shape in shapes:
         for name, cell in cells.items():
             for batch in batches:
-                yield _row(name, cell, shape, batch, setting, repeats)
+                yield from _rows(name, cell, shape, batch, setting, repeats)
 
 
-def _row(name: str, cell: CellSpec, shape: str, batch: int, setting: Setting, repeats: int) -> Row:
+def _rows(
+    name: str, cell: CellSpec, shape: str, batch: int, setting: Setting, repeats: int
+) -> Iterator[Row]:
     sizes = sizes_of(shape)
-    needs_gradient = not setting.inference
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(batch, setting.steps, sizes[0], generator=generator)
-    x = x.to(setting.device, setting.dtype).requires_grad_(needs_gradient)
-    lengths = None
-    if setting.ragged:
-        shortest = max(1, setting.steps // 8)
-        lengths = torch.randint(shortest, setting.steps + 1, (batch,), generator=generator)
-        lengths[0] = setting.steps
-    with torch.inference_mode() if setting.inference else nullcontext():
+    x, lengths = _inputs(batch, sizes[0], setting)
+    with torch.set_grad_enabled(not setting.inference):
         others = (lengths, setting.inference, setting.torch_compile)
         found = dict(peers(name, cell, sizes, x, *others))
         steps = [partial(_step, peer, x) for peer in found.values()]
         *seconds, product = medians([*steps, _large_product(setting)], repeats, setting.device)
-    rows = batch * setting.steps if lengths is None else int(lengths.sum())
-    flops = rows * sum(cell.flops(i, o) for i, o in pairwise(sizes)) * (1 + 2 * needs_gradient)
-    times = dict(zip(found, seconds, strict=True))
-    return Row(
-        cell=name,
-        shape=shape,
-        batch=batch,
-        milliseconds={peer: 1e3 * taken for peer, taken in times.items()},
-        compile_seconds={
-            name: peer.compile_seconds for name, peer in found.items() if peer.compile_seconds
-        },
-        of_peak=flops / times[OURS] * product / _PRODUCT_FLOPS,
-    )
+    steps_run = batch * setting.steps if lengths is None else int(lengths.sum())
+    passes = 1 if setting.inference else 3  # the backward pass has two products for each
+    flops = steps_run * sum(cell.flops(i, o) for i, o in pairwise(sizes)) * passes
+    times = {peer: 1e3 * taken for peer, taken in zip(found, seconds, strict=True)}
+    compiled = {peer: kind.compile_seconds for peer, kind in found.items() if kind.compile_seconds}
+    for form in (form for form in OURS if form in times):
+        share = 1e3 * flops / times[form] * product / _PRODUCT_FLOPS
+        yield Row(
+            cell=name,
+            shape=shape,
+            batch=batch,
+            form=form,
+            milliseconds=times[form],
+            others={peer: taken for peer, taken in times.items() if peer not in OURS},
+            compile_seconds=compiled,
+            of_peak=share if form == FLOAT32 else None,
+        )
+
+
+def _inputs(batch: int, features: int, setting: Setting) -> tuple[Tensor, Tensor | None]:
+    """Return x `[B, T, C]` and lengths `[B]`, None for equal ones."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, setting.steps, features, generator=generator)
+    x = x.to(setting.device, setting.dtype).requires_grad_(not setting.inference)
+    if not setting.ragged:
+        return x, None
+    shortest = max(1, setting.steps // 8)
+    lengths = torch.randint(shortest, setting.steps + 1, (batch,), generator=generator)
+    lengths[0] = setting.steps
+    return x, lengths
 
 
 def _step(peer: Peer, x: Tensor) -> None:
@@ -196,16 +209,18 @@ def _large_product(setting: Setting) -> Callable[[], object]:
 
 def table(rows: list[Row]) -> str:
     """Return the rows as a table for people; ratios above 1 mean that our cell is faster."""
-    others = list(dict.fromkeys(name for row in rows for name in row.ratios))
-    head = ["cell", "layers", "batch", "ms", "of peak", "compile s", *others]
+    others = list(dict.fromkeys(name for row in rows for name in row.others))
+    forms = ["in"] if any(row.form != FLOAT32 for row in rows) else []
+    head = ["cell", "layers", "batch", *forms, "ms", "of peak", "compile s", *others]
     lines = [
         [
             row.cell,
             "-".join(map(str, sizes_of(row.shape))),
             str(row.batch),
-            f"{row.milliseconds[OURS]:.3f}",
-            f"{row.of_peak:.0%}",
-            f"{row.compile_seconds[OURS]:.2f}",
+            *([row.form] if forms else []),
+            f"{row.milliseconds:.3f}",
+            f"{row.of_peak:.0%}" if row.of_peak else "",
+            f"{row.compile_seconds[row.form]:.2f}",
             *(_ratio(row, name) for name in others),
         ]
         for row in rows
@@ -214,7 +229,7 @@ def table(rows: list[Row]) -> str:
 
 
 def _ratio(row: Row, name: str) -> str:
-    if name not in row.ratios:
+    if name not in row.others:
         return ""
     seconds = row.compile_seconds.get(name)
     return f"{row.ratios[name]:.2f}" + (f" ({seconds:.0f} s)" if seconds else "")
@@ -232,7 +247,7 @@ def figure(rows: list[Row], path: Path) -> None:
     drawn = Figure(figsize=(3.2 * len(shapes), 3.2), layout="constrained")
     panels = drawn.subplots(1, len(shapes), squeeze=False)[0]
     for axes, shape in zip(panels, shapes, strict=True):
-        here = [row for row in rows if row.shape == shape]
+        here = [row for row in rows if row.shape == shape and row.form == FLOAT32]
         names = [f"{row.cell}, batch {row.batch}" for row in here]
         axes.barh(names, [row.ratios[EAGER] for row in here], color="#0072b2")
         axes.axvline(1, color="#999999", linewidth=1)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from kernels.cell.layer import CompiledRNN
+from kernels.cell.layer import CompiledRNN, compute_in, read_what_is_left
 from kernels.cell.reference import reference_step
 from kernels.cell.spec import CellSpec
-from nas.models.eight_bits import FLOAT32, INT8, NEEDED, program
+from nas.models import eight_bits
 from nas.models.exported_programs import write_programs
 from nas.models.inputs import Inputs
 from nas.models.int8_graph import write_int8
@@ -24,7 +24,9 @@ from nas.models.int8_graph import write_int8
 Run = Callable[[Tensor], Tensor]
 # PyTorch's layer for a cell; its GRU has the reset gate behind the matrix, ours before it.
 TORCH_LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn-tanh": nn.RNN}
-OURS, EAGER, TORCH, COMPILED = "ours", "eager", "torch.nn", "torch.compile"
+FLOAT32, BFLOAT16, INT8, PRUNED = "as given", "bfloat16", "int8", "int8, 90 % pruned"
+OURS = (FLOAT32, BFLOAT16, INT8, PRUNED)  # what our products are computed in
+EAGER, TORCH, COMPILED = "eager", "torch.nn", "torch.compile"
 ORT, ORT_INT8, AO_INT8 = "onnxruntime", "onnxruntime int8", "torch.ao int8"
 
 
@@ -48,21 +50,39 @@ def peers(
     """Yield the name and implementation of everything that can run the layers, ours first.
 
     name: what the cell is called; PyTorch has a layer for those in `TORCH_LAYERS`.
-    x: `[B, T, C]`. lengths: `[B]` or None. inference: without gradients.
+    x: `[B, T, C]`. lengths: `[B]` or None. inference: without gradients, and also in few bits.
     compiles: whether to include `torch.compile`, which takes minutes.
     """
-    started = time.perf_counter()
-    ours, eager = (_Stack(cell, sizes, backend).to(x) for backend in ("auto", "reference"))
-    ours(x[:, :1])
-    yield OURS, Peer(lambda x: ours(x, lengths), time.perf_counter() - started)
+    on_cpu = x.device.type == "cpu"
+    for form in OURS if inference and on_cpu else (FLOAT32,):
+        yield form, _ours(cell, sizes, form, x, lengths)
+    eager = _Stack(cell, sizes, "reference").to(x)
     yield EAGER, Peer(lambda x: eager(x, lengths))
     if compiles and lengths is None:
         yield COMPILED, _torch_compiled(eager, x)
     if name in TORCH_LAYERS:
         theirs = _TorchStack(TORCH_LAYERS[name], sizes).to(x)
         yield TORCH, Peer(lambda x: theirs(x, lengths))
-        if inference and x.device.type == "cpu" and lengths is None and x.dtype == torch.float32:
+        if inference and on_cpu and lengths is None and x.dtype == torch.float32:
             yield from _exported(theirs, x)
+
+
+def _ours(
+    cell: CellSpec, sizes: Sequence[int], form: str, x: Tensor, lengths: Tensor | None
+) -> Peer:
+    started = time.perf_counter()
+    stack = _Stack(cell, sizes, "auto").to(x)
+    if form == PRUNED:
+        with torch.no_grad():
+            for layer in stack.layers:
+                on_h = layer.get_parameter("on_h")
+                size = on_h.abs().flatten()
+                on_h.mul_(on_h.abs() > size.kthvalue(max(1, round(0.9 * len(size)))).values)
+        read_what_is_left(stack)
+    if form != FLOAT32:
+        compute_in(stack, BFLOAT16 if form == BFLOAT16 else INT8)
+    stack(x[:, :1])
+    return Peer(lambda x: stack(x, lengths), time.perf_counter() - started)
 
 
 class _Stack(nn.Module):
@@ -144,11 +164,12 @@ def _exported(theirs: _TorchStack, x: Tensor) -> Iterator[tuple[str, Peer]]:
             dynamic = torch.ao.quantization.quantize_dynamic(theirs, {nn.LSTM, nn.GRU})
         if any("quantized" in type(layer).__module__ for layer in dynamic.modules()):
             yield AO_INT8, Peer(dynamic)
-    if not all(find_spec(package) for package in NEEDED):
+    if not all(find_spec(package) for package in eight_bits.NEEDED):
         return
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_programs(theirs, Inputs.of(x, False), folder)
-        write_int8(folder / FLOAT32, folder / INT8)
-        yield ORT, Peer(program(folder / FLOAT32))
-        yield ORT_INT8, Peer(program(folder / INT8))
+        float32, int8 = folder / eight_bits.FLOAT32, folder / eight_bits.INT8
+        write_int8(float32, int8)
+        yield ORT, Peer(eight_bits.program(float32))
+        yield ORT_INT8, Peer(eight_bits.program(int8))

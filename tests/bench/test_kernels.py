@@ -16,8 +16,8 @@ CELLS = {"lstm": CellSpec.from_recipe(ZOO["lstm"])}
 def test_a_row_has_the_share_of_peak_and_the_ratio_to_every_other_layer() -> None:
     (row,) = measure(CELLS, ["5-8"], [3], Setting(steps=4), 1)
     assert set(row.ratios) == {"eager", "torch.nn"}
-    assert 0 < row.of_peak < 1
-    assert row.ratios["eager"] == row.milliseconds["eager"] / row.milliseconds["ours"]
+    assert row.of_peak and 0 < row.of_peak < 1
+    assert row.ratios["eager"] == row.others["eager"] / row.milliseconds
     assert "5-8" in table([row])
 
 
@@ -26,10 +26,11 @@ def test_ragged_rows_compare_with_packed_sequences() -> None:
     assert "torch.nn" in row.ratios
 
 
-def test_inference_adds_int8_programs() -> None:
-    setting = Setting(steps=4, inference=True)
-    (row,) = measure(CELLS, ["8"], [1], setting, 1)
-    assert {"torch.ao int8", "onnxruntime", "onnxruntime int8"} <= set(row.ratios)
+def test_inference_adds_few_bits_and_int8_programs() -> None:
+    rows = list(measure(CELLS, ["8"], [1], Setting(steps=4, inference=True), 1))
+    assert [row.form for row in rows] == ["as given", "bfloat16", "int8", "int8, 90 % pruned"]
+    assert {"torch.ao int8", "onnxruntime", "onnxruntime int8"} <= set(rows[0].ratios)
+    assert [bool(row.of_peak) for row in rows] == [True, False, False, False]
 
 
 def test_shapes_are_inputs_and_units_of_each_layer() -> None:
