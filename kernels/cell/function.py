@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
 
@@ -29,7 +30,7 @@ class Loops(Protocol):
         projected: Tensor,
         weights: Weights,
         initial: Tensor,
-        lengths: Tensor | None,
+        rows: Rows,
         keep: bool,
     ) -> tuple[Tensor, Tensor]: ...
 
@@ -40,17 +41,22 @@ class Loops(Protocol):
         kept: Tensor,
         grad_outputs: Tensor | None,
         grad_last: Tensor,
-        lengths: Tensor | None,
+        rows: Rows,
     ) -> tuple[Tensor, Tensor]: ...
 
 
 def run_loops(
-    loops: Loops, x: Tensor, state: Tensor, weights: Weights, lengths: Tensor | None
+    loops: Loops, x: Tensor, state: Tensor, weights: Weights, rows: Rows | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Run the cell. x: `[B, T, C]`, state: `[S, B, H]`; returns `[B, T, H]`, `[S, B, H]`."""
+    """Run the cell.
+
+    x: `[B, T, C]`, or `[R, C]` with `rows`
+    state: `[S, B, H]`
+    Returns the outputs, `[B, T, H]` or `[R, H]`, and the last states, `[S, B, H]`.
+    """
     tensors = (x, state, *weights)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    return _RunLoops.apply(loops, lengths, keep, *tensors)  # type: ignore[return-value]
+    return _RunLoops.apply(loops, rows, keep, *tensors)  # type: ignore[return-value]
 
 
 class _RunLoops(torch.autograd.Function):
@@ -58,27 +64,29 @@ class _RunLoops(torch.autograd.Function):
     def forward(
         ctx: Any,
         loops: Loops,
-        lengths: Tensor | None,
+        rows: Rows | None,
         keep: bool,
         x: Tensor,
         state: Tensor,
         *tensors: Tensor,
     ) -> tuple[Tensor, Tensor]:
         weights = Weights(*(w.contiguous() for w in tensors))
-        batch, steps, features = x.shape
-        flat = x.transpose(0, 1).reshape(steps * batch, features)
-        reading = len(weights.on_x)
+        packed = rows is not None
+        if rows is None:
+            rows = Rows(x.shape[0], x.shape[1])
+        flat = x if packed else x.transpose(0, 1).reshape(rows.total, x.shape[2])
         projected = loops.project(flat, weights.on_x.flatten(0, 1))
-        projected = projected.view(steps, batch, reading, weights.bias.shape[1])
-        states, kept = loops.forward(projected, weights, state.contiguous(), lengths, keep)
-        depth = weights.on_h.shape[2]
+        projected = projected.view(rows.total, len(weights.on_x), weights.bias.shape[1])
+        states, kept = loops.forward(projected, weights, state.contiguous(), rows, keep)
         if keep:
-            ctx.loops, ctx.lengths = loops, lengths
+            ctx.loops, ctx.rows, ctx.packed = loops, rows, packed
             ctx.save_for_backward(flat, states, kept, *weights)
         ctx.set_materialize_grads(False)
-        outputs = states[0, 1:, ..., :depth].flatten(2).transpose(0, 1)
-        last = states[:, -1, ..., :depth].flatten(2)
-        return outputs, last.clone()  # a view would change with the outputs and keep them all alive
+        states = states[..., : weights.on_h.shape[2]]
+        outputs = states[0, rows.batch :].flatten(1)
+        if not packed:
+            outputs = outputs.unflatten(0, (rows.steps, rows.batch)).transpose(0, 1)
+        return outputs, _last(states, rows).flatten(2)
 
     @staticmethod
     @once_differentiable
@@ -87,24 +95,27 @@ class _RunLoops(torch.autograd.Function):
         flat, states, kept, *tensors = ctx.saved_tensors
         weights = Weights(*tensors)
         loops: Loops = ctx.loops
-        count, slots, batch = states.shape[:3]
+        rows: Rows = ctx.rows
         hidden = weights.bias.shape[1]
         if grad_outputs is not None:
-            grad_outputs = grad_outputs.transpose(0, 1).contiguous()
+            if not ctx.packed:
+                grad_outputs = grad_outputs.transpose(0, 1)
+            grad_outputs = grad_outputs.contiguous()
         if grad_last is None:
-            grad_last = states.new_zeros(count, batch, hidden)
-        grad_nodes, grad_state = loops.backward(
-            weights, states, kept, grad_outputs, grad_last.contiguous(), ctx.lengths
-        )
-        grads = grad_nodes.flatten(0, 1)  # [T * B, nodes with weights, H]
-        on_x = grads[:, : len(weights.on_x)].flatten(1)  # [T * B, reading x * H]
+            grad_last = states.new_zeros(len(states), rows.batch, hidden)
+        grads, grad_state = loops.backward(
+            weights, states, kept, grad_outputs, grad_last.contiguous(), rows
+        )  # [R, nodes with weights, H]
+        on_x = grads[:, : len(weights.on_x)].flatten(1)  # [R, reading x * H]
         grad_x = None
         if ctx.needs_input_grad[3]:
             grad_x = loops.multiply(on_x, weights.on_x.flatten(0, 1).T)
-            grad_x = grad_x.view(slots - 1, batch, -1).transpose(0, 1)
+            if not ctx.packed:
+                grad_x = grad_x.view(rows.steps, rows.batch, -1).transpose(0, 1)
+        read = _Read(loops.schedule, states, kept, rows, weights.on_h.shape[2])
         grad_on_h = None  # the most expensive gradient; skipped for frozen weights
         if ctx.needs_input_grad[7]:
-            grad_on_h = _grad_on_h(loops, weights, grads, states, kept)
+            grad_on_h = _grad_on_h(loops, weights, grads, read)
         linears = len(weights.bias)
         return (
             *(None, None, None),
@@ -113,20 +124,38 @@ class _RunLoops(torch.autograd.Function):
             grads[:, :linears].sum(0),
             loops.multiply(on_x.T, flat.T).view_as(weights.on_x),
             grad_on_h,
-            _grad_diagonal(loops.schedule, weights, grads[:, linears:], states, kept),
+            _grad_diagonal(loops.schedule, grads[:, linears:], read),
         )
 
 
-def _values(schedule: Schedule, value: int, states: Tensor, kept: Tensor, depth: int) -> Tensor:
-    """Return a value at all steps, `[T * B, N, D]`."""
-    outputs = schedule.cell.outputs
-    if not schedule.is_node(value):
-        taken = states[value - 1, :-1]
-    elif value in outputs:
-        taken = states[outputs.index(value), 1:]
-    else:
-        taken = kept[schedule.kept.index(value)]
-    return taken.flatten(0, 1)[..., :depth]
+def _last(states: Tensor, rows: Rows) -> Tensor:
+    """Return the last states `[S, B, …]`, copied: a view would keep all others alive."""
+    if rows.sizes is None:
+        return states[:, rows.total :].clone()
+    return states.index_select(1, rows.ends.to(states.device))
+
+
+class _Read:
+    """The values of a cell at all steps, `[R, N, D]`, for the gradients of its weights."""
+
+    def __init__(
+        self, schedule: Schedule, states: Tensor, kept: Tensor, rows: Rows, depth: int
+    ) -> None:
+        self.schedule, self.states, self.kept = schedule, states, kept
+        self.rows, self.depth = rows, depth
+
+    def __getitem__(self, value: int) -> Tensor:
+        outputs = self.schedule.cell.outputs
+        if value in outputs:
+            taken = self.states[outputs.index(value), self.rows.batch :]
+        elif self.schedule.is_node(value):
+            taken = self.kept[self.schedule.kept.index(value)]
+        elif self.rows.sizes is None:
+            taken = self.states[value - 1, : self.rows.total]
+        else:
+            before = self.rows.before.to(self.states.device)
+            taken = self.states[value - 1].index_select(0, before)
+        return taken[..., : self.depth]
 
 
 def _runs(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int, int]]:
@@ -139,32 +168,23 @@ def _runs(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int, 
             begin = end
 
 
-def _grad_on_h(
-    loops: Loops, weights: Weights, grads: Tensor, states: Tensor, kept: Tensor
-) -> Tensor | None:
+def _grad_on_h(loops: Loops, weights: Weights, grads: Tensor, read: _Read) -> Tensor | None:
     heads, depth = weights.on_h.shape[1:3]
     parts = []
     for value, row, rows in _runs(loops.schedule.layout.connections):
-        read = _values(loops.schedule, value, states, kept, depth)  # [T * B, N, D]
-        grad = grads[:, row : row + rows]  # [T * B, rows, H]
+        seen, grad = read[value], grads[:, row : row + rows]  # [R, N, D], [R, rows, H]
         if heads == 1:
             parts.append(
-                loops.multiply(grad.flatten(1).T, read[:, 0].T).view(rows, 1, depth, depth)
+                loops.multiply(grad.flatten(1).T, seen[:, 0].T).view(rows, 1, depth, depth)
             )
         else:
-            parts.append(torch.einsum("brnj,bnk->rnjk", grad.unflatten(2, (heads, depth)), read))
+            parts.append(torch.einsum("brnj,bnk->rnjk", grad.unflatten(2, (heads, depth)), seen))
     return torch.cat(parts) if len(parts) > 1 else next(iter(parts), None)
 
 
-def _grad_diagonal(
-    schedule: Schedule, weights: Weights, grads: Tensor, states: Tensor, kept: Tensor
-) -> Tensor | None:
-    depth = weights.on_h.shape[2]
+def _grad_diagonal(schedule: Schedule, grads: Tensor, read: _Read) -> Tensor | None:
     parts = [
-        (
-            grads[:, row]
-            * _values(schedule, schedule.node(node).inputs[0], states, kept, depth).flatten(1)
-        ).sum(0)
+        (grads[:, row] * read[schedule.node(node).inputs[0]].flatten(1)).sum(0)
         for row, node in enumerate(schedule.layout.diagonals)
     ]
     return torch.stack(parts) if parts else None

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kernels.cell.op import choose_backend, compile_sparse, run_cell
+from kernels.cell.rows import Rows
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights
 
@@ -31,14 +32,14 @@ class Left:
         x: Tensor,
         state: Sequence[Tensor],
         weights: Weights,
-        lengths: Tensor | None,
+        rows: Rows | None,
         backend: str,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the cell over time; removed weights get no gradient, and are not read on a CPU."""
         weights = weights._replace(on_h=self._without_gradients(weights.on_h))
         if x.device.type == "cpu" and choose_backend(backend) in FASTEST:
-            return self.plan.run(x, state, weights, lengths)
-        return run_cell(self.cell, x, state, weights, lengths, backend)
+            return self.plan.run(x, state, weights, rows)
+        return run_cell(self.cell, x, state, weights, rows, backend)
 
     def _without_gradients(self, on_h: Tensor) -> Tensor:
         if not (on_h.requires_grad and torch.is_grad_enabled()):
