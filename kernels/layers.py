@@ -1,7 +1,6 @@
 """Recurrent layers to use in place of PyTorch's, which run on compiled cells."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -11,8 +10,8 @@ from torch.nn import functional
 
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.left import Left
-from kernels.cell.op import run_cell
 from kernels.cell.rows import Rows
+from kernels.cell.run import run_cell
 from kernels.cell.spec import CellSpec
 from kernels.cell.stack import Stack, States
 from kernels.cell.weights import Weights, layout_of
@@ -32,11 +31,14 @@ TORCH_GRU = {  # the reset gate behind the matrix; Cho et al. 2014 and our zoo h
     "candidate": {"op": "activation_tanh", "input": ["sum"]},
     "h_new_0": {"op": "blend", "input": ["update_gate", "h_prev_0", "candidate"]},
 }
-RECIPES = {
-    "RNN_TANH": ZOO["rnn-tanh"],
-    "RNN_RELU": ZOO["rnn-relu"],
-    "LSTM": TORCH_LSTM,
-    "GRU": TORCH_GRU,
+CELLS = {  # by PyTorch's name of the mode
+    mode: CellSpec.from_recipe(recipe)
+    for mode, recipe in {
+        "RNN_TANH": ZOO["rnn-tanh"],
+        "RNN_RELU": ZOO["rnn-relu"],
+        "LSTM": TORCH_LSTM,
+        "GRU": TORCH_GRU,
+    }.items()
 }
 
 
@@ -60,11 +62,18 @@ class TorchStack(Stack, nn.RNNBase):
         first = self.proj_size or self.hidden_size
         return (first, self.hidden_size) if self.mode == "LSTM" else (first,)
 
+    def forward(self, input: Any, hx: Any = None, **options: Any) -> tuple[Any, Any]:
+        if torch.compiler.is_exporting() and not options:
+            return super(Stack, self).forward(
+                input, hx
+            )  # PyTorch's operator, which every runtime knows
+        return super().forward(input, hx, **options)
+
     def read_what_is_left(self) -> None:
         """From now on read only the recurrent weights that are not zero now."""
         recurrent = {suffix: self._weights(suffix).on_h.detach() for suffix in self._suffixes()}
         self.left = {
-            suffix: Left(cell_of(self.mode), on_h != 0, on_h.dtype)
+            suffix: Left(CELLS[self.mode], on_h != 0, on_h.dtype)
             for suffix, on_h in recurrent.items()
         }
 
@@ -81,7 +90,7 @@ class TorchStack(Stack, nn.RNNBase):
     ) -> tuple[Tensor, States]:
         if suffix in self.left:
             return self.left[suffix].run(x, state, weights, rows, self.backend)
-        return run_cell(cell_of(self.mode), x, state, weights, rows, self.backend)
+        return run_cell(CELLS[self.mode], x, state, weights, rows, self.backend)
 
     def _run_projected(
         self, suffix: str, x: Tensor, state: States, rows: Rows | None
@@ -120,7 +129,7 @@ class TorchStack(Stack, nn.RNNBase):
             if self.mode == "GRU":
                 bias = torch.cat([bias[:2], on_inputs[2:], on_states[2:]])
         else:
-            bias = on_x.new_zeros(len(layout_of(cell_of(self.mode)).linears), self.hidden_size)
+            bias = on_x.new_zeros(len(layout_of(CELLS[self.mode]).linears), self.hidden_size)
         square = on_h.unflatten(0, (-1, 1, self.hidden_size))
         return Weights(bias, on_x, square, on_x.new_empty(0, self.hidden_size))
 
@@ -135,12 +144,6 @@ class GRU(TorchStack, nn.GRU):
 
 class RNN(TorchStack, nn.RNN):
     """`torch.nn.RNN` on compiled cells, with the same arguments and parameters."""
-
-
-@cache
-def cell_of(mode: str) -> CellSpec:
-    """Return the cell of one of PyTorch's modes, such as "LSTM" or "RNN_TANH"."""
-    return CellSpec.from_recipe(RECIPES[mode])
 
 
 class Recurrent(Stack):

@@ -1,48 +1,24 @@
-"""Wraps a cell's loops over time into a differentiable function.
+"""Makes the passes of a cell one differentiable function, in eager mode and for compilers."""
 
-Products with x are computed for all steps before the loop, and gradients of weights for all steps
-after it; the loop accumulates nothing.
-"""
-
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from kernels.cell.passes import Loops, Saved, run_backward, run_forward
 from kernels.cell.rows import Rows
-from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
 
+ONCE = "compiled cells have no second derivatives: call set_backend(model, 'reference')"
+NO_TRANSFORMS = (
+    "compiled cells run neither in vmap nor in other transforms of torch.func: "
+    "call set_backend(model, 'reference')"
+)
 
-class Loops(Protocol):
-    """The interface of a cell's loops over time; see `cpu.loops.CompiledLoops`."""
-
-    schedule: Schedule
-
-    def multiply(self, a: Tensor, b: Tensor) -> Tensor: ...
-
-    def project(self, x: Tensor, weights: Tensor) -> Tensor: ...
-
-    def forward(
-        self,
-        projected: Tensor,
-        weights: Weights,
-        initial: Tensor,
-        rows: Rows,
-        keep: bool,
-    ) -> tuple[Tensor, Tensor]: ...
-
-    def backward(
-        self,
-        weights: Weights,
-        states: Tensor,
-        kept: Tensor,
-        grad_outputs: Tensor | None,
-        grad_last: Tensor,
-        rows: Rows,
-    ) -> tuple[Tensor, Tensor]: ...
+_C: Any = torch._C  # without type hints for what follows
+_ANY_TRANSFORM, _RAISES = _C._functorch.peek_interpreter_stack, _C._functions.DelayedError
 
 
 def run_loops(
@@ -53,10 +29,29 @@ def run_loops(
     x: `[B, T, C]`, or `[R, C]` with `rows`
     state: `[S, B, H]`
     Returns the outputs, `[B, T, H]` or `[R, H]`, and the last states, `[S, B, H]`.
+    Raises `RuntimeError` within a transform of torch.func.
     """
+    if _ANY_TRANSFORM() is not None:
+        raise RuntimeError(NO_TRANSFORMS)
     tensors = (x, state, *weights)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    rows = rows or Rows(x.shape[0], x.shape[1])
     return _RunLoops.apply(loops, rows, keep, *tensors)  # type: ignore[return-value]
+
+
+def only_once(backward: Callable[..., tuple[Tensor | None, ...]]) -> Callable[..., Any]:
+    """Let a second derivative raise `RuntimeError`, even if the first one depends on nothing."""
+
+    @wraps(backward)
+    def once(ctx: Any, *above: Tensor | None) -> Any:
+        with torch.no_grad():
+            found = backward(ctx, *above)
+        if not torch.is_grad_enabled():
+            return found
+        seen = [None if g is None else g.detach().requires_grad_() for g in found]
+        return _RAISES(ONCE.encode(), len(seen))(*seen)
+
+    return once
 
 
 class _RunLoops(torch.autograd.Function):
@@ -64,127 +59,25 @@ class _RunLoops(torch.autograd.Function):
     def forward(
         ctx: Any,
         loops: Loops,
-        rows: Rows | None,
+        rows: Rows,
         keep: bool,
         x: Tensor,
         state: Tensor,
         *tensors: Tensor,
     ) -> tuple[Tensor, Tensor]:
         weights = Weights(*(w.contiguous() for w in tensors))
-        packed = rows is not None
-        if rows is None:
-            rows = Rows(x.shape[0], x.shape[1])
-        flat = x if packed else x.transpose(0, 1).reshape(rows.total, x.shape[2])
-        projected = loops.project(flat, weights.on_x.flatten(0, 1))
-        projected = projected.view(rows.total, len(weights.on_x), weights.bias.shape[1])
-        states, kept = loops.forward(projected, weights, state.contiguous(), rows, keep)
+        outputs, last, saved = run_forward(loops, x, state, weights, rows, keep)
         if keep:
-            ctx.loops, ctx.rows, ctx.packed = loops, rows, packed
-            ctx.save_for_backward(flat, states, kept, *weights)
+            ctx.loops, ctx.rows, ctx.padded = loops, rows, x.dim() == 3
+            ctx.save_for_backward(*saved, *weights)
         ctx.set_materialize_grads(False)
-        states = states[..., : weights.on_h.shape[2]]
-        outputs = states[0, rows.batch :].flatten(1)
-        if not packed:
-            outputs = outputs.unflatten(0, (rows.steps, rows.batch)).transpose(0, 1)
-        return outputs, _last(states, rows).flatten(2)
+        return outputs, last
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads_of_results: Tensor | None):  # type: ignore[override]
-        grad_outputs, grad_last = grads_of_results
+    @only_once
+    def backward(ctx: Any, *above: Any) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         flat, states, kept, *tensors = ctx.saved_tensors
-        weights = Weights(*tensors)
-        loops: Loops = ctx.loops
-        rows: Rows = ctx.rows
-        hidden = weights.bias.shape[1]
-        if grad_outputs is not None:
-            if not ctx.packed:
-                grad_outputs = grad_outputs.transpose(0, 1)
-            grad_outputs = grad_outputs.contiguous()
-        if grad_last is None:
-            grad_last = states.new_zeros(len(states), rows.batch, hidden)
-        grads, grad_state = loops.backward(
-            weights, states, kept, grad_outputs, grad_last.contiguous(), rows
-        )  # [R, nodes with weights, H]
-        on_x = grads[:, : len(weights.on_x)].flatten(1)  # [R, reading x * H]
-        grad_x = None
-        if ctx.needs_input_grad[3]:
-            grad_x = loops.multiply(on_x, weights.on_x.flatten(0, 1).T)
-            if not ctx.packed:
-                grad_x = grad_x.view(rows.steps, rows.batch, -1).transpose(0, 1)
-        read = _Read(loops.schedule, states, kept, rows, weights.on_h.shape[2])
-        grad_on_h = None  # the most expensive gradient; skipped for frozen weights
-        if ctx.needs_input_grad[7]:
-            grad_on_h = _grad_on_h(loops, weights, grads, read)
-        linears = len(weights.bias)
-        return (
-            *(None, None, None),
-            grad_x,
-            grad_state,
-            grads[:, :linears].sum(0),
-            loops.multiply(on_x.T, flat.T).view_as(weights.on_x),
-            grad_on_h,
-            _grad_diagonal(loops.schedule, grads[:, linears:], read),
-        )
-
-
-def _last(states: Tensor, rows: Rows) -> Tensor:
-    """Return the last states `[S, B, …]`, copied: a view would keep all others alive."""
-    if rows.sizes is None:
-        return states[:, rows.total :].clone()
-    return states.index_select(1, rows.ends.to(states.device))
-
-
-class _Read:
-    """The values of a cell at all steps, `[R, N, D]`, for the gradients of its weights."""
-
-    def __init__(
-        self, schedule: Schedule, states: Tensor, kept: Tensor, rows: Rows, depth: int
-    ) -> None:
-        self.schedule, self.states, self.kept = schedule, states, kept
-        self.rows, self.depth = rows, depth
-
-    def __getitem__(self, value: int) -> Tensor:
-        outputs = self.schedule.cell.outputs
-        if value in outputs:
-            taken = self.states[outputs.index(value), self.rows.batch :]
-        elif self.schedule.is_node(value):
-            taken = self.kept[self.schedule.kept.index(value)]
-        elif self.rows.sizes is None:
-            taken = self.states[value - 1, : self.rows.total]
-        else:
-            before = self.rows.before.to(self.states.device)
-            taken = self.states[value - 1].index_select(0, before)
-        return taken[..., : self.depth]
-
-
-def _runs(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int, int]]:
-    """Yield (value, first row, rows): adjacent matrices of `Weights.on_h` for one product."""
-    begin = 0
-    for end in range(1, len(connections) + 1):
-        value, row = connections[begin]
-        if end == len(connections) or connections[end] != (value, row + end - begin):
-            yield value, row, end - begin
-            begin = end
-
-
-def _grad_on_h(loops: Loops, weights: Weights, grads: Tensor, read: _Read) -> Tensor | None:
-    heads, depth = weights.on_h.shape[1:3]
-    parts = []
-    for value, row, rows in _runs(loops.schedule.layout.connections):
-        seen, grad = read[value], grads[:, row : row + rows]  # [R, N, D], [R, rows, H]
-        if heads == 1:
-            parts.append(
-                loops.multiply(grad.flatten(1).T, seen[:, 0].T).view(rows, 1, depth, depth)
-            )
-        else:
-            parts.append(torch.einsum("brnj,bnk->rnjk", grad.unflatten(2, (heads, depth)), seen))
-    return torch.cat(parts) if len(parts) > 1 else next(iter(parts), None)
-
-
-def _grad_diagonal(schedule: Schedule, grads: Tensor, read: _Read) -> Tensor | None:
-    parts = [
-        (grads[:, row] * read[schedule.node(node).inputs[0]].flatten(1)).sum(0)
-        for row, node in enumerate(schedule.layout.diagonals)
-    ]
-    return torch.stack(parts) if parts else None
+        saved, weights = Saved(flat, states, kept), Weights(*tensors)
+        needs = ctx.needs_input_grad[3], ctx.needs_input_grad[7]
+        found = run_backward(ctx.loops, saved, weights, ctx.rows, above, ctx.padded, needs)
+        return None, None, None, *found

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from kernels.cell.arguments import check_arguments
 from kernels.cell.left import FASTEST, Left
-from kernels.cell.op import choose_backend, run_cell
+from kernels.cell.op import choose_backend
 from kernels.cell.rows import Rows
+from kernels.cell.run import run_cell
 from kernels.cell.segments import run_padded
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernels.cell.op import choose_backend, compile_sparse, run_cell
+from kernels.cell.op import choose_backend, compile_sparse
 from kernels.cell.rows import Rows
+from kernels.cell.run import run_cell
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights
 
@@ -37,7 +38,8 @@ class Left:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the cell over time; removed weights get no gradient, and are not read on a CPU."""
         weights = weights._replace(on_h=self._without_gradients(weights.on_h))
-        if x.device.type == "cpu" and choose_backend(backend) in FASTEST:
+        fastest = choose_backend(backend) in FASTEST and not torch.compiler.is_compiling()
+        if x.device.type == "cpu" and fastest:
             return self.plan.run(x, state, weights, rows)
         return run_cell(self.cell, x, state, weights, rows, backend)
 

@@ -1,4 +1,4 @@
-"""Runs a cell over time, choosing one of its implementations."""
+"""Plans how a cell runs over time: with which of its implementations, and why."""
 
 import os
 import time
@@ -13,7 +13,8 @@ from torch import Tensor
 from kernels.cell.cpu.build import CannotCompile, find_compiler
 from kernels.cell.cpu.loops import REALS, CompiledLoops
 from kernels.cell.cpu.sparse import SparseLoops
-from kernels.cell.function import Loops, run_loops
+from kernels.cell.function import run_loops
+from kernels.cell.passes import Loops
 from kernels.cell.reference import reference_rnn, reference_rows
 from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule, schedule_of
@@ -61,7 +62,7 @@ class Plan:
         weights: Weights,
         rows: Rows | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run the cell over time; see `run_cell`."""
+        """Run the cell over time; see `run.run_cell`."""
         if self.loops is None:
             if rows is None:
                 return reference_rnn(self.cell, x, state, weights)
@@ -186,21 +187,3 @@ def _gpu_loops(schedule: Schedule, device: str, reason: str) -> tuple[Loops | No
 def warn_once(message: str) -> None:
     """Warn once that something runs slower than it could."""
     warnings.warn(message, stacklevel=4)
-
-
-def run_cell(
-    cell: CellSpec,
-    x: Tensor,
-    state: Sequence[Tensor],
-    weights: Weights,
-    rows: Rows | None = None,
-    backend: str = "auto",
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell over time.
-
-    x: `[B, T, C]`, or `[R, C]` with `rows`, which says which sequences each step has
-    state: S tensors `[B, H]`
-    Returns the first state after every step, `[B, T, H]` or `[R, H]`, and the S last states.
-    """
-    plan = compile_cell(cell, x.device.type, x.dtype, backend)
-    return plan.run(x, state, weights, rows)

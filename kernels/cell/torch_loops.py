@@ -30,6 +30,9 @@ class TorchLoops:
             for v in nodes
         }
 
+    def width(self, depth: int) -> int:
+        return depth
+
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         return a @ b.T
 

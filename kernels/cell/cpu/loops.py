@@ -50,6 +50,10 @@ class CompiledLoops:
             function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
         self._panel = ctypes.c_long.in_dll(library, "panel").value
 
+    def width(self, depth: int) -> int:
+        """Return the columns of a head of `depth` units in states and kept values."""
+        return -(-depth // self._panel) * self._panel
+
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         """Return a·bᵀ, `[M, N]`. a: `[M, K]`, b: `[N, K]`."""
         return multiply(a, b)
@@ -76,7 +80,7 @@ class CompiledLoops:
         `[kept nodes, R, N, ≥ D]`; columns beyond D are padding.
         """
         heads, depth = weights.on_h.shape[1:3]
-        padded = -(-depth // self._panel) * self._panel
+        padded = self.width(depth)
         cell = self.schedule.cell
         states = projected.new_empty(cell.states, rows.batch + rows.total, heads, padded)
         slots = rows.total if keep else rows.batch

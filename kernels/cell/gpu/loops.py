@@ -41,6 +41,9 @@ class TritonLoops:
         self._module = _module(self.source)
         self.compile_seconds = time.perf_counter() - started
 
+    def width(self, depth: int) -> int:
+        return depth
+
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         return a @ b.T
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kernels.cell.function import Loops, run_loops
+from kernels.cell.function import run_loops
+from kernels.cell.passes import Loops
 from kernels.cell.reference import reference_rnn
 from kernels.cell.rows import Rows
 from kernels.cell.segments import run_padded
