@@ -11,7 +11,10 @@ from torch.nn import functional
 
 from kernels.cell.arguments import check_arguments
 from kernels.cell.left import FASTEST, Left
-from kernels.cell.op import choose_backend, run_cell
+from kernels.cell.op import choose_backend
+from kernels.cell.rows import Rows
+from kernels.cell.run import run_cell
+from kernels.cell.segments import run_padded
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
 
@@ -97,10 +100,16 @@ class CompiledRNN(nn.Module):
         check_arguments(x, self.input_size, state, self.cell.states, self.hidden_size, lengths)
         if state is None:
             state = self.initial_state(x.shape[0], x)
+        return run_padded(self.run, x, tuple(state), lengths)
+
+    def run(
+        self, x: Tensor, state: Sequence[Tensor], rows: Rows | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run over sequences of one length, or over rows; see `run_cell`."""
         weights = self.weights()
         if self.left:
-            return self.left.run(x, state, weights, lengths, self.backend)
-        return run_cell(self.cell, x, state, weights, lengths, self.backend)
+            return self.left.run(x, state, weights, rows, self.backend)
+        return run_cell(self.cell, x, state, weights, rows, self.backend)
 
     def keep_only(self, mask: Tensor | None) -> None:
         """Keep only these recurrent weights, which runs faster on a CPU; None keeps all again.

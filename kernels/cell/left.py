@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.cell.op import choose_backend, compile_left, run_cell
+from kernels.cell.op import choose_backend, compile_left
+from kernels.cell.rows import Rows
+from kernels.cell.run import run_cell
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights
 
@@ -35,7 +37,7 @@ class Left:
         x: Tensor,
         state: Sequence[Tensor],
         weights: Weights,
-        lengths: Tensor | None,
+        rows: Rows | None,
         backend: str,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the cell over time; removed weights get no gradient, and are not read on a CPU.
@@ -49,9 +51,10 @@ class Left:
                 "or compute_in(None) first"
             )
         weights = weights._replace(on_h=self._without_gradients(weights.on_h))
-        if x.device.type == "cpu" and choose_backend(backend) in FASTEST:
-            return self.plan.run(x, state, weights, lengths)
-        return run_cell(self.cell, x, state, weights, lengths, backend)
+        fastest = choose_backend(backend) in FASTEST and not torch.compiler.is_compiling()
+        if x.device.type == "cpu" and fastest:
+            return self.plan.run(x, state, weights, rows)
+        return run_cell(self.cell, x, state, weights, rows, backend)
 
     def _without_gradients(self, on_h: Tensor) -> Tensor:
         mask = self.mask

@@ -1,4 +1,4 @@
-"""Runs a cell over time, choosing one of its implementations."""
+"""Plans how a cell runs over time: with which of its implementations, and why."""
 
 import os
 import time
@@ -15,8 +15,10 @@ from kernels.cell.cpu.emit import FEW_BITS
 from kernels.cell.cpu.few_bits import FewBitLoops
 from kernels.cell.cpu.loops import REALS, CompiledLoops
 from kernels.cell.cpu.sparse import SparseLoops
-from kernels.cell.function import Loops, run_loops
-from kernels.cell.reference import reference_rnn
+from kernels.cell.function import run_loops
+from kernels.cell.passes import Loops
+from kernels.cell.reference import reference_rnn, reference_rows
+from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule, schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.cell.torch_loops import TorchLoops
@@ -60,23 +62,23 @@ class Plan:
         x: Tensor,
         state: Sequence[Tensor],
         weights: Weights,
-        lengths: Tensor | None = None,
+        rows: Rows | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run the cell over time; see `reference_rnn`."""
+        """Run the cell over time; see `run.run_cell`."""
         if self.loops is None:
-            return reference_rnn(self.cell, x, state, weights, lengths)
+            if rows is None:
+                return reference_rnn(self.cell, x, state, weights)
+            return reference_rows(self.cell, x, state, weights, rows)
         for name, tensor in weights._asdict().items():
             if tensor.dtype not in (x.dtype, self.compute):
                 raise ValueError(
                     f"x is {x.dtype} but {name} is {tensor.dtype}: convert one of them"
                 )
-        if lengths is not None:
-            lengths = lengths.to(device=x.device, dtype=torch.int64).contiguous()
         dtype = x.dtype
         if dtype != self.compute:
             x, weights = x.to(self.compute), Weights(*(w.to(self.compute) for w in weights))
         outputs, last = run_loops(
-            self.loops, x, torch.stack(tuple(state)).to(self.compute), weights, lengths
+            self.loops, x, torch.stack(tuple(state)).to(self.compute), weights, rows
         )
         return outputs.to(dtype), last.to(dtype).unbind()
 
@@ -206,16 +208,3 @@ def _gpu_loops(schedule: Schedule, device: str, reason: str) -> tuple[Loops | No
 def warn_once(message: str) -> None:
     """Warn once that something runs slower than it could."""
     warnings.warn(message, stacklevel=4)
-
-
-def run_cell(
-    cell: CellSpec,
-    x: Tensor,
-    state: Sequence[Tensor],
-    weights: Weights,
-    lengths: Tensor | None = None,
-    backend: str = "auto",
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell over time; see `reference_rnn`."""
-    plan = compile_cell(cell, x.device.type, x.dtype, backend)
-    return plan.run(x, state, weights, lengths)

@@ -9,6 +9,7 @@ from safetensors.torch import load
 from torch import nn
 
 from kernels.cell.layer import set_backend
+from kernels.cell.zoo import ZOO
 from nas.core.errors import BadInput
 from nas.core.registry import BUILT_IN, create, load_task, resolve
 from nas.core.settings import Named
@@ -19,7 +20,6 @@ from nas.models.space import FOUND_AS, Answering, NamedModels
 from nas.models.weights import load_weights
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.recipe import read_recipe
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 

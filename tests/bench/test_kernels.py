@@ -5,9 +5,9 @@ import json
 import pytest
 
 from kernels.cell.spec import CellSpec
+from kernels.cell.zoo import ZOO
 from nas.bench.kernels import Setting, measure, sizes_of, table
 from nas.core.errors import BadInput
-from search_spaces.rnn_cell.zoo import ZOO
 from tests.jobs.command import nas
 
 CELLS = {"lstm": CellSpec.from_recipe(ZOO["lstm"])}

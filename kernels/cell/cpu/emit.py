@@ -15,8 +15,9 @@ from kernels.cell.schedule import Schedule
 
 FOLDER = Path(__file__).parent
 _LOOP_SIZES = """\
-  const long all = a->heads * panels(a), B = a->batch, S = stride(a), H = a->heads * a->depth;
-  const long G = GRADIENTS * H, block = block_rows(B);"""
+  const long all = a->heads * panels(a), S = stride(a), H = a->heads * a->depth;
+  const long G = GRADIENTS * H;"""
+_STEP_SIZES = "      const long B = running(a, t), block = block_rows(B);"
 
 
 # How the recurrent weights are stored, and the code that multiplies with them.
@@ -132,7 +133,9 @@ def _forward_level(schedule: Schedule, number: int, stored: str) -> str:
     for v, read in level.products.items():
         row = layout.linears.index(v)
         reads_x = row < layout.reading_x
-        projected = f"a->projected + (t * B + b0) * X + {row} * H + first" if reads_x else "0"
+        projected = (
+            f"a->projected + (step_row(a, t) + b0) * X + {row} * H + first" if reads_x else "0"
+        )
         products.append(f"tile z{v};")
         products.append(f"start(a, z{v}, rows, {row}, {projected}, X, first, width);")
         for c, source in read:
@@ -195,7 +198,7 @@ def _level_function(
     sums = assignments(level, r"z\1[i][j]")
     lines = [
         f"static void {name}_{number}(const arguments *a, long t, long p{side}) {{",
-        "  const long B = a->batch, D = a->depth, Q = panels(a), S = stride(a);",
+        "  const long B = running(a, t), D = a->depth, Q = panels(a), S = stride(a);",
         "  const long H = a->heads * D, X = READING_X * H, G = GRADIENTS * H;",
         "  const long head = p / Q * Q * PANEL, column = p * PANEL, head_unit = p / Q * D;",
         "  const long first = head_unit + p % Q * PANEL, width = least(PANEL, D - p % Q * PANEL);",
@@ -204,8 +207,7 @@ def _level_function(
         "    const long rows = least(block, B - b0);",
         *(f"    {line}" for line in products),
         "    for (long i = 0; i < rows; i++) {",
-        "      const long b = b0 + i;",
-        "      const int live = !a->lengths || t < a->lengths[b];",
+        "      const long b = b0 + i, live = 1;  /* every row of a step is a running sequence */",
         *(f"      {line}" for line in [*read, *pointers]),
         '      _Pragma("omp simd")',
         "      for (long j = 0; j < PANEL; j++) {",
@@ -243,27 +245,27 @@ def _product(
         return (
             f"listed_product(a, rows, z{node}, {connection} * H + first, width, "
             f"{connection} * a->heads * Q + p, {numbers}, "
-            f"turned_at(a, {slot}, b0) + {head} * WIDE);"
+            f"turned_at(a, B, {slot}, b0) + {head} * WIDE);"
         )
     return f"product(rows, z{node}, {numbers}, {row}, 1, packed_at(a, {connection}, p), D);"
 
 
 def _gradient(row: int, b: str = "b0") -> str:
     """Return the C for the start of a node's gradients at this step."""
-    return f"a->grad_nodes + (t * B + {b}) * G + {row} * H"
+    return f"a->grad_nodes + (step_row(a, t) + {b}) * G + {row} * H"
 
 
 def _prepared(stored: str, numbers: Iterable[tuple[str, str, str]]) -> str:
     """Return the C that prepares what a level's products read: (start, row stride, row length)."""
     lines = [
-        f"narrow_rows(a, {slot}, b0, {begin});"
+        f"narrow_rows(a, B, {slot}, b0, {begin});"
         if stored in FEW_BITS
-        else f"turn(a, {slot}, b0, {begin}, {row}, {count});"
+        else f"turn(a, B, {slot}, b0, {begin}, {row}, {count});"
         for slot, (begin, row, count) in enumerate(numbers)
     ]
     if stored == DENSE or not lines:
         return ""
-    several = "if (B > 1) " * (stored == LISTS)
+    several = "if (a->batch > 1) " * (stored == LISTS)
     return (
         f'      {several}_Pragma("omp for") for (long b0 = 0; b0 < B; b0 += block) {{\n        '
         + "\n        ".join(lines)
@@ -293,6 +295,7 @@ void forward(const arguments *a) {{
     _Pragma("omp for") for (long s = 0; s < STATES; s++)
         spread(a, a->initial + s * a->batch * a->heads * a->depth, state_at(a, s, 0, 0));
     for (long t = 0; t < a->steps; t++) {{
+{_STEP_SIZES}
 {levels}
     }}
   }}
@@ -317,9 +320,10 @@ void backward(const arguments *a) {{
   const long state = a->batch * a->heads * a->depth;
   _Pragma("omp parallel num_threads(a->threads) if (a->threads > 1)") {{
     _Pragma("omp for") for (long m = 0; m < matrices; m++) pack_straight(a, m);
-    _Pragma("omp for") for (long s = 0; s < STATES; s++)
-        spread(a, a->grad_last + s * state, carried_at(a, 0, s, 0));
+    _Pragma("omp for") for (long s = 0; s < 2 * STATES; s++)  /* a sequence ends on either side */
+        spread(a, a->grad_last + s % STATES * state, carried_at(a, s / STATES, s % STATES, 0));
     for (long t = a->steps - 1; t >= 0; t--) {{
+{_STEP_SIZES}
 {levels}
     }}
     _Pragma("omp for") for (long s = 0; s < STATES; s++)

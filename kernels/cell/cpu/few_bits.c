@@ -128,8 +128,8 @@ static real narrow(const real *from, long count, int32_t *to) {
 }
 #endif
 
-static void narrow_rows(const arguments *a, long slot, long b0, const real *from) {
-  const long rows = least(block_rows(a->batch), a->batch - b0), P = stride(a) / a->heads;
+static void narrow_rows(const arguments *a, long B, long slot, long b0, const real *from) {
+  const long rows = least(block_rows(B), B - b0), P = stride(a) / a->heads;
   for (long n = 0; n < rows * a->heads; n++) {
     const long to = (slot * a->batch + b0) * a->heads + n;
     a->narrowed_scales[to] = narrow(from + n * P, a->depth, a->narrowed + to * words_of(a->depth));

@@ -11,12 +11,13 @@ from kernels.cell.cpu.build import build
 from kernels.cell.cpu.emit import DENSE, FEW_BITS, emit_c
 from kernels.cell.cpu.products import multiply
 from kernels.cell.cpu.scratch import scratch
+from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
 
 _NUMBERS = ("batch", "steps", "heads", "depth", "keep", "threads")
 _ARRAYS = (
-    *("lengths", "projected", "bias", "on_h", "diagonal", "initial", "packed", "states", "kept"),
+    *("first", "projected", "bias", "on_h", "diagonal", "initial", "packed", "states", "kept"),
     *("grad_outputs", "grad_last", "grad_nodes", "grad_initial", "carried", "partial"),
     *("starts", "columns", "values", "fans", "fan_columns", "fan_values", "turned"),
     *("words", "scales", "offsets", "narrowed", "narrowed_scales"),
@@ -55,6 +56,10 @@ class CompiledLoops:
         self._backward = None if self.stored in FEW_BITS else _loop(library, "backward")
         self._panel = ctypes.c_long.in_dll(library, "panel").value
 
+    def width(self, depth: int) -> int:
+        """Return the columns of a head of `depth` units in states and kept values."""
+        return -(-depth // self._panel) * self._panel
+
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         """Return a·bᵀ, `[M, N]`. a: `[M, K]`, b: `[N, K]`."""
         return multiply(a, b)
@@ -68,34 +73,34 @@ class CompiledLoops:
         projected: Tensor,
         weights: Weights,
         initial: Tensor,
-        lengths: Tensor | None,
+        rows: Rows,
         keep: bool,
     ) -> tuple[Tensor, Tensor]:
         """Run the cell.
 
-        projected: `[T, B, linear nodes that read x, H]`, the products with x without the bias
+        projected: `[R, linear nodes that read x, H]`, the products with x without the bias
         initial: `[S, B, H]`
+        rows: which sequences each step has
         keep: whether to keep the values that `backward` reads
-        Returns the states `[S, T + 1, B, N, ≥ D]`, the initial ones first, and the kept values
-        `[kept nodes, T, B, N, ≥ D]`; columns beyond D are padding.
+        Returns the states `[S, B + R, N, ≥ D]`, the initial ones first, and the kept values
+        `[kept nodes, R, N, ≥ D]`; columns beyond D are padding.
         """
-        steps, batch = projected.shape[:2]
         heads, depth = weights.on_h.shape[1:3]
-        padded = -(-depth // self._panel) * self._panel
+        padded = self.width(depth)
         cell = self.schedule.cell
-        states = projected.new_empty(cell.states, steps + 1, batch, heads, padded)
-        slots = steps if keep else 1
-        kept = projected.new_empty(len(self.schedule.kept), slots, batch, heads, padded)
+        states = projected.new_empty(cell.states, rows.batch + rows.total, heads, padded)
+        slots = rows.total if keep else rows.batch
+        kept = projected.new_empty(len(self.schedule.kept), slots, heads, padded)
         self._call(
             self._forward,
             weights,
-            (batch, steps, heads, depth, int(keep)),
-            lengths=lengths,
+            (rows.batch, rows.steps, heads, depth, int(keep)),
+            first=rows.first,
             projected=projected,
             initial=initial,
             states=states,
             kept=kept,
-            **self._recurrent(weights, batch, padded, backward=False),
+            **self._recurrent(weights, rows.batch, padded, backward=False),
         )
         return states, kept
 
@@ -106,29 +111,29 @@ class CompiledLoops:
         kept: Tensor,
         grad_outputs: Tensor | None,
         grad_last: Tensor,
-        lengths: Tensor | None,
+        rows: Rows,
     ) -> tuple[Tensor, Tensor]:
         """Return the gradients of the nodes with weights and of the initial states.
 
         states, kept: the results of `forward`
-        grad_outputs: `[T, B, H]`, None for zeros
+        grad_outputs: `[R, H]`, None for zeros
         grad_last: `[S, B, H]`
-        Returns `[T, B, linear nodes + diagonal nodes, H]`, valid until the next call in this
+        Returns `[R, linear nodes + diagonal nodes, H]`, valid until the next call in this
         thread, and `[S, B, H]`.
         """
         assert self._backward is not None, f"{self.stored} is for inference only"
         cell, layout = self.schedule.cell, self.schedule.layout
-        _, slots, batch, heads, padded = states.shape
-        depth, steps = weights.on_h.shape[2], slots - 1
+        heads, padded = states.shape[2:]
+        depth, batch = weights.on_h.shape[2], rows.batch
         nodes = len(layout.linears) + len(layout.diagonals)
         row = (batch, heads, padded)
-        grad_nodes = scratch.empty("grads", states.dtype, steps, batch, nodes, heads * depth)
+        grad_nodes = scratch.empty("grads", states.dtype, rows.total, nodes, heads * depth)
         grad_initial = torch.empty_like(grad_last)
         self._call(
             self._backward,
             weights,
-            (batch, steps, heads, depth, 1),
-            lengths=lengths,
+            (batch, rows.steps, heads, depth, 1),
+            first=rows.first,
             states=states,
             kept=kept,
             **self._recurrent(weights, batch, padded, backward=True),

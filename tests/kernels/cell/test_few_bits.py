@@ -13,9 +13,9 @@ from kernels.cell.reference import reference_rnn
 from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
-from search_spaces.rnn_cell.on_cells import OnCells
+from kernels.cell.zoo import ZOO
+from kernels.layers import TorchStack
 from search_spaces.rnn_cell.torch_layers import compiled
-from search_spaces.rnn_cell.zoo import ZOO
 from tests.kernels.cell.agreement import MIXED, Sizes, drawn
 
 CELLS = {"mixed": MIXED, **{name: ZOO[name] for name in ("lstm", "gru", "rhn")}}
@@ -36,12 +36,11 @@ def test_any_cell_is_near_float64(name: str, bits: str, left: float | None) -> N
             generator = torch.Generator().manual_seed(1)
             mask = torch.rand(weights.on_h.shape, generator=generator) < left
         kept = weights if mask is None else weights._replace(on_h=weights.on_h * mask)
-        lengths = torch.arange(sizes[3]) % (sizes[4] + 1) if sizes[3] > 1 else None
         double = [t.double() for t in (x, state, *kept)]
-        exact, _ = reference_rnn(cell, double[0], double[1].unbind(), Weights(*double[2:]), lengths)
+        exact, _ = reference_rnn(cell, double[0], double[1].unbind(), Weights(*double[2:]))
         loops = FewBitLoops(schedule_of(cell), bits, mask)
         with torch.no_grad():
-            found, _ = run_loops(loops, x, state, weights, lengths)
+            found, _ = run_loops(loops, x, state, weights)
         assert (found - exact).abs().max() <= ERROR[bits] * exact.abs().max()
 
 
@@ -69,7 +68,7 @@ def test_numbers_that_fit_are_multiplied_exactly(bits: str, left: float | None, 
     kept = weights if mask is None else weights._replace(on_h=weights.on_h * mask)
     expected, _ = reference_rnn(cell, x, state.unbind(), kept)
     with torch.no_grad():
-        found, _ = run_loops(FewBitLoops(schedule_of(cell), bits, mask), x, state, weights, None)
+        found, _ = run_loops(FewBitLoops(schedule_of(cell), bits, mask), x, state, weights)
     assert torch.equal(found, expected)
 
 
@@ -91,6 +90,16 @@ def test_zeros_are_read_as_zeros() -> None:
     layer.compute_in("int8")
     with torch.inference_mode():
         assert torch.equal(layer(torch.zeros(2, 1, 3))[0], expected)
+
+
+def test_sequences_of_different_lengths_give_what_each_gives_alone() -> None:
+    layer = CompiledRNN(CellSpec.from_recipe(ZOO["lstm"]), 5, 24)
+    layer.compute_in("int8")
+    x, lengths = torch.randn(5, 6, 5), torch.tensor([2, 6, 3, 1, 6])
+    with torch.inference_mode():
+        together, _ = layer(x, lengths=lengths)
+        for i, length in enumerate(lengths):
+            assert torch.equal(together[i, :length], layer(x[i : i + 1, :length])[0][0])
 
 
 def test_changed_parameters_are_read() -> None:
@@ -131,7 +140,9 @@ def test_pytorchs_layers_compute_in_few_bits(layer: type[nn.LSTM | nn.GRU]) -> N
         compute_in(ours, "int8")
         read_what_is_left(ours)
         copy = pickle.loads(pickle.dumps(ours))
-        assert isinstance(ours, OnCells) and {left.bits for left in ours.left.values()} == {"int8"}
+        assert isinstance(ours, TorchStack) and {left.bits for left in ours.left.values()} == {
+            "int8"
+        }
         found = ours(x)[0]
         assert torch.equal(copy(x)[0], found)
     assert not torch.equal(found, expected)

@@ -13,10 +13,10 @@ from kernels.cell.cpu.sparse import SparseLoops
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.op import Plan, compile_left
 from kernels.cell.spec import CellSpec
+from kernels.cell.zoo import ZOO
 from search_spaces.genome import sample
 from search_spaces.rnn_cell.recipe import cell_of
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 
 CELLS = {name: CellSpec.from_recipe(ZOO[name]) for name in ("lstm", "gru", "rnn-tanh")}
 RNG, SPACE = np.random.default_rng(2), RnnCellSpace()

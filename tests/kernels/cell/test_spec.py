@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from kernels.cell.spec import CellSpec, InvalidCell
+from kernels.cell.zoo import ZOO
 from search_spaces import genome
 from search_spaces.rnn_cell.recipe import cell_of
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 
 CELLS = {name: CellSpec.from_recipe(recipe) for name, recipe in ZOO.items()}
 
