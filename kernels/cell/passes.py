@@ -1,17 +1,16 @@
-"""Computes a cell forward and backward with its loops, and the gradients of its weights.
+"""Computes a cell forward and backward with its loops.
 
 Products with x are computed for all steps before the loop, and gradients of weights for all steps
 after it; the loop accumulates nothing.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
+from kernels.cell.weight_gradients import Gradients, Saved
 from kernels.cell.weights import Weights
 
 
@@ -24,36 +23,19 @@ class Loops(Protocol):
         """Return the columns of a head of `depth` units in states and kept values."""
         ...
 
-    def multiply(self, a: Tensor, b: Tensor) -> Tensor: ...
-
-    def project(self, x: Tensor, weights: Tensor) -> Tensor: ...
-
     def forward(
-        self,
-        projected: Tensor,
-        weights: Weights,
-        initial: Tensor,
-        rows: Rows,
-        keep: bool,
+        self, flat: Tensor, weights: Weights, initial: Tensor, rows: Rows, keep: bool
     ) -> tuple[Tensor, Tensor]: ...
 
     def backward(
         self,
+        saved: Saved,
         weights: Weights,
-        states: Tensor,
-        kept: Tensor,
         grad_outputs: Tensor | None,
         grad_last: Tensor,
         rows: Rows,
-    ) -> tuple[Tensor, Tensor]: ...
-
-
-class Saved(NamedTuple):
-    """What the backward pass reads. flat: x as `[R, C]`; states, kept: see `CompiledLoops`."""
-
-    flat: Tensor
-    states: Tensor
-    kept: Tensor
+        needs: tuple[bool, bool],
+    ) -> Gradients: ...
 
 
 def run_forward(
@@ -64,25 +46,16 @@ def run_forward(
     Arguments and results as in `run_loops`; the outputs may be a view of the saved states.
     """
     flat = x if x.dim() == 2 else x.transpose(0, 1).reshape(rows.total, x.shape[2])
-    projected = loops.project(flat, weights.on_x.flatten(0, 1))
-    projected = projected.view(rows.total, len(weights.on_x), weights.bias.shape[1])
-    saved = Saved(flat, *loops.forward(projected, weights, state.contiguous(), rows, keep))
-    states = saved.states[..., : weights.on_h.shape[2]]
-    outputs = states[0, rows.batch :].flatten(1)
+    if flat.stride(1) != 1:
+        flat = flat.contiguous()
+    states, kept = loops.forward(flat, weights, state.contiguous(), rows, keep)
+    heads, depth = weights.on_h.shape[1:3]
+    seen = states[..., :depth] if depth < states.shape[3] else states
+    seen = seen.squeeze(2) if heads == 1 else seen.flatten(2)
+    outputs = seen[0, rows.batch :]
     if x.dim() == 3:
         outputs = outputs.unflatten(0, (rows.steps, rows.batch)).transpose(0, 1)
-    return outputs, _last(states, rows).flatten(2), saved
-
-
-class Gradients(NamedTuple):
-    """The gradients of x, the initial states, and the weights."""
-
-    x: Tensor | None
-    state: Tensor
-    bias: Tensor
-    on_x: Tensor
-    on_h: Tensor | None
-    diagonal: Tensor | None
+    return outputs, _last(seen, rows), Saved(flat, states, kept)
 
 
 def run_backward(
@@ -106,25 +79,10 @@ def run_backward(
     if grad_last is None:
         shape = (len(saved.states), rows.batch, weights.bias.shape[1])
         grad_last = saved.states.new_zeros(shape)
-    grads, grad_state = loops.backward(
-        weights, saved.states, saved.kept, grad_outputs, grad_last.contiguous(), rows
-    )  # [R, nodes with weights, H]
-    on_x = grads[:, : len(weights.on_x)].flatten(1)  # [R, reading x * H]
-    grad_x = None
-    if needs[0]:
-        grad_x = loops.multiply(on_x, weights.on_x.flatten(0, 1).T)
-        if padded:
-            grad_x = grad_x.view(rows.steps, rows.batch, -1).transpose(0, 1)
-    read = _Read(loops.schedule, saved, rows, weights.on_h.shape[2])
-    linears = len(weights.bias)
-    return Gradients(
-        grad_x,
-        grad_state,
-        grads[:, :linears].sum(0),
-        loops.multiply(on_x.T, saved.flat.T).view_as(weights.on_x),
-        _grad_on_h(loops, weights, grads, read) if needs[1] else None,  # the most expensive one
-        _grad_diagonal(loops.schedule, grads[:, linears:], read),
-    )
+    found = loops.backward(saved, weights, grad_outputs, grad_last.contiguous(), rows, needs)
+    if found.x is None or not padded:
+        return found
+    return found._replace(x=found.x.view(rows.steps, rows.batch, -1).transpose(0, 1))
 
 
 def _last(states: Tensor, rows: Rows) -> Tensor:
@@ -132,56 +90,3 @@ def _last(states: Tensor, rows: Rows) -> Tensor:
     if rows.sizes is None:
         return states[:, rows.total :].clone()
     return states.index_select(1, rows.ends.to(states.device))
-
-
-class _Read:
-    """The values of a cell at all steps, `[R, N, D]`, for the gradients of its weights."""
-
-    def __init__(self, schedule: Schedule, saved: Saved, rows: Rows, depth: int) -> None:
-        self.schedule, self.states, self.kept = schedule, saved.states, saved.kept
-        self.rows, self.depth = rows, depth
-
-    def __getitem__(self, value: int) -> Tensor:
-        outputs = self.schedule.cell.outputs
-        if value in outputs:
-            taken = self.states[outputs.index(value), self.rows.batch :]
-        elif self.schedule.is_node(value):
-            taken = self.kept[self.schedule.kept.index(value)]
-        elif self.rows.sizes is None:
-            taken = self.states[value - 1, : self.rows.total]
-        else:
-            before = self.rows.before.to(self.states.device)
-            taken = self.states[value - 1].index_select(0, before)
-        return taken[..., : self.depth]
-
-
-def _runs(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int, int]]:
-    """Yield (value, first row, rows): adjacent matrices of `Weights.on_h` for one product."""
-    begin = 0
-    for end in range(1, len(connections) + 1):
-        value, row = connections[begin]
-        if end == len(connections) or connections[end] != (value, row + end - begin):
-            yield value, row, end - begin
-            begin = end
-
-
-def _grad_on_h(loops: Loops, weights: Weights, grads: Tensor, read: _Read) -> Tensor | None:
-    heads, depth = weights.on_h.shape[1:3]
-    parts = []
-    for value, row, rows in _runs(loops.schedule.layout.connections):
-        seen, grad = read[value], grads[:, row : row + rows]  # [R, N, D], [R, rows, H]
-        if heads == 1:
-            parts.append(
-                loops.multiply(grad.flatten(1).T, seen[:, 0].T).view(rows, 1, depth, depth)
-            )
-        else:
-            parts.append(torch.einsum("brnj,bnk->rnjk", grad.unflatten(2, (heads, depth)), seen))
-    return torch.cat(parts) if len(parts) > 1 else next(iter(parts), None)
-
-
-def _grad_diagonal(schedule: Schedule, grads: Tensor, read: _Read) -> Tensor | None:
-    parts = [
-        (grads[:, row] * read[schedule.node(node).inputs[0]].flatten(1)).sum(0)
-        for row, node in enumerate(schedule.layout.diagonals)
-    ]
-    return torch.stack(parts) if parts else None

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
+from kernels.cell.weight_gradients import OnlyLoops
 from kernels.cell.weights import Weights
 
 _FUNCTIONS = {
@@ -18,7 +19,7 @@ _FUNCTIONS = {
 }
 
 
-class TorchLoops:
+class TorchLoops(OnlyLoops):
     """A cell's loops over time, step by step; arguments and results as in `CompiledLoops`."""
 
     def __init__(self, schedule: Schedule) -> None:
@@ -33,13 +34,7 @@ class TorchLoops:
     def width(self, depth: int) -> int:
         return depth
 
-    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
-        return a @ b.T
-
-    def project(self, x: Tensor, weights: Tensor) -> Tensor:
-        return x @ weights.T
-
-    def forward(
+    def steps_forward(
         self,
         projected: Tensor,
         weights: Weights,
@@ -68,7 +63,7 @@ class TorchLoops:
             old = batch + begin
         return states.unflatten(2, (heads, depth)), kept.unflatten(2, (heads, depth))
 
-    def backward(
+    def steps_backward(
         self,
         weights: Weights,
         states: Tensor,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kernels.cell.levels import Level, forward_level, reverse_level
 from kernels.cell.schedule import Schedule
+from kernels.cell.weights import adjacent
 
 FOLDER = Path(__file__).parent
 _LOOP_SIZES = """\
@@ -23,7 +24,13 @@ _STEP_SIZES = "      const long B = running(a, t), block = block_rows(B);"
 # How the recurrent weights are stored, and the code that multiplies with them.
 DENSE, LISTS, INT8, BFLOAT16 = "dense", "lists", "int8", "bfloat16"
 FEW_BITS = (INT8, BFLOAT16)
-_TEXTS = {DENSE: (), LISTS: ("sparse.c",), INT8: ("few_bits.c",), BFLOAT16: ("few_bits.c",)}
+_AROUND = ("products.c", "weights.c")
+_TEXTS = {
+    DENSE: _AROUND,
+    LISTS: (*_AROUND, "sparse.c"),
+    INT8: ("few_bits.c",),
+    BFLOAT16: ("few_bits.c",),
+}
 
 
 def emit_c(schedule: Schedule, real: str, stored: str = DENSE) -> str:
@@ -39,8 +46,8 @@ def emit_c(schedule: Schedule, real: str, stored: str = DENSE) -> str:
         f"#define STATES {schedule.cell.states}",
         f"#define READING_X {schedule.layout.reading_x}",
         f"#define GRADIENTS {gradients}",
-        (FOLDER / "prelude.c").read_text(),
-        *((FOLDER / name).read_text() for name in _TEXTS[stored]),
+        f"#define LINEARS {len(schedule.layout.linears)}",
+        *((FOLDER / name).read_text() for name in ("prelude.c", *_TEXTS[stored])),
         *(_forward_level(schedule, level, stored) for level in forward),
         _forward_loop(schedule, stored),
     ]
@@ -149,10 +156,12 @@ def _reverse_level(schedule: Schedule, number: int, stored: str) -> str:
     level = reverse_level(schedule, number)
     products, turned = [], _read_backward(level)
     for v, users in level.products.items():
-        products += [f"tile z{v};", f"memset(z{v}, 0, sizeof z{v});"]
-        for c, row in users:
-            begin = f"{_gradient(row)} + head_unit"
-            products.append(_product(stored, v, c, begin, "G", turned.index(row), "head_unit"))
+        products.append(f"tile z{v};")
+        if stored == LISTS:
+            products.append(f"memset(z{v}, 0, sizeof z{v});")
+        for add, (c, row) in enumerate(users):
+            begin, slot = f"{_gradient(row)} + head_unit", turned.index(row)
+            products.append(_product(stored, v, c, begin, "G", slot, "head_unit", min(add, 1)))
     pointers, loads = arrived(schedule, level, "b")
     passed, stores = passed_on(level, "b")
     pointers, after = [*pointers, *passed], []
@@ -232,10 +241,18 @@ def _read_backward(level: Level) -> list[int]:
 
 
 def _product(
-    stored: str, node: int, connection: int, numbers: str, row: str, slot: int, head: str
+    stored: str,
+    node: int,
+    connection: int,
+    numbers: str,
+    row: str,
+    slot: int,
+    head: str,
+    add: int = 1,
 ) -> str:
     """Return the C of a product with one matrix.
 
+    add: 0 if a dense product is the first term of its sum.
     numbers, row: where the numbers it reads begin, and their stride from sequence to sequence.
     slot: their place among what the level reads. head: their offset in a row.
     """
@@ -247,7 +264,8 @@ def _product(
             f"{connection} * a->heads * Q + p, {numbers}, "
             f"turned_at(a, B, {slot}, b0) + {head} * WIDE);"
         )
-    return f"product(rows, z{node}, {numbers}, {row}, 1, packed_at(a, {connection}, p), D);"
+    packed = f"packed_at(a, {connection}, p)"
+    return f"product(rows, z{node}[0], PANEL, {add}, {numbers}, {row}, 1, {packed}, D);"
 
 
 def _gradient(row: int, b: str = "b0") -> str:
@@ -290,6 +308,7 @@ def _forward_loop(schedule: Schedule, stored: str) -> str:
 void forward(const arguments *a) {{
 {_LOOP_SIZES}
   const long matrices = {len(schedule.layout.connections) if stored == DENSE else 0} * a->heads;
+{"" if stored in FEW_BITS else "  project_x(a);"}
   _Pragma("omp parallel num_threads(a->threads) if (a->threads > 1)") {{
     _Pragma("omp for") for (long m = 0; m < matrices; m++) pack_transposed(a, m);
     _Pragma("omp for") for (long s = 0; s < STATES; s++)
@@ -329,8 +348,32 @@ void backward(const arguments *a) {{
     _Pragma("omp for") for (long s = 0; s < STATES; s++)
         gather(a, carried_at(a, a->steps % 2, s, 0), a->grad_initial + s * state);
   }}
+{_weight_gradients(schedule)}
 }}
 """
+
+
+def _weight_gradients(schedule: Schedule) -> str:
+    """Return the C of the gradients of x and the weights, after the loop."""
+    layout, begin = schedule.layout, 0
+    lines = ["x_gradients(a);", "bias_gradients(a);"]
+    for value, row, count in adjacent(layout.connections):
+        read = _all_steps(schedule, value)
+        lines.append(f"if (a->grad_on_h) on_h_gradients(a, {begin}, {row}, {count}, {read});")
+        begin += count
+    for row, node in enumerate(layout.diagonals):
+        read = _all_steps(schedule, schedule.node(node).inputs[0])
+        lines.append(f"diagonal_gradient(a, {row}, {read});")
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _all_steps(schedule: Schedule, value: int) -> str:
+    """Return the C for a value's rows at all steps."""
+    if not schedule.is_node(value):
+        return f"before(a, {value - 1})"
+    if value in schedule.cell.outputs:
+        return f"state_at(a, {schedule.cell.outputs.index(value)}, 1, 0)"
+    return f"kept_at(a, {schedule.kept.index(value)}, 0, 0)"
 
 
 def _typed(expression: str) -> str:

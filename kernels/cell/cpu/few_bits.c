@@ -247,6 +247,7 @@ static NOINLINE void few_product(const arguments *a, long rows, tile z, long con
 typedef struct {
   long rows, columns, depth, threads;
   const real *x;          /* [rows, depth] */
+  long x_row;             /* from row to row */
   const int32_t *words;   /* panels of [columns, depth] */
   const real *scales;     /* [columns in whole panels] */
   const int32_t *offsets; /* the same */
@@ -260,7 +261,7 @@ static void project_block(const projection *g, long m) {
   real scale[ROWS];
   int32_t *read = g->narrowed + m * row;
   for (long i = 0; i < rows; i++)
-    scale[i] = narrow(g->x + (m + i) * g->depth, g->depth, read + i * row);
+    scale[i] = narrow(g->x + (m + i) * g->x_row, g->depth, read + i * row);
   for (long n = 0; n < g->columns; n += PANEL) {
     const long width = least(PANEL, g->columns - n);
     few_tile sums;

@@ -7,7 +7,6 @@ between the products is float32.
 
 import ctypes
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -39,7 +38,8 @@ class _Projection(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_long) for name in ("rows", "columns", "depth", "threads")),
-        *((name, ctypes.c_void_p) for name in ("x", "words", "scales", "offsets")),
+        *(("x", ctypes.c_void_p), ("x_row", ctypes.c_long)),
+        *((name, ctypes.c_void_p) for name in ("words", "scales", "offsets")),
         *((name, ctypes.c_void_p) for name in ("out", "narrowed")),
     ]
 
@@ -67,26 +67,28 @@ class FewBitLoops(CompiledLoops):
         if mask is not None and has_fans:
             size = (self._panel // 2, self._window, self._per)
             self._fans = fans_of(mask, torch.arange(mask.numel()).view(mask.shape), *size)
-        self._on_x = UntilChanged(partial(self._packed, fans=None))
+        self._on_x = UntilChanged(lambda on_x: self._packed(on_x.flatten(0, 1), None))
         self._on_h = UntilChanged(self._recurrent_packed)
 
-    def project(self, x: Tensor, weights: Tensor) -> Tensor:
-        packed = self._on_x(weights)
-        rows, depth = x.shape
-        columns = len(weights)
-        out = scratch.empty("projected", x.dtype, rows, columns)
+    def _projection(self, flat: Tensor, weights: Weights) -> dict[str, Tensor]:
+        """Return the products with x of all steps, in few bits."""
+        rows, depth = flat.shape
+        columns = weights.on_x.shape[0] * weights.on_x.shape[1]
+        packed = self._on_x(weights.on_x)
+        out = scratch.room("projected", flat.dtype, rows, columns)
         narrowed = scratch.room("narrowed", torch.int32, rows * self._words(depth))
         large = rows * columns * depth >= WORTH_THREADS
         self._project(
             ctypes.byref(
                 _Projection(
                     *(rows, columns, depth, torch.get_num_threads() if large else 1),
-                    *(x.data_ptr(), *(part.data_ptr() for part in packed)),
+                    *(flat.data_ptr(), flat.stride(0)),
+                    *(part.data_ptr() for part in packed),
                     *(out.data_ptr(), narrowed.data_ptr()),
                 )
             )
         )
-        return out
+        return {"projected": out}
 
     def _words(self, depth: int) -> int:
         """Return the words of a row of numbers, in whole windows."""

@@ -7,8 +7,12 @@
 /* The arguments of forward and backward, in the order of loops.py. */
 typedef struct {
   long batch, steps, heads, depth, keep, threads;
+  long features, x_row;      /* C, and the numbers from row to row of x */
+  long all_threads;          /* for products over all steps; `threads` are for the loops */
   const int64_t *first;      /* [T + 2], see rows.py; null if each step has all sequences */
-  const real *projected;     /* [R, linear nodes that read x, H] */
+  const real *x;             /* [R, C] */
+  const real *on_x;          /* [linear nodes that read x, H, C] */
+  real *projected;           /* [R, linear nodes that read x, H] */
   const real *bias;          /* [linear nodes, H] */
   const real *on_h;          /* [connections, N, D, D] */
   const real *diagonal;      /* [diagonal nodes, H] */
@@ -34,6 +38,10 @@ typedef struct {
   const int32_t *offsets;    /* [connections, N * P] */
   int32_t *narrowed;         /* [values that a level reads, B, N, words of a row] */
   real *narrowed_scales;     /* [values that a level reads, B, N] */
+  real *room;                /* for packed factors, see products.c */
+  real *before;              /* [R, N * P], if `first` */
+  real *grad_x;              /* [R, C], or null if nobody needs it */
+  real *grad_bias, *grad_on_x, *grad_on_h, *grad_diagonal; /* as the weights; on_h may be null */
 } arguments;
 
 static inline long panels(const arguments *a) { return (a->depth + PANEL - 1) / PANEL; }
@@ -41,7 +49,7 @@ static inline long stride(const arguments *a) { return a->heads * panels(a) * PA
 
 /* The number of rows in a block; blocks have nearly equal heights. */
 static inline long block_rows(long batch) {
-  const long blocks = (batch + ROWS - 1) / ROWS;
+  const long blocks = (batch + BLOCK - 1) / BLOCK;
   return blocks ? (batch + blocks - 1) / blocks : 1;
 }
 

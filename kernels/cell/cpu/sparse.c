@@ -4,10 +4,10 @@
  * a level first transposes the numbers it reads, so that those of a block of sequences are adjacent
  * and one weight multiplies them all.
  */
-#define TURNS ((ROWS + LANES - 1) / LANES)
+#define TURNS ((BLOCK + LANES - 1) / LANES)
 #define WIDE (TURNS * LANES)
 
-const long rows_of_a_block = ROWS, wide = WIDE;
+const long rows_of_a_block = BLOCK, wide = WIDE;
 
 static inline real *turned_at(const arguments *a, long B, long slot, long b0) {
   const long block = block_rows(B), blocks = (B + block - 1) / block;

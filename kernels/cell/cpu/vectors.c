@@ -21,8 +21,9 @@
 #define ROWS 6
 #endif
 #ifdef STORED_AS_LISTS /* one vector of sequences at a time, see sparse.c */
-#undef ROWS
-#define ROWS (VECTOR_BYTES / 4)
+#define BLOCK (VECTOR_BYTES / 4)
+#else
+#define BLOCK ROWS
 #endif
 #define LANES ((long)(VECTOR_BYTES / sizeof(real)))
 #define NOINLINE __attribute__((noinline)) /* inlining twelve heights at each call takes seconds to compile */
@@ -30,7 +31,7 @@
 #define PANEL_WIDTH (2 * VECTOR_BYTES / sizeof(real)) /* PANEL as a constant expression */
 
 typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
-typedef real tile[ROWS][PANEL_WIDTH];
+typedef real tile[BLOCK][PANEL_WIDTH];
 
 const long panel = PANEL_WIDTH;
 
@@ -50,27 +51,28 @@ const char *instructions = "plain C";
 
 static inline long least(long a, long b) { return a < b ? a : b; }
 
-/* sums[r][:] += sum over k of factors[r * row + k * step] * weights[k][:], for R rows. */
+/* out[r][:] (+)= sum over k of factors[r * row + k * step] * weights[k][:], for R rows. The order of
+ * a sum does not depend on R. */
 #define PRODUCT(R)                                                                              \
-  static NOINLINE void product_##R(real (*sums)[PANEL_WIDTH], const real *factors, long row,    \
-                                 long step, const real *weights, long depth) {                  \
+  static NOINLINE void product_##R(real *out, long out_row, int add, const real *factors,       \
+                                   long row, long step, const real *weights, long depth) {      \
     vector left[R], right[R];                                                                   \
     for (int r = 0; r < R; r++) {                                                               \
-      left[r] = *(vector *)sums[r];                                                             \
-      right[r] = *(vector *)(sums[r] + LANES);                                                  \
+      left[r] = add ? *(vector *)(out + r * out_row) : (vector){0};                             \
+      right[r] = add ? *(vector *)(out + r * out_row + LANES) : (vector){0};                    \
     }                                                                                           \
     for (long k = 0; k < depth; k++) {                                                          \
       const vector w0 = *(const vector *)(weights + k * PANEL);                                 \
       const vector w1 = *(const vector *)(weights + k * PANEL + LANES);                         \
       _Pragma("GCC unroll 12") for (int r = 0; r < R; r++) {                                    \
-        const real f = factors[r * row + k * step];                                                \
+        const real f = factors[r * row + k * step];                                             \
         left[r] += f * w0;                                                                      \
         right[r] += f * w1;                                                                     \
       }                                                                                         \
     }                                                                                           \
     for (int r = 0; r < R; r++) {                                                               \
-      *(vector *)sums[r] = left[r];                                                             \
-      *(vector *)(sums[r] + LANES) = right[r];                                                  \
+      *(vector *)(out + r * out_row) = left[r];                                                 \
+      *(vector *)(out + r * out_row + LANES) = right[r];                                        \
     }                                                                                           \
   }
 /* Heights of blocks of rows. */
@@ -81,12 +83,12 @@ static inline long least(long a, long b) { return a < b ? a : b; }
 #endif
 EACH_HEIGHT(PRODUCT)
 
-static NOINLINE void product(long rows, tile sums, const real *factors, long row, long step,
-                           const real *weights, long depth) {
+static NOINLINE void product(long rows, real *out, long out_row, int add, const real *factors,
+                             long row, long step, const real *weights, long depth) {
   switch (rows) {
-#define CASE(R)                                          \
-  case R:                                                \
-    product_##R(sums, factors, row, step, weights, depth); \
+#define CASE(R)                                                             \
+  case R:                                                                   \
+    product_##R(out, out_row, add, factors, row, step, weights, depth);     \
     break;
     EACH_HEIGHT(CASE)
   }

@@ -17,6 +17,7 @@ from kernels.cell.cpu.build import cache_folder
 from kernels.cell.gpu.emit import emit_triton
 from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
+from kernels.cell.weight_gradients import OnlyLoops
 from kernels.cell.weights import Weights
 
 RESIDENT_BYTES = (
@@ -26,7 +27,7 @@ BLOCK_B = 16  # sequences per program: the minimum for matrix units
 BLOCK_D = 32  # units per program that computes one level
 
 
-class TritonLoops:
+class TritonLoops(OnlyLoops):
     """A cell's loops over time on a GPU; arguments and results as in `CompiledLoops`.
 
     resident: whether one program computes all steps with the matrices loaded; None: if they fit.
@@ -44,13 +45,7 @@ class TritonLoops:
     def width(self, depth: int) -> int:
         return depth
 
-    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
-        return a @ b.T
-
-    def project(self, x: Tensor, weights: Tensor) -> Tensor:
-        return x @ weights.T
-
-    def forward(
+    def steps_forward(
         self,
         projected: Tensor,
         weights: Weights,
@@ -78,7 +73,7 @@ class TritonLoops:
                     self._launch(f"forward_{level}", arrays, (*numbers, t, 0), weights, flags)
         return states, kept
 
-    def backward(
+    def steps_backward(
         self,
         weights: Weights,
         states: Tensor,
