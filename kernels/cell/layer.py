@@ -11,7 +11,10 @@ from torch.nn import functional
 
 from kernels.cell.arguments import check_arguments
 from kernels.cell.left import FASTEST, Left
-from kernels.cell.op import choose_backend, run_cell
+from kernels.cell.op import choose_backend
+from kernels.cell.rows import Rows
+from kernels.cell.run import run_cell
+from kernels.cell.segments import run_padded
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
 
@@ -24,6 +27,10 @@ class RunsCells(Protocol):
 
     def read_what_is_left(self) -> None:
         """Read only the recurrent weights that are not zero now."""
+        ...
+
+    def compute_in(self, bits: str | None) -> None:
+        """Multiply in "int8" or "bfloat16" on a CPU, for inference; None for float32 again."""
         ...
 
 
@@ -93,10 +100,16 @@ class CompiledRNN(nn.Module):
         check_arguments(x, self.input_size, state, self.cell.states, self.hidden_size, lengths)
         if state is None:
             state = self.initial_state(x.shape[0], x)
+        return run_padded(self.run, x, tuple(state), lengths)
+
+    def run(
+        self, x: Tensor, state: Sequence[Tensor], rows: Rows | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run over sequences of one length, or over rows; see `run_cell`."""
         weights = self.weights()
         if self.left:
-            return self.left.run(x, state, weights, lengths, self.backend)
-        return run_cell(self.cell, x, state, weights, lengths, self.backend)
+            return self.left.run(x, state, weights, rows, self.backend)
+        return run_cell(self.cell, x, state, weights, rows, self.backend)
 
     def keep_only(self, mask: Tensor | None) -> None:
         """Keep only these recurrent weights, which runs faster on a CPU; None keeps all again.
@@ -105,20 +118,31 @@ class CompiledRNN(nn.Module):
             zero and get no gradient. A CPU skips them; other devices multiply with the zeros.
         Raises `ValueError` for a wrong shape, and for a cell without recurrent weights.
         """
-        self.left = None
-        if mask is None:
-            return
         on_h = self._parameters.get("on_h")
-        if on_h is None or mask.shape != on_h.shape:
+        if mask is not None and (on_h is None or mask.shape != on_h.shape):
             raise ValueError(f"the mask is {tuple(mask.shape)}, expected {self._shapes['on_h']}")
-        self.left = Left(self.cell, mask, on_h.dtype)
-        with torch.no_grad():
-            on_h.mul_(mask)
+        self._leave(mask, self.left.bits if self.left else None)
+        if mask is not None and on_h is not None:
+            with torch.no_grad():
+                on_h.mul_(mask)
 
     def read_what_is_left(self) -> None:
         """Read only the recurrent weights that are not zero now."""
         on_h = self._parameters.get("on_h")
         self.keep_only(None if on_h is None else on_h.detach() != 0)
+
+    def compute_in(self, bits: str | None) -> None:
+        """Multiply in few bits on a CPU, for inference; the parameters stay as they are.
+
+        bits: "int8", with scales per unit for weights and per step for what they multiply,
+            "bfloat16", or None for the parameters' own dtype again.
+        """
+        self._leave(self.mask, bits)
+
+    def _leave(self, mask: Tensor | None, bits: str | None) -> None:
+        dtype = next(self.parameters()).dtype
+        plain = mask is None and bits is None
+        self.left = None if plain else Left(self.cell, mask, dtype, bits)
 
     @property
     def mask(self) -> Tensor | None:
@@ -128,9 +152,9 @@ class CompiledRNN(nn.Module):
     @property
     def is_replaceable(self) -> bool:
         """Return whether a faster computation of a whole network can bypass this layer: it has no
-        hooks, no mask and no fixed backend."""
+        hooks, no mask, no few bits and no fixed backend."""
         watched = self._forward_hooks or self._forward_pre_hooks
-        return not watched and self.mask is None and choose_backend(self.backend) in FASTEST
+        return not watched and self.left is None and choose_backend(self.backend) in FASTEST
 
     def initial_state(self, batch: int, like: Tensor) -> tuple[Tensor, ...]:
         """Return S zero states `[B, H]` with the dtype and device of `like`."""
@@ -168,6 +192,12 @@ def read_what_is_left(model: nn.Module) -> None:
     """Make layers read only the recurrent weights that are not zero now."""
     for layer in layers_on_cells(model):
         layer.read_what_is_left()
+
+
+def compute_in(model: nn.Module, bits: str | None) -> None:
+    """Make layers multiply in "int8" or "bfloat16" for inference; None for float32 again."""
+    for layer in layers_on_cells(model):
+        layer.compute_in(bits)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Runs a cell over time, choosing one of its implementations."""
+"""Plans how a cell runs over time: with which of its implementations, and why."""
 
 import os
 import time
@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 
 from kernels.cell.cpu.build import CannotCompile, find_compiler
+from kernels.cell.cpu.emit import FEW_BITS
+from kernels.cell.cpu.few_bits import FewBitLoops
 from kernels.cell.cpu.loops import REALS, CompiledLoops
 from kernels.cell.cpu.sparse import SparseLoops
-from kernels.cell.function import Loops, run_loops
-from kernels.cell.reference import reference_rnn
+from kernels.cell.function import run_loops
+from kernels.cell.passes import Loops
+from kernels.cell.reference import reference_rnn, reference_rows
+from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule, schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.cell.torch_loops import TorchLoops
@@ -58,23 +62,23 @@ class Plan:
         x: Tensor,
         state: Sequence[Tensor],
         weights: Weights,
-        lengths: Tensor | None = None,
+        rows: Rows | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run the cell over time; see `reference_rnn`."""
+        """Run the cell over time; see `run.run_cell`."""
         if self.loops is None:
-            return reference_rnn(self.cell, x, state, weights, lengths)
+            if rows is None:
+                return reference_rnn(self.cell, x, state, weights)
+            return reference_rows(self.cell, x, state, weights, rows)
         for name, tensor in weights._asdict().items():
             if tensor.dtype not in (x.dtype, self.compute):
                 raise ValueError(
                     f"x is {x.dtype} but {name} is {tensor.dtype}: convert one of them"
                 )
-        if lengths is not None:
-            lengths = lengths.to(device=x.device, dtype=torch.int64).contiguous()
         dtype = x.dtype
         if dtype != self.compute:
             x, weights = x.to(self.compute), Weights(*(w.to(self.compute) for w in weights))
         outputs, last = run_loops(
-            self.loops, x, torch.stack(tuple(state)).to(self.compute), weights, lengths
+            self.loops, x, torch.stack(tuple(state)).to(self.compute), weights, rows
         )
         return outputs.to(dtype), last.to(dtype).unbind()
 
@@ -115,37 +119,56 @@ def compile_cell(
     return _plan(cell, device, dtype, choose_backend(backend))
 
 
-def compile_sparse(cell: CellSpec, mask: Tensor, dtype: torch.dtype = torch.float32) -> Plan:
-    """Prepare a cell to run on a CPU with the recurrent weights that a mask keeps.
+def compile_left(
+    cell: CellSpec,
+    mask: Tensor | None,
+    dtype: torch.dtype = torch.float32,
+    bits: str | None = None,
+) -> Plan:
+    """Prepare a cell to run on a CPU with the recurrent weights that a mask keeps, in few bits.
 
-    mask: booleans in the shape of `Weights.on_h`, True where a weight is left. Other weights are
-        never read; they must be zero for other plans of the cell to agree.
+    mask: booleans in the shape of `Weights.on_h`, True where a weight is left, None for all. Other
+        weights are never read; they must be zero for other plans of the cell to agree.
+    bits: "int8" or "bfloat16" for the weights and what they multiply, which is for inference only;
+        None for `dtype`.
     Without a C compiler, the dense loops run. Raises `ValueError` if the mask does not fit the
-    cell.
+    cell, and for other bits.
     """
     started = time.perf_counter()
-    connections = len(layout_of(cell).connections)
+    if mask is not None:
+        _check_mask(mask, len(layout_of(cell).connections))
+    if bits not in (None, *FEW_BITS):
+        raise ValueError(f'unknown bits "{bits}"; choose {" or ".join(FEW_BITS)}')
+    dense = _plan(cell, "cpu", dtype, "cpu")
+    if not isinstance(dense.loops, CompiledLoops) or (mask is None and bits is None):
+        return dense
+    schedule, mask = schedule_of(cell), None if mask is None else mask.cpu()
+    try:
+        if bits:
+            loops, dense = FewBitLoops(schedule, bits, mask), replace(dense, compute=torch.float32)
+        else:
+            assert mask is not None
+            loops = SparseLoops(schedule, dense.compute, mask)
+    except CannotCompile as error:
+        warn_once(f"sparse and few-bit cells run as dense ones: {error}")
+        return dense
+    left = "" if mask is None else f"{int(mask.sum())} of {mask.numel()} recurrent weights as lists"
+    kinds = ", ".join(filter(None, [bits and f"{bits} products", left]))
+    return replace(
+        dense,
+        reason=f"{kinds}, C compiled by {find_compiler()}",
+        loops=loops,
+        compile_seconds=time.perf_counter() - started,
+    )
+
+
+def _check_mask(mask: Tensor, connections: int) -> None:
     square = mask.ndim == 4 and mask.shape[2] == mask.shape[3]
     if mask.dtype != torch.bool or not square or len(mask) != connections:
         raise ValueError(
             f"the mask is {mask.dtype} {tuple(mask.shape)}, expected booleans "
             f"[{connections}, heads, units, units]"
         )
-    dense = _plan(cell, "cpu", dtype, "cpu")
-    if not isinstance(dense.loops, CompiledLoops):
-        return dense
-    try:
-        loops = SparseLoops(schedule_of(cell), dense.compute, mask.cpu())
-    except CannotCompile as error:
-        warn_once(f"sparse cells run as dense ones: {error}")
-        return dense
-    left = f"{int(mask.sum())} of {mask.numel()} recurrent weights"
-    return replace(
-        dense,
-        reason=f"{left} as lists, C compiled by {find_compiler()}",
-        loops=loops,
-        compile_seconds=time.perf_counter() - started,
-    )
 
 
 @lru_cache(maxsize=4096)
@@ -189,16 +212,3 @@ def _gpu_loops(schedule: Schedule, device: str, reason: str) -> tuple[Loops | No
 def warn_once(message: str) -> None:
     """Warn once that something runs slower than it could."""
     warnings.warn(message, stacklevel=4)
-
-
-def run_cell(
-    cell: CellSpec,
-    x: Tensor,
-    state: Sequence[Tensor],
-    weights: Weights,
-    lengths: Tensor | None = None,
-    backend: str = "auto",
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell over time; see `reference_rnn`."""
-    plan = compile_cell(cell, x.device.type, x.dtype, backend)
-    return plan.run(x, state, weights, lengths)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kernels.cell.rows import Rows
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
 
@@ -101,9 +102,7 @@ def reference_rnn(
     Returns the first state after every step, `[B, T, H]`, and the S last states, `[B, H]`.
     """
     current = tuple(state)
-    rows = (tensor.unbind() if len(tensor) else () for tensor in weights)  # once, not each step
-    apart = Weights(*rows)  # type: ignore[arg-type]
-    outputs = []
+    apart, outputs = _apart(weights), []
     for t, step in enumerate(x.unbind(1)):
         values = reference_values(cell, step, current, apart)
         if watch is not None:
@@ -115,3 +114,23 @@ def reference_rnn(
         current = new
         outputs.append(current[0])
     return torch.stack(outputs, dim=1), current
+
+
+def reference_rows(
+    cell: CellSpec, x: Tensor, state: Sequence[Tensor], weights: Weights, rows: Rows
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run the cell over sequences without padding; see `run_cell`."""
+    current, apart, outputs = tuple(state), _apart(weights), []
+    for begin, end in rows.spans():
+        running = tuple(part[: end - begin] for part in current)
+        new = reference_step(cell, x[begin:end], running, apart)
+        ended = (part[end - begin :] for part in current)
+        current = tuple(torch.cat(parts) for parts in zip(new, ended, strict=True))
+        outputs.append(new[0])
+    return torch.cat(outputs) if outputs else x.new_zeros(0, current[0].shape[1]), current
+
+
+def _apart(weights: Weights) -> Weights:
+    """Return the weights of each node, taken out once and not at each step."""
+    parts = (tensor.unbind() if len(tensor) else () for tensor in weights)
+    return Weights(*parts)  # type: ignore[arg-type]

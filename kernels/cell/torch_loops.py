@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
+from kernels.cell.weight_gradients import OnlyLoops
 from kernels.cell.weights import Weights
 
 _FUNCTIONS = {
@@ -17,7 +19,7 @@ _FUNCTIONS = {
 }
 
 
-class TorchLoops:
+class TorchLoops(OnlyLoops):
     """A cell's loops over time, step by step; arguments and results as in `CompiledLoops`."""
 
     def __init__(self, schedule: Schedule) -> None:
@@ -29,94 +31,90 @@ class TorchLoops:
             for v in nodes
         }
 
-    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
-        return a @ b.T
+    def width(self, depth: int) -> int:
+        return depth
 
-    def project(self, x: Tensor, weights: Tensor) -> Tensor:
-        return x @ weights.T
-
-    def forward(
+    def steps_forward(
         self,
         projected: Tensor,
         weights: Weights,
         initial: Tensor,
-        lengths: Tensor | None,
+        rows: Rows,
         keep: bool,
     ) -> tuple[Tensor, Tensor]:
-        schedule = self.schedule
-        steps, batch = projected.shape[:2]
+        schedule, batch = self.schedule, rows.batch
         heads, depth = weights.on_h.shape[1:3]
-        states = projected.new_empty(len(initial), steps + 1, batch, heads * depth)
-        kept = projected.new_empty(len(schedule.kept), steps if keep else 1, batch, heads * depth)
-        states[:, 0] = initial
-        names = self._names(weights, initial)
-        for t in range(steps):
-            names |= {f"v{k + 1}": states[k, t] for k in range(len(initial))}
+        states = projected.new_empty(len(initial), batch + rows.total, heads * depth)
+        kept = projected.new_empty(len(schedule.kept), rows.total if keep else 0, heads * depth)
+        states[:, :batch] = initial
+        names, old = self._names(weights, initial), 0
+        for begin, end in rows.spans():
+            before = states[:, old : old + end - begin]
+            names |= {f"v{k + 1}": state for k, state in enumerate(before)}
             for v in sorted(v for level in schedule.forward for v in level):
                 if v in self._values:
                     names[f"v{v}"] = eval(self._values[v], names)
                 else:
-                    names[f"v{v}"] = self._linear(v, names, projected[t], weights)
-            live = None if lengths is None else (t < lengths).unsqueeze(1)
+                    names[f"v{v}"] = self._linear(v, names, projected[begin:end], weights)
             for k, output in enumerate(schedule.cell.outputs):
-                new = names[f"v{output}"]
-                states[k, t + 1] = new if live is None else torch.where(live, new, states[k, t])
-            for slot, v in enumerate(schedule.kept):
-                kept[slot, t if keep else 0] = names[f"v{v}"]
-        shape = (heads, depth)
-        return states.unflatten(3, shape), kept.unflatten(3, shape)
+                states[k, batch + begin : batch + end] = names[f"v{output}"]
+            for slot, v in enumerate(schedule.kept if keep else ()):
+                kept[slot, begin:end] = names[f"v{v}"]
+            old = batch + begin
+        return states.unflatten(2, (heads, depth)), kept.unflatten(2, (heads, depth))
 
-    def backward(
+    def steps_backward(
         self,
         weights: Weights,
         states: Tensor,
         kept: Tensor,
         grad_outputs: Tensor | None,
         grad_last: Tensor,
-        lengths: Tensor | None,
+        rows: Rows,
     ) -> tuple[Tensor, Tensor]:
         schedule, layout = self.schedule, self.schedule.layout
-        states, kept = states.flatten(3), kept.flatten(3)
-        steps = states.shape[1] - 1
-        rows = [*layout.linears, *layout.diagonals]
-        grad_nodes = states.new_empty(steps, states.shape[2], len(rows), states.shape[3])
-        names = self._names(weights, grad_last)
-        carried = list(grad_last)
-        for t in reversed(range(steps)):
+        states, kept = states.flatten(2), kept.flatten(2)
+        nodes = [*layout.linears, *layout.diagonals]
+        grad_nodes = states.new_empty(rows.total, len(nodes), states.shape[2])
+        names, carried = self._names(weights, grad_last), grad_last.clone()
+        spans = rows.spans()
+        olds = [0, *(rows.batch + begin for begin, _ in spans)]
+        for (begin, end), old in reversed(list(zip(spans, olds, strict=False))):
+            running = end - begin
+            above = carried[:, :running].clone()
             if grad_outputs is not None:
-                carried[0] = carried[0] + grad_outputs[t]
-            names |= self._kept_values(states, kept, t)
-            live = None if lengths is None else (t < lengths).unsqueeze(1)
-            gradients = {
-                v: torch.zeros_like(grad_last[0]) for level in schedule.reverse for v in level
-            }
+                above[0] += grad_outputs[begin:end]
+            names |= {f"v{k + 1}": s[old : old + running] for k, s in enumerate(states)}
+            names |= {f"v{v}": kept[slot, begin:end] for slot, v in enumerate(schedule.kept)}
+            new = states[:, rows.batch + begin : rows.batch + end]
+            names |= {f"v{output}": new[k] for k, output in enumerate(schedule.cell.outputs)}
+            gradients = {v: torch.zeros_like(above[0]) for level in schedule.reverse for v in level}
             for k, output in enumerate(schedule.cell.outputs):
-                gradients[output] = gradients[output] + _where(live, carried[k])
-            for v in sorted((v for v in gradients if schedule.is_node(v)), reverse=True):
-                if v in rows:
-                    grad_nodes[t, :, rows.index(v)] = gradients[v]
-                if v in layout.linears:
-                    self._spread(v, gradients, weights)
-                    continue
-                names[f"d{v}"] = gradients[v]
-                for source, code in self._gradients[v]:
-                    gradients[source] = gradients[source] + eval(code, names)
-            passed = [0 if live is None else torch.where(live, 0, c) for c in carried]
-            carried = [gradients[k + 1] + passed[k] for k in range(len(carried))]
-        return grad_nodes, torch.stack(carried)
+                gradients[output] = gradients[output] + above[k]
+            self._step_back(gradients, names, weights)
+            for row, v in enumerate(nodes):
+                grad_nodes[begin:end, row] = gradients[v]
+            for k in range(len(carried)):
+                carried[k, :running] = gradients[k + 1]
+        return grad_nodes, carried
+
+    def _step_back(
+        self, gradients: dict[int, Tensor], names: dict[str, Any], weights: Weights
+    ) -> None:
+        """Complete the gradients of a step's values, from those of the new states."""
+        for v in sorted((v for v in gradients if self.schedule.is_node(v)), reverse=True):
+            if v in self.schedule.layout.linears:
+                self._spread(v, gradients, weights)
+                continue
+            names[f"d{v}"] = gradients[v]
+            for source, code in self._gradients[v]:
+                gradients[source] = gradients[source] + eval(code, names)
 
     def _names(self, weights: Weights, like: Tensor) -> dict[str, Any]:
         """Return the names that expressions can use, except a step's values and gradients."""
         diagonals = self.schedule.layout.diagonals
         names = {f"w{v}": weights.diagonal[row] for row, v in enumerate(diagonals)}
-        return {**_FUNCTIONS, **names, "full": lambda number: torch.full_like(like[0], number)}
-
-    def _kept_values(self, states: Tensor, kept: Tensor, t: int) -> dict[str, Tensor]:
-        values = {f"v{k + 1}": states[k, t] for k in range(len(states))}
-        values |= {f"v{v}": kept[slot, t] for slot, v in enumerate(self.schedule.kept)}
-        return values | {
-            f"v{output}": states[k, t + 1] for k, output in enumerate(self.schedule.cell.outputs)
-        }
+        return {**_FUNCTIONS, **names, "full": lambda number: torch.full_like(like[0, :1], number)}
 
     def _linear(self, v: int, names: dict[str, Any], projected: Tensor, weights: Weights) -> Tensor:
         layout = self.schedule.layout
@@ -136,10 +134,6 @@ class TorchLoops:
         for matrix, (source, to) in zip(weights.on_h, layout.connections, strict=True):
             if to == row:
                 gradients[source] = gradients[source] + _by_heads(gradients[v], matrix)
-
-
-def _where(live: Tensor | None, value: Tensor) -> Tensor:
-    return value if live is None else torch.where(live, value, 0)
 
 
 def _by_heads(value: Tensor, matrix: Tensor) -> Tensor:

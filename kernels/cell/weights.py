@@ -1,5 +1,6 @@
 """The weights of a cell: four tensors for any cell, in the same order for all implementations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -80,3 +81,13 @@ def layout_of(cell: CellSpec) -> Layout:
         ),
         diagonals=tuple(value for value, node in values.items() if node.op == "diagonal"),
     )
+
+
+def adjacent(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int, int]]:
+    """Yield (value, first row, rows): adjacent matrices of `Weights.on_h` for one product."""
+    begin = 0
+    for end in range(1, len(connections) + 1):
+        value, row = connections[begin]
+        if end == len(connections) or connections[end] != (value, row + end - begin):
+            yield value, row, end - begin
+            begin = end

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from kernels.cell.zoo import ZOO
 from nas.core.errors import BadInput
 from nas.core.files import read_text
 from nas.core.json_text import json_lines, parse_json
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
 from search_spaces.rnn_cell.recipe import read_recipe
-from search_spaces.rnn_cell.zoo import ZOO
 
 
 def read_recipes(path: Path) -> list[tuple[Any, Architecture]]:

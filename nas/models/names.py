@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from kernels.cell.zoo import ZOO
 from nas.core.errors import BadInput
 from nas.core.registry import available
-from search_spaces.rnn_cell.zoo import ZOO
 
 SHORT = {"tanh": "rnn-tanh", "relu": "rnn-relu"}  # cells as the literature calls them
 

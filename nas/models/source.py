@@ -9,6 +9,7 @@ from torch import nn
 
 from compress.structure.student import draw_weights
 from kernels.cell.layer import set_backend
+from kernels.cell.zoo import ZOO
 from nas.core.errors import BadInput
 from nas.core.files import read_bytes, undamaged
 from nas.core.registry import BUILT_IN, create, load_task, resolve
@@ -23,7 +24,6 @@ from nas.models.space import FOUND_AS, Answering, NamedModels
 from nas.models.weights import load_weights
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.recipe import read_recipe
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 

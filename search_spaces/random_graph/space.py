@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, cast
 from networkx import DiGraph
 
 from kernels.cell.spec import CellSpec
+from kernels.cell.zoo import ZOO
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions
 from search_spaces.random_graph.graphs import FAMILIES, Parents, decide_graph, layers_of
 from search_spaces.random_graph.properties import properties_of
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import ModelShape, Space
 
 if TYPE_CHECKING:

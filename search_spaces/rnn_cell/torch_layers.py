@@ -4,12 +4,12 @@ from collections import Counter
 
 from torch import nn
 
-from search_spaces.rnn_cell.on_cells import GRUOnCells, LSTMOnCells, OnCells, RNNOnCells
+from kernels.layers import GRU, LSTM, RNN, TorchStack
 
-ON_CELLS: dict[type[nn.Module], type[OnCells]] = {
-    nn.LSTM: LSTMOnCells,
-    nn.GRU: GRUOnCells,
-    nn.RNN: RNNOnCells,
+ON_CELLS: dict[type[nn.Module], type[TorchStack]] = {
+    nn.LSTM: LSTM,
+    nn.GRU: GRU,
+    nn.RNN: RNN,
 }
 
 
@@ -37,7 +37,7 @@ def left_alone(model: nn.Module) -> dict[str, str]:
     found = {
         path: _reason(layer, uses)
         for path, layer in model.named_modules()
-        if isinstance(layer, nn.RNNBase | nn.RNNCellBase) and not isinstance(layer, OnCells)
+        if isinstance(layer, nn.RNNBase | nn.RNNCellBase) and not isinstance(layer, TorchStack)
     }
     return {path: reason for path, reason in found.items() if reason}
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from kernels.cell.zoo import ZOO
 from nas.bench.recipes import Trained
 from nas.bench.rungs import replay, with_curves
 from nas.core.errors import BadInput
 from search_spaces.rnn_cell.recipe import read_recipe
-from search_spaces.rnn_cell.zoo import ZOO
 from tests.jobs.command import nas
 
 CELL = read_recipe(ZOO["gru"])

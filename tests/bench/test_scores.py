@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+from kernels.cell.zoo import ZOO
 from nas.bench.ranks import rank_row
 from nas.bench.recipes import read_table
 from nas.bench.scores import cross_validated, known_columns, rows_of
 from nas.bench.table_files import read_table as read_search_table
 from nas.core.errors import BadInput
 from nas.scores.predicted_loss import fit
-from search_spaces.rnn_cell.zoo import ZOO
 from tests.jobs.command import nas
 
 ROWS = [

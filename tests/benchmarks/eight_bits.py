@@ -1,12 +1,14 @@
 """Accuracy, size and time of networks in int8, beside float32, on one thread.
 
-NAS_DATA=FOLDER python -m tests.benchmarks.eight_bits layers|networks
+NAS_DATA=FOLDER python -m tests.benchmarks.eight_bits layers|networks|recurrent
 
 layers: single kinds of layers at batch 1 and 64, each stored and computed in the ways that
 onnxruntime has; `nas/models/int8_graph.py` follows from this table.
 networks: ResNet-20 with its public weights on 1,000 CIFAR-10 test images, a perceptron on MNIST
 and an LSTM on spoken digits, both trained here for 600 steps; with `torch.ao` dynamic int8, which
 PyTorch has deprecated, for comparison.
+recurrent: that LSTM alone, and with 90 % of its recurrent weights removed by magnitude and 300
+further steps. Both also run on compiled cells, in float32, bfloat16 and int8.
 """
 
 import io
@@ -16,7 +18,9 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kernels.cell.layer import compute_in, layers_on_cells, read_what_is_left
 from nas.core.registry import load_task
 from nas.models.cifar_resnet import resnet20
 from nas.models.eight_bits import FLOAT32, INT8, program
@@ -33,6 +38,7 @@ from nas.models.inputs import Inputs
 from nas.models.int8_graph import WEIGHT_ONLY, Stored, store_in_int8, write_int8
 from nas.models.recurrent_classifier import RecurrentClassifier
 from nas.models.weights import load_weights
+from search_spaces.rnn_cell.torch_layers import compiled
 
 DATA = Path(os.environ.get("NAS_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni")
@@ -147,6 +153,7 @@ def perceptron() -> tuple[nn.Module, Tensor, Tensor]:
     return trained(model, images["train"], classes["train"]), images["test"], classes["test"]
 
 
+@cache
 def recurrent() -> tuple[nn.Module, Tensor, Tensor]:
     """Return an LSTM trained on spoken digits, and the test recordings with their classes."""
     held = np.load(DATA / "seq" / "fsdd_logmel.npz")
@@ -156,9 +163,25 @@ def recurrent() -> tuple[nn.Module, Tensor, Tensor]:
     return trained(model, sounds[~tested], classes[~tested]), sounds[tested], classes[tested]
 
 
+def pruned() -> tuple[nn.Module, Tensor, Tensor]:
+    """Return the LSTM on spoken digits without 90 % of its recurrent weights, and the test data."""
+    model, inputs, classes = deepcopy(recurrent())
+    weights = model.get_parameter("recurrent.weight_hh_l0")
+    size = weights.detach().abs().flatten()
+    mask = (weights.abs() > size.kthvalue(round(0.9 * len(size))).values).float()
+    weights.data.mul_(mask)
+    weights.register_hook(lambda gradient: gradient * mask)
+    held = np.load(DATA / "seq" / "fsdd_logmel.npz")
+    sounds = torch.tensor(held["x"]).float() / 128 - 1
+    learnt = torch.tensor(~held["is_test"])
+    model = trained(model, sounds[learnt], torch.tensor(held["label"]).long()[learnt], 300)
+    return model, inputs, classes
+
+
 def trained(model: nn.Module, inputs: Tensor, classes: Tensor, steps: int = 600) -> nn.Module:
     """Train the model with Adam on batches of 64."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    model.train()
     for _ in range(steps):
         chosen = torch.randint(len(inputs), (64,))
         loss = nn.functional.cross_entropy(model(inputs[chosen]), classes[chosen])
@@ -168,16 +191,20 @@ def trained(model: nn.Module, inputs: Tensor, classes: Tensor, steps: int = 600)
     return model.eval()
 
 
-def networks() -> None:
+NETWORKS = {
+    "ResNet-20, CIFAR-10": resnet,
+    "perceptron 784-1024-1024-10, MNIST": perceptron,
+    "LSTM 512, spoken digits": recurrent,
+    "LSTM 512 without 90 % of its recurrent weights": pruned,
+}
+
+
+def networks(names: Iterable[str] = tuple(NETWORKS)) -> None:
     print("| network | runs as | accuracy | bytes | ms, batch 1 | ms, batch 16 |")
     print("|---" * 6 + "|")
-    for name, make in {
-        "ResNet-20, CIFAR-10": resnet,
-        "perceptron 784-1024-1024-10, MNIST": perceptron,
-        "LSTM 512, spoken digits": recurrent,
-    }.items():
+    for name in names:
         torch.manual_seed(0)
-        model, inputs, classes = make()
+        model, inputs, classes = NETWORKS[name]()
         with TemporaryDirectory() as folder:
             runs, sizes = forms(model, inputs[:1], Path(folder))
             times = [milliseconds(runs, inputs[:batch]) for batch in (1, 16)]
@@ -204,7 +231,14 @@ def forms(model: nn.Module, example: Tensor, folder: Path) -> tuple[dict[str, Ru
     }
     sizes = [saved_bytes(model), saved_bytes(dynamic)]
     sizes += [(folder / file).stat().st_size for file in (FLOAT32, INT8)]
-    return runs, dict(zip(runs, sizes, strict=True))
+    of_all = dict(zip(runs, sizes, strict=True))
+    for bits in (None, "bfloat16", "int8"):
+        cells = compiled(deepcopy(model))
+        if layers_on_cells(cells):
+            read_what_is_left(cells)
+            compute_in(cells, bits)
+            runs[f"compiled {bits or 'float32'}"] = cells
+    return runs, {name: of_all.get(name, sizes[0]) for name in runs}
 
 
 def saved_bytes(model: nn.Module) -> int:
@@ -223,4 +257,5 @@ if __name__ == "__main__":
     logging.getLogger().setLevel(logging.ERROR)
     torch.set_num_threads(1)
     print(f"{processor()}; one thread, PyTorch {torch.__version__}, onnxruntime {ORT}\n")
-    {"layers": layers, "networks": networks}[sys.argv[1]]()
+    only = list(NETWORKS)[2:]
+    {"layers": layers, "networks": networks, "recurrent": lambda: networks(only)}[sys.argv[1]]()

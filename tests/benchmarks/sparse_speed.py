@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 
 HIDDEN, STEPS, CALLS = 512, 100, 5
 GATES = {0: 0, 1: 1, 2: 3, 3: 2}  # ours: input, forget, output, new; PyTorch's: i, f, g, o

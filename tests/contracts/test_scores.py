@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from kernels.cell.zoo import ZOO
 from nas.core.registry import BUILT_IN, create
 from nas.core.score import Score, ScoreFailed
 from nas.core.task import Batch
@@ -14,7 +15,6 @@ from nas.testing import check_score
 from nas.testing.score import Plain
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.model import Encoder
 from search_spaces.transformer.spec import MIXINGS, EncoderSpec, LayerSpec

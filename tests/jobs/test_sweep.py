@@ -122,6 +122,13 @@ def test_pruned_networks_are_measured_in_int8_where_asked(tmp_path: Path) -> Non
     assert "int8" not in sweep_table(asked)
 
 
+def test_compiled_cells_are_measured_in_int8(tmp_path: Path) -> None:
+    given = {**SMALL, "model": "reber-gru", "int8": True, "recover_epochs": 0}
+    (row,) = api.sweep(**given, levels=(0.5,), what="h2h", run=tmp_path / "run").rows
+    assert row.failed is None and row.milliseconds_int8
+    assert row.metric_int8 == pytest.approx(row.metric_after, abs=0.05)
+
+
 def test_two_of_four_and_blocks_are_removed_exactly(tmp_path: Path) -> None:
     given = {**SMALL, "size": {"embedding": 4, "hidden": 8, "layers": 1}, "model": "reber-gru"}
     for scope, groups in (("4", (-1, 4)), ("8x1", None)):
@@ -209,7 +216,6 @@ def test_a_checkpoint_is_swept_and_missing_inputs_are_named(swept, tmp_path: Pat
         ({"model": "reber-brain"}, 'unknown model "reber-brain"'),
         ({"model": "lstm"}, "pass --task NAME"),
         ({"model": "resnet8", "task": "images"}, "needs --data"),
-        ({"model": "reber-gru", "int8": True}, "reber-gru, int8 = true: compiled recurrent cells"),
         ({"model": "resnet8", "task": "digits", "what": "h2h"}, "resnet8, --what h2h: the model"),
         (
             {"model": "resnet8", "task": "digits", "levels": (1.0,)},

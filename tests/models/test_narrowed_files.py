@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.structure.student import student
+from kernels.cell.zoo import ZOO
 from nas.core.task import Batch
 from nas.models.any_length import RECURRENT, shapes_by_rule
 from nas.models.changes import changes_between, tensors_of_smaller, with_changes
@@ -25,7 +26,6 @@ from nas.models.space import FOUND_AS, NamedModels
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from tests.models.own_networks import Pair
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels.cell.reference import reference_rnn, reference_step
+from kernels.cell.zoo import ZOO
 from nas.core.answers import cross_entropy
 from nas.core.registry import create
 from nas.core.score import ScoreFailed
@@ -17,7 +18,6 @@ from nas.scores.jacobian import cosine, covariance
 from nas.scores.latency import Latency
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
+from kernels.cell.zoo import ZOO
 from nas.api import score
 from nas.core.registry import load_task
 from nas.core.score import ScoreFailed
@@ -21,7 +22,6 @@ from nas.scores.hidden_covariance import (
 from nas.scores.recurrent import layer_outputs
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 # Of the recipes with published values, five that span their range; all of them are compared by

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kernels.cell.zoo import ZOO
 from nas.core.errors import BadInput
 from nas.core.registry import create
 from nas.core.score import ScoreFailed
@@ -12,7 +13,6 @@ from nas.core.task import Batch
 from nas.scores.predicted_loss import PredictedLoss, fit
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 TOKENS = torch.randint(40, (16, 71), generator=torch.Generator().manual_seed(1))

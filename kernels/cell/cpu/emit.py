@@ -12,33 +12,49 @@ from pathlib import Path
 
 from kernels.cell.levels import Level, forward_level, reverse_level
 from kernels.cell.schedule import Schedule
+from kernels.cell.weights import adjacent
 
 FOLDER = Path(__file__).parent
 _LOOP_SIZES = """\
-  const long all = a->heads * panels(a), B = a->batch, S = stride(a), H = a->heads * a->depth;
-  const long G = GRADIENTS * H, block = block_rows(B);"""
+  const long all = a->heads * panels(a), S = stride(a), H = a->heads * a->depth;
+  const long G = GRADIENTS * H;"""
+_STEP_SIZES = "      const long B = running(a, t), block = block_rows(B);"
 
 
-def emit_c(schedule: Schedule, real: str, listed: bool = False) -> str:
+# How the recurrent weights are stored, and the code that multiplies with them.
+DENSE, LISTS, INT8, BFLOAT16 = "dense", "lists", "int8", "bfloat16"
+FEW_BITS = (INT8, BFLOAT16)
+_AROUND = ("products.c", "weights.c")
+_TEXTS = {
+    DENSE: _AROUND,
+    LISTS: (*_AROUND, "sparse.c"),
+    INT8: ("few_bits.c",),
+    BFLOAT16: ("few_bits.c",),
+}
+
+
+def emit_c(schedule: Schedule, real: str, stored: str = DENSE) -> str:
     """Return the C source of a cell.
 
-    real: "float" or "double". listed: whether recurrent weights are lists of the unmasked ones.
+    real: "float" or "double". stored: how the recurrent weights are stored: `DENSE`; `LISTS` of
+        the unmasked ones; `INT8` or `BFLOAT16`, which have no backward pass.
     """
     gradients = len(schedule.layout.linears) + len(schedule.layout.diagonals)
-    return "\n".join(
-        [
-            "#define LISTED\n" * listed + vectors(real),
-            f"#define STATES {schedule.cell.states}",
-            f"#define READING_X {schedule.layout.reading_x}",
-            f"#define GRADIENTS {gradients}",
-            (FOLDER / "prelude.c").read_text(),
-            *([(FOLDER / "sparse.c").read_text()] if listed else []),
-            *(_forward_level(schedule, level, listed) for level in range(len(schedule.forward))),
-            *(_reverse_level(schedule, level, listed) for level in range(len(schedule.reverse))),
-            _forward_loop(schedule, listed),
-            _backward_loop(schedule, listed),
-        ]
-    )
+    forward, reverse = range(len(schedule.forward)), range(len(schedule.reverse))
+    parts = [
+        f"#define STORED_AS_{stored.upper()}\n{vectors(real)}",
+        f"#define STATES {schedule.cell.states}",
+        f"#define READING_X {schedule.layout.reading_x}",
+        f"#define GRADIENTS {gradients}",
+        f"#define LINEARS {len(schedule.layout.linears)}",
+        *((FOLDER / name).read_text() for name in ("prelude.c", *_TEXTS[stored])),
+        *(_forward_level(schedule, level, stored) for level in forward),
+        _forward_loop(schedule, stored),
+    ]
+    if stored not in FEW_BITS:
+        parts += [_reverse_level(schedule, level, stored) for level in reverse]
+        parts.append(_backward_loop(schedule, stored))
+    return "\n".join(parts)
 
 
 def emit_products(real: str) -> str:
@@ -118,38 +134,34 @@ def passed_on(level: Level, b: str) -> tuple[list[str], list[str]]:
     return pointers, stores
 
 
-def _forward_level(schedule: Schedule, number: int, listed: bool) -> str:
+def _forward_level(schedule: Schedule, number: int, stored: str) -> str:
     level, layout = forward_level(schedule, number), schedule.layout
     products, turned = [], _read_forward(level)
     for v, read in level.products.items():
         row = layout.linears.index(v)
         reads_x = row < layout.reading_x
-        projected = f"a->projected + (t * B + b0) * X + {row} * H + first" if reads_x else "0"
+        projected = (
+            f"a->projected + (step_row(a, t) + b0) * X + {row} * H + first" if reads_x else "0"
+        )
         products.append(f"tile z{v};")
         products.append(f"start(a, z{v}, rows, {row}, {projected}, X, first, width);")
-        products += [
-            _listed(v, c, f"{row_of(schedule, source, 'b0')} + head", turned.index(source), "head")
-            if listed
-            else f"product(rows, z{v}, {row_of(schedule, source, 'b0')} + head, S, 1, "
-            f"packed_at(a, {c}, p), D);"
-            for c, source in read
-        ]
+        for c, source in read:
+            begin = f"{row_of(schedule, source, 'b0')} + head"
+            products.append(_product(stored, v, c, begin, "S", turned.index(source), "head"))
     pointers, stores = kept_and_states(level, "b")
     return _level_function("forward", number, schedule, level, products, pointers, stores)
 
 
-def _reverse_level(schedule: Schedule, number: int, listed: bool) -> str:
+def _reverse_level(schedule: Schedule, number: int, stored: str) -> str:
     level = reverse_level(schedule, number)
     products, turned = [], _read_backward(level)
     for v, users in level.products.items():
-        products += [f"tile z{v};", f"memset(z{v}, 0, sizeof z{v});"]
-        products += [
-            _listed(v, c, f"{_gradient(row)} + head_unit", turned.index(row), "head_unit")
-            if listed
-            else f"product(rows, z{v}, {_gradient(row)} + head_unit, G, 1, "
-            f"packed_at(a, {c}, p), D);"
-            for c, row in users
-        ]
+        products.append(f"tile z{v};")
+        if stored == LISTS:
+            products.append(f"memset(z{v}, 0, sizeof z{v});")
+        for add, (c, row) in enumerate(users):
+            begin, slot = f"{_gradient(row)} + head_unit", turned.index(row)
+            products.append(_product(stored, v, c, begin, "G", slot, "head_unit", min(add, 1)))
     pointers, loads = arrived(schedule, level, "b")
     passed, stores = passed_on(level, "b")
     pointers, after = [*pointers, *passed], []
@@ -195,7 +207,7 @@ def _level_function(
     sums = assignments(level, r"z\1[i][j]")
     lines = [
         f"static void {name}_{number}(const arguments *a, long t, long p{side}) {{",
-        "  const long B = a->batch, D = a->depth, Q = panels(a), S = stride(a);",
+        "  const long B = running(a, t), D = a->depth, Q = panels(a), S = stride(a);",
         "  const long H = a->heads * D, X = READING_X * H, G = GRADIENTS * H;",
         "  const long head = p / Q * Q * PANEL, column = p * PANEL, head_unit = p / Q * D;",
         "  const long first = head_unit + p % Q * PANEL, width = least(PANEL, D - p % Q * PANEL);",
@@ -204,8 +216,7 @@ def _level_function(
         "    const long rows = least(block, B - b0);",
         *(f"    {line}" for line in products),
         "    for (long i = 0; i < rows; i++) {",
-        "      const long b = b0 + i;",
-        "      const int live = !a->lengths || t < a->lengths[b];",
+        "      const long b = b0 + i, live = 1;  /* every row of a step is a running sequence */",
         *(f"      {line}" for line in [*read, *pointers]),
         '      _Pragma("omp simd")',
         "      for (long j = 0; j < PANEL; j++) {",
@@ -229,41 +240,65 @@ def _read_backward(level: Level) -> list[int]:
     return list(dict.fromkeys(row for users in level.products.values() for _, row in users))
 
 
-def _listed(node: int, connection: int, numbers: str, slot: int, head: str) -> str:
-    """Return the C of a product with a list of weights."""
-    return (
-        f"listed_product(a, rows, z{node}, {connection} * H + first, width, "
-        f"{connection} * a->heads * Q + p, {numbers}, "
-        f"turned_at(a, {slot}, b0) + {head} * WIDE);"
-    )
+def _product(
+    stored: str,
+    node: int,
+    connection: int,
+    numbers: str,
+    row: str,
+    slot: int,
+    head: str,
+    add: int = 1,
+) -> str:
+    """Return the C of a product with one matrix.
+
+    add: 0 if a dense product is the first term of its sum.
+    numbers, row: where the numbers it reads begin, and their stride from sequence to sequence.
+    slot: their place among what the level reads. head: their offset in a row.
+    """
+    if stored in FEW_BITS:
+        return f"few_product(a, rows, z{node}, {connection}, p, {slot}, b0);"
+    if stored == LISTS:
+        return (
+            f"listed_product(a, rows, z{node}, {connection} * H + first, width, "
+            f"{connection} * a->heads * Q + p, {numbers}, "
+            f"turned_at(a, B, {slot}, b0) + {head} * WIDE);"
+        )
+    packed = f"packed_at(a, {connection}, p)"
+    return f"product(rows, z{node}[0], PANEL, {add}, {numbers}, {row}, 1, {packed}, D);"
 
 
 def _gradient(row: int, b: str = "b0") -> str:
     """Return the C for the start of a node's gradients at this step."""
-    return f"a->grad_nodes + (t * B + {b}) * G + {row} * H"
+    return f"a->grad_nodes + (step_row(a, t) + {b}) * G + {row} * H"
 
 
-def _turns(numbers: Iterable[tuple[str, str, str]]) -> str:
-    """Return the C that transposes a level's inputs: (start, row stride, row length)."""
+def _prepared(stored: str, numbers: Iterable[tuple[str, str, str]]) -> str:
+    """Return the C that prepares what a level's products read: (start, row stride, row length)."""
     lines = [
-        f"turn(a, {slot}, b0, {begin}, {row}, {count});"
+        f"narrow_rows(a, B, {slot}, b0, {begin});"
+        if stored in FEW_BITS
+        else f"turn(a, B, {slot}, b0, {begin}, {row}, {count});"
         for slot, (begin, row, count) in enumerate(numbers)
     ]
-    if not lines:
+    if stored == DENSE or not lines:
         return ""
+    several = "if (a->batch > 1) " * (stored == LISTS)
     return (
-        '      if (B > 1) _Pragma("omp for") for (long b0 = 0; b0 < B; b0 += block) {\n        '
+        f'      {several}_Pragma("omp for") for (long b0 = 0; b0 < B; b0 += block) {{\n        '
         + "\n        ".join(lines)
         + "\n      }\n"
     )
 
 
-def _forward_loop(schedule: Schedule, listed: bool) -> str:
+def _forward_loop(schedule: Schedule, stored: str) -> str:
     levels = "\n".join(
-        _turns(
-            (row_of(schedule, source, "b0"), "S", "S")
-            for source in _read_forward(forward_level(schedule, level))
-            if listed
+        _prepared(
+            stored,
+            (
+                (row_of(schedule, source, "b0"), "S", "S")
+                for source in _read_forward(forward_level(schedule, level))
+            ),
         )
         + f'      _Pragma("omp for schedule(static)") for (long p = 0; p < all; p++) '
         f"forward_{level}(a, t, p);"
@@ -272,12 +307,14 @@ def _forward_loop(schedule: Schedule, listed: bool) -> str:
     return f"""
 void forward(const arguments *a) {{
 {_LOOP_SIZES}
-  const long matrices = {0 if listed else len(schedule.layout.connections)} * a->heads;
+  const long matrices = {len(schedule.layout.connections) if stored == DENSE else 0} * a->heads;
+{"" if stored in FEW_BITS else "  project_x(a);"}
   _Pragma("omp parallel num_threads(a->threads) if (a->threads > 1)") {{
     _Pragma("omp for") for (long m = 0; m < matrices; m++) pack_transposed(a, m);
     _Pragma("omp for") for (long s = 0; s < STATES; s++)
         spread(a, a->initial + s * a->batch * a->heads * a->depth, state_at(a, s, 0, 0));
     for (long t = 0; t < a->steps; t++) {{
+{_STEP_SIZES}
 {levels}
     }}
   }}
@@ -285,12 +322,11 @@ void forward(const arguments *a) {{
 """
 
 
-def _backward_loop(schedule: Schedule, listed: bool) -> str:
+def _backward_loop(schedule: Schedule, stored: str) -> str:
     levels = "\n".join(
-        _turns(
-            (_gradient(row), "G", "H")
-            for row in _read_backward(reverse_level(schedule, level))
-            if listed
+        _prepared(
+            stored,
+            ((_gradient(row), "G", "H") for row in _read_backward(reverse_level(schedule, level))),
         )
         + f'      _Pragma("omp for schedule(static)") for (long p = 0; p < all; p++) '
         f"backward_{level}(a, t, p, (a->steps - 1 - t) % 2);"
@@ -299,20 +335,45 @@ def _backward_loop(schedule: Schedule, listed: bool) -> str:
     return f"""
 void backward(const arguments *a) {{
 {_LOOP_SIZES}
-  const long matrices = {0 if listed else len(schedule.layout.connections)} * a->heads;
+  const long matrices = {len(schedule.layout.connections) if stored == DENSE else 0} * a->heads;
   const long state = a->batch * a->heads * a->depth;
   _Pragma("omp parallel num_threads(a->threads) if (a->threads > 1)") {{
     _Pragma("omp for") for (long m = 0; m < matrices; m++) pack_straight(a, m);
-    _Pragma("omp for") for (long s = 0; s < STATES; s++)
-        spread(a, a->grad_last + s * state, carried_at(a, 0, s, 0));
+    _Pragma("omp for") for (long s = 0; s < 2 * STATES; s++)  /* a sequence ends on either side */
+        spread(a, a->grad_last + s % STATES * state, carried_at(a, s / STATES, s % STATES, 0));
     for (long t = a->steps - 1; t >= 0; t--) {{
+{_STEP_SIZES}
 {levels}
     }}
     _Pragma("omp for") for (long s = 0; s < STATES; s++)
         gather(a, carried_at(a, a->steps % 2, s, 0), a->grad_initial + s * state);
   }}
+{_weight_gradients(schedule)}
 }}
 """
+
+
+def _weight_gradients(schedule: Schedule) -> str:
+    """Return the C of the gradients of x and the weights, after the loop."""
+    layout, begin = schedule.layout, 0
+    lines = ["x_gradients(a);", "bias_gradients(a);"]
+    for value, row, count in adjacent(layout.connections):
+        read = _all_steps(schedule, value)
+        lines.append(f"if (a->grad_on_h) on_h_gradients(a, {begin}, {row}, {count}, {read});")
+        begin += count
+    for row, node in enumerate(layout.diagonals):
+        read = _all_steps(schedule, schedule.node(node).inputs[0])
+        lines.append(f"diagonal_gradient(a, {row}, {read});")
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _all_steps(schedule: Schedule, value: int) -> str:
+    """Return the C for a value's rows at all steps."""
+    if not schedule.is_node(value):
+        return f"before(a, {value - 1})"
+    if value in schedule.cell.outputs:
+        return f"state_at(a, {schedule.cell.outputs.index(value)}, 1, 0)"
+    return f"kept_at(a, {schedule.kept.index(value)}, 0, 0)"
 
 
 def _typed(expression: str) -> str:

@@ -9,17 +9,36 @@ from torch import Tensor
 
 from kernels.cell.cpu import products
 from kernels.cell.cpu.build import build
-from kernels.cell.cpu.emit import emit_c
-from kernels.cell.cpu.products import multiply
+from kernels.cell.cpu.emit import DENSE, FEW_BITS, emit_c
+from kernels.cell.cpu.products import DEPTH
 from kernels.cell.cpu.scratch import scratch
+from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
+from kernels.cell.weight_gradients import Gradients, Saved
 from kernels.cell.weights import Weights
 
-_NUMBERS = ("batch", "steps", "heads", "depth", "keep", "threads")
+_NUMBERS = (
+    *("batch", "steps", "heads", "depth", "keep", "threads"),
+    *("features", "x_row", "all_threads"),
+)
 _ARRAYS = (
-    *("lengths", "projected", "bias", "on_h", "diagonal", "initial", "packed", "states", "kept"),
+    *(
+        "first",
+        "x",
+        "on_x",
+        "projected",
+        "bias",
+        "on_h",
+        "diagonal",
+        "initial",
+        "packed",
+        "states",
+        "kept",
+    ),
     *("grad_outputs", "grad_last", "grad_nodes", "grad_initial", "carried", "partial"),
     *("starts", "columns", "values", "fans", "fan_columns", "fan_values", "turned"),
+    *("words", "scales", "offsets", "narrowed", "narrowed_scales", "room", "before"),
+    *("grad_x", "grad_bias", "grad_on_x", "grad_on_h", "grad_diagonal"),
 )
 WORTH_THREADS = 1_000_000  # multiplications per step; below this, starting threads takes longer
 REALS = {torch.float32: "float", torch.float64: "double"}
@@ -34,110 +53,128 @@ class _Arguments(ctypes.Structure):
     ]
 
 
+def _loop(library: ctypes.CDLL, name: str) -> Callable[..., None]:
+    function = getattr(library, name)
+    function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
+    return function
+
+
 class CompiledLoops:
     """A cell's loops over time, forward and backward, compiled for one dtype.
 
     Raises `CannotCompile`.
     """
 
-    listed = False  # whether the recurrent weights are lists, see `cpu.sparse`
+    stored = DENSE  # how the recurrent weights are stored, see `emit`
 
     def __init__(self, schedule: Schedule, dtype: torch.dtype) -> None:
         started = time.perf_counter()
         self.schedule = schedule
-        self.source = emit_c(schedule, REALS[dtype], self.listed)
+        self.source = emit_c(schedule, REALS[dtype], self.stored)
         library = build(self.source)
         products.library(dtype)  # if it cannot be compiled, it must fail here and not in a run
         self.compile_seconds = time.perf_counter() - started
-        self._forward, self._backward = library.forward, library.backward
-        for function in (self._forward, self._backward):
-            function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
+        self._forward = _loop(library, "forward")
+        self._backward = None if self.stored in FEW_BITS else _loop(library, "backward")
         self._panel = ctypes.c_long.in_dll(library, "panel").value
 
-    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return a·bᵀ, `[M, N]`. a: `[M, K]`, b: `[N, K]`."""
-        return multiply(a, b)
-
-    def project(self, x: Tensor, weights: Tensor) -> Tensor:
-        """Return x·weightsᵀ, which is valid until the next call in this thread."""
-        return multiply(x, weights, scratch.empty("projected", x.dtype, len(x), len(weights)))
+    def width(self, depth: int) -> int:
+        """Return the columns of a head of `depth` units in states and kept values."""
+        return -(-depth // self._panel) * self._panel
 
     def forward(
-        self,
-        projected: Tensor,
-        weights: Weights,
-        initial: Tensor,
-        lengths: Tensor | None,
-        keep: bool,
+        self, flat: Tensor, weights: Weights, initial: Tensor, rows: Rows, keep: bool
     ) -> tuple[Tensor, Tensor]:
         """Run the cell.
 
-        projected: `[T, B, linear nodes that read x, H]`, the products with x without the bias
+        flat: x, `[R, C]`, whose last stride is 1
         initial: `[S, B, H]`
+        rows: which sequences each step has
         keep: whether to keep the values that `backward` reads
-        Returns the states `[S, T + 1, B, N, ≥ D]`, the initial ones first, and the kept values
-        `[kept nodes, T, B, N, ≥ D]`; columns beyond D are padding.
+        Returns the states `[S, B + R, N, ≥ D]`, the initial ones first, and the kept values
+        `[kept nodes, R, N, ≥ D]`; columns beyond D are padding.
         """
-        steps, batch = projected.shape[:2]
         heads, depth = weights.on_h.shape[1:3]
-        padded = -(-depth // self._panel) * self._panel
-        cell = self.schedule.cell
-        states = projected.new_empty(cell.states, steps + 1, batch, heads, padded)
-        slots = steps if keep else 1
-        kept = projected.new_empty(len(self.schedule.kept), slots, batch, heads, padded)
+        padded = self.width(depth)
+        states = flat.new_empty(self.schedule.cell.states, rows.batch + rows.total, heads, padded)
+        slots = rows.total if keep else rows.batch
+        kept = flat.new_empty(len(self.schedule.kept), slots, heads, padded)
         self._call(
             self._forward,
+            flat,
             weights,
-            (batch, steps, heads, depth, int(keep)),
-            lengths=lengths,
-            projected=projected,
+            rows,
+            keep,
             initial=initial,
             states=states,
             kept=kept,
-            **self._recurrent(weights, batch, padded, backward=False),
+            **self._projection(flat, weights),
+            **self._recurrent(weights, rows.batch, padded, backward=False),
         )
         return states, kept
 
     def backward(
         self,
+        saved: Saved,
         weights: Weights,
-        states: Tensor,
-        kept: Tensor,
         grad_outputs: Tensor | None,
         grad_last: Tensor,
-        lengths: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the gradients of the nodes with weights and of the initial states.
+        rows: Rows,
+        needs: tuple[bool, bool],
+    ) -> Gradients:
+        """Return the gradients.
 
-        states, kept: the results of `forward`
-        grad_outputs: `[T, B, H]`, None for zeros
+        grad_outputs: `[R, H]`, None for zeros
         grad_last: `[S, B, H]`
-        Returns `[T, B, linear nodes + diagonal nodes, H]`, valid until the next call in this
-        thread, and `[S, B, H]`.
+        needs: whether the gradients of x and of `Weights.on_h` are needed
         """
-        cell, layout = self.schedule.cell, self.schedule.layout
-        _, slots, batch, heads, padded = states.shape
-        depth, steps = weights.on_h.shape[2], slots - 1
+        assert self._backward is not None, f"{self.stored} is for inference only"
+        flat, states, kept = saved
+        layout, (heads, padded) = self.schedule.layout, states.shape[2:]
         nodes = len(layout.linears) + len(layout.diagonals)
-        row = (batch, heads, padded)
-        grad_nodes = scratch.empty("grads", states.dtype, steps, batch, nodes, heads * depth)
-        grad_initial = torch.empty_like(grad_last)
+        row = (rows.batch, heads, padded)
+        found = Gradients(
+            flat.new_empty(flat.shape) if needs[0] else None,
+            torch.empty_like(grad_last),
+            torch.empty_like(weights.bias),
+            torch.empty_like(weights.on_x),
+            torch.empty_like(weights.on_h) if needs[1] else None,
+            torch.empty_like(weights.diagonal),
+        )
+        dtype = states.dtype
         self._call(
             self._backward,
+            flat,
             weights,
-            (batch, steps, heads, depth, 1),
-            lengths=lengths,
+            rows,
+            True,
             states=states,
             kept=kept,
-            **self._recurrent(weights, batch, padded, backward=True),
+            **self._recurrent(weights, rows.batch, padded, backward=True),
+            room=self._room(flat, weights),
+            before=scratch.room("before", dtype, rows.total, heads, padded)
+            if rows.sizes is not None
+            else None,
             grad_outputs=grad_outputs,
             grad_last=grad_last,
-            grad_nodes=grad_nodes,
-            grad_initial=grad_initial,
-            carried=scratch.room("carried", states.dtype, 2, cell.states, *row),
-            partial=scratch.room("partial", states.dtype, len(self.schedule.partial), *row),
+            grad_nodes=scratch.room("grads", dtype, rows.total, nodes, weights.bias.shape[1]),
+            carried=scratch.room("carried", dtype, 2, self.schedule.cell.states, *row),
+            partial=scratch.room("partial", dtype, len(self.schedule.partial), *row),
+            grad_initial=found.state,
+            **{f"grad_{name}": part for name, part in found._asdict().items() if name != "state"},
         )
-        return grad_nodes, grad_initial
+        return found
+
+    def _projection(self, flat: Tensor, weights: Weights) -> dict[str, Tensor]:
+        """Return the room for the products with x of all steps."""
+        columns = weights.on_x.shape[0] * weights.on_x.shape[1]
+        projected = scratch.room("projected", flat.dtype, len(flat), columns)
+        return {"projected": projected, "room": self._room(flat, weights)}
+
+    def _room(self, flat: Tensor, weights: Weights) -> Tensor:
+        """Return the room for one packed factor of the products over all steps."""
+        columns = max(*flat.shape[1:], weights.on_x.shape[0] * weights.on_x.shape[1])
+        return scratch.room("products", flat.dtype, DEPTH * (columns + self._panel))
 
     def _recurrent(
         self, weights: Weights, batch: int, padded: int, backward: bool
@@ -150,17 +187,21 @@ class CompiledLoops:
     @staticmethod
     def _call(
         function: Callable[..., None],
+        flat: Tensor,
         weights: Weights,
-        numbers: tuple[int, ...],
+        rows: Rows,
+        keep: bool,
         **arrays: Tensor | None,
     ) -> None:
-        arrays |= {name: getattr(weights, name) for name in ("bias", "on_h", "diagonal")}
-        large = numbers[0] * weights.on_h.numel() >= WORTH_THREADS and "packed" in arrays
+        arrays |= {"first": rows.first, "x": flat, **weights._asdict()}
+        threads = torch.get_num_threads()
+        large = rows.batch * weights.on_h.numel() >= WORTH_THREADS and "packed" in arrays
+        heads, depth = weights.on_h.shape[1:3]
         function(
             ctypes.byref(
                 _Arguments(
-                    *numbers,
-                    torch.get_num_threads() if large else 1,
+                    *(rows.batch, rows.steps, heads, depth, keep, threads if large else 1),
+                    *(flat.shape[1], flat.stride(0), threads),
                     **{name: a.data_ptr() for name, a in arrays.items() if a is not None},
                 )
             )

@@ -1,24 +1,28 @@
 /* Code that all generated cells share: the arguments, packing.
  *
  * The emitter puts vectors.c, units.c and three counts before this text, and the levels after it.
- * Letters: B sequences, T steps, N heads of D units, H = N * D. A row of a state is padded to
+ * Letters: B sequences, T steps, R rows of all steps, N heads of D units, H = N * D. A row of a state is padded to
  * N * P numbers, where P is D rounded up to whole panels, so a panel is always PANEL wide.
  */
 /* The arguments of forward and backward, in the order of loops.py. */
 typedef struct {
   long batch, steps, heads, depth, keep, threads;
-  const int64_t *lengths;    /* [B], or null */
-  const real *projected;     /* [T, B, linear nodes that read x, H] */
+  long features, x_row;      /* C, and the numbers from row to row of x */
+  long all_threads;          /* for products over all steps; `threads` are for the loops */
+  const int64_t *first;      /* [T + 2], see rows.py; null if each step has all sequences */
+  const real *x;             /* [R, C] */
+  const real *on_x;          /* [linear nodes that read x, H, C] */
+  real *projected;           /* [R, linear nodes that read x, H] */
   const real *bias;          /* [linear nodes, H] */
   const real *on_h;          /* [connections, N, D, D] */
   const real *diagonal;      /* [diagonal nodes, H] */
   const real *initial;       /* [states, B, H] */
   real *packed;              /* [connections, N, panels of a head, D, PANEL] */
-  real *states;              /* [states, T + 1, B, N * P] */
-  real *kept;                /* [kept nodes, T or 1, B, N * P] */
-  const real *grad_outputs;  /* [T, B, H], or null */
+  real *states;              /* [states, B + R, N * P] */
+  real *kept;                /* [kept nodes, R or B, N * P] */
+  const real *grad_outputs;  /* [R, H], or null */
   const real *grad_last;     /* [states, B, H] */
-  real *grad_nodes;          /* [T, B, linear nodes + diagonal nodes, H] */
+  real *grad_nodes;          /* [R, linear nodes + diagonal nodes, H] */
   real *grad_initial;        /* [states, B, H] */
   real *carried;             /* [2, states, B, N * P] */
   real *partial;             /* [partial values, B, N * P] */
@@ -29,6 +33,15 @@ typedef struct {
   const uint8_t *fan_columns;
   const real *fan_values;
   real *turned;              /* [values that a level reads, blocks of rows, N * P, WIDE] */
+  const int32_t *words;      /* weights of a few bits, see few_bits.c */
+  const real *scales;        /* of their rows: [connections, N * P] */
+  const int32_t *offsets;    /* [connections, N * P] */
+  int32_t *narrowed;         /* [values that a level reads, B, N, words of a row] */
+  real *narrowed_scales;     /* [values that a level reads, B, N] */
+  real *room;                /* for packed factors, see products.c */
+  real *before;              /* [R, N * P], if `first` */
+  real *grad_x;              /* [R, C], or null if nobody needs it */
+  real *grad_bias, *grad_on_x, *grad_on_h, *grad_diagonal; /* as the weights; on_h may be null */
 } arguments;
 
 static inline long panels(const arguments *a) { return (a->depth + PANEL - 1) / PANEL; }
@@ -36,16 +49,26 @@ static inline long stride(const arguments *a) { return a->heads * panels(a) * PA
 
 /* The number of rows in a block; blocks have nearly equal heights. */
 static inline long block_rows(long batch) {
-  const long blocks = (batch + ROWS - 1) / ROWS;
+  const long blocks = (batch + BLOCK - 1) / BLOCK;
   return blocks ? (batch + blocks - 1) / blocks : 1;
 }
 
+/* The first row of the states before step t, and of the step's other values. */
+static inline long states_row(const arguments *a, long t) {
+  return a->first ? a->first[t] : t * a->batch;
+}
+static inline long step_row(const arguments *a, long t) { return states_row(a, t + 1) - a->batch; }
+/* The number of sequences that step t has. */
+static inline long running(const arguments *a, long t) {
+  return states_row(a, t + 2) - states_row(a, t + 1);
+}
+
 static inline real *state_at(const arguments *a, long state, long t, long b) {
-  return a->states + ((state * (a->steps + 1) + t) * a->batch + b) * stride(a);
+  return a->states + (state * states_row(a, a->steps + 1) + states_row(a, t) + b) * stride(a);
 }
 static inline real *kept_at(const arguments *a, long node, long t, long b) {
-  const long slots = a->keep ? a->steps : 1;
-  return a->kept + ((node * slots + (a->keep ? t : 0)) * a->batch + b) * stride(a);
+  const long row = a->keep ? node * step_row(a, a->steps) + step_row(a, t) : node * a->batch;
+  return a->kept + (row + b) * stride(a);
 }
 static inline real *carried_at(const arguments *a, long side, long state, long b) {
   return a->carried + ((side * STATES + state) * a->batch + b) * stride(a);
@@ -120,7 +143,7 @@ static void start(const arguments *a, tile sums, long rows, long row_of_bias, co
 /* The gradient of a step's outputs; an incomplete panel is copied and padded with zeros. */
 static const real *gradient_above(const arguments *a, long t, long b, long first, long width,
                                   real *edge) {
-  const long begin = (t * a->batch + b) * a->heads * a->depth + first;
+  const long begin = (step_row(a, t) + b) * a->heads * a->depth + first;
   if (a->grad_outputs && width == PANEL) return a->grad_outputs + begin;
   memset(edge, 0, PANEL * sizeof(real));
   if (a->grad_outputs) memcpy(edge, a->grad_outputs + begin, width * sizeof(real));

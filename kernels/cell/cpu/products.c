@@ -4,6 +4,7 @@
  */
 #define DEPTH 256
 #define CHUNK (16 * ROWS)
+#define WORTH_THREADS 10000000 /* multiplications, as in products.py */
 
 typedef struct {
   long rows, columns, depth, threads;
@@ -13,9 +14,9 @@ typedef struct {
   long b_row, b_step;
   real *out;              /* [rows, columns], contiguous */
   real *packed;           /* room for DEPTH rows of columns, in whole panels */
-} arguments;
+} factors;
 
-static void pack(const arguments *g, long k0, long depth, long n, long width, real *to) {
+static void pack(const factors *g, long k0, long depth, long n, long width, real *to) {
   const real *from = g->b + k0 * g->b_row + n * g->b_step;
   if (g->b_step == 1 && width == PANEL) {
     for (long k = 0; k < depth; k++) memcpy(to + k * PANEL, from + k * g->b_row, PANEL * sizeof(real));
@@ -27,32 +28,26 @@ static void pack(const arguments *g, long k0, long depth, long n, long width, re
         to[k * PANEL + j] = j < width ? from[k * g->b_row + j * g->b_step] : 0;
 }
 
-/* Packs the rows of a panel, without a call per row if the panel is complete. */
-static inline void copy_rows(real *to, long to_row, const real *from, long from_row, long rows,
-                             long width) {
-  if (width == PANEL)
-    for (long i = 0; i < rows; i++) memcpy(to + i * to_row, from + i * from_row, PANEL * sizeof(real));
-  else
-    for (long i = 0; i < rows; i++) memcpy(to + i * to_row, from + i * from_row, width * sizeof(real));
-}
-
 /* A chunk of rows times all packed panels; sums start from `out`, or from 0 if k0 is 0. */
-static void multiply_chunk(const arguments *g, long begin, long k0, long depth) {
+static void multiply_chunk(const factors *g, long begin, long k0, long depth) {
   const long end = least(g->rows, begin + CHUNK);
   for (long n = 0; n < g->columns; n += PANEL)
     for (long m = begin; m < end; m += ROWS) {
       const long rows = least(ROWS, end - m), width = least(PANEL, g->columns - n);
+      const real *a = g->a + m * g->a_row + k0 * g->a_step, *b = g->packed + n * depth;
       real *out = g->out + m * g->columns + n;
-      tile sums;
-      memset(sums, 0, sizeof sums);
-      if (k0) copy_rows(sums[0], PANEL, out, g->columns, rows, width);
-      product(rows, sums, g->a + m * g->a_row + k0 * g->a_step, g->a_row, g->a_step,
-              g->packed + n * depth, depth);
-      copy_rows(out, g->columns, sums[0], PANEL, rows, width);
+      if (width == PANEL) {
+        product(rows, out, g->columns, k0 > 0, a, g->a_row, g->a_step, b, depth);
+        continue;
+      }
+      real edge[ROWS][PANEL_WIDTH];
+      for (long i = 0; i < rows; i++) memcpy(edge[i], out + i * g->columns, width * sizeof(real));
+      product(rows, edge[0], PANEL, k0 > 0, a, g->a_row, g->a_step, b, depth);
+      for (long i = 0; i < rows; i++) memcpy(out + i * g->columns, edge[i], width * sizeof(real));
     }
 }
 
-void multiply(const arguments *g) {
+void multiply(const factors *g) {
   _Pragma("omp parallel num_threads(g->threads) if (g->threads > 1)")
   for (long k0 = 0; k0 < g->depth; k0 += DEPTH) {
     const long depth = least(DEPTH, g->depth - k0);

@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from kernels.cell.cpu.build import build
+from kernels.cell.cpu.build import CannotCompile, build
 from kernels.cell.cpu.emit import emit_products
 from kernels.cell.cpu.scratch import scratch
 
@@ -37,6 +37,15 @@ def library(dtype: torch.dtype) -> tuple[Callable[..., None], int]:
     built = build(emit_products("float" if dtype == torch.float32 else "double"))
     built.multiply.argtypes, built.multiply.restype = [ctypes.POINTER(_Arguments)], None
     return built.multiply, ctypes.c_long.in_dll(built, "panel").value
+
+
+def instructions() -> str:
+    """Return the vector instructions that C is compiled to, such as "AVX-512 with VNNI"."""
+    try:
+        library = build(emit_products("float"))
+    except CannotCompile:
+        return "none: no C compiler"
+    return (ctypes.c_char_p.in_dll(library, "instructions").value or b"").decode()
 
 
 def multiply(a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:

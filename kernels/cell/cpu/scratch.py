@@ -1,7 +1,10 @@
-"""Scratch memory that calls reuse: fresh memory pages cost more than small loops."""
+"""What calls reuse: scratch memory, as fresh memory pages cost more than small loops, and packed
+weights."""
 
 import math
 import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,3 +30,24 @@ class Scratch(threading.local):
 
 
 scratch = Scratch()
+Result = TypeVar("Result")
+
+
+class UntilChanged(Generic[Result]):
+    """A function of one tensor that keeps its last result until the tensor changes."""
+
+    def __init__(self, function: Callable[[Tensor], Result]) -> None:
+        self._function = function
+        self._last: tuple[Tensor, int, Result] | None = None
+
+    def __call__(self, tensor: Tensor) -> Result:
+        if tensor.is_inference():  # does not count its changes
+            return self._function(tensor)
+        if self._last is not None:
+            before, version, result = self._last
+            same = before.data_ptr() == tensor.data_ptr() and before.shape == tensor.shape
+            if same and version == tensor._version:
+                return result
+        result = self._function(tensor)
+        self._last = tensor.detach(), tensor._version, result
+        return result

@@ -4,20 +4,21 @@
  * a level first transposes the numbers it reads, so that those of a block of sequences are adjacent
  * and one weight multiplies them all.
  */
-#define TURNS ((ROWS + LANES - 1) / LANES)
+#define TURNS ((BLOCK + LANES - 1) / LANES)
 #define WIDE (TURNS * LANES)
 
-const long rows_of_a_block = ROWS, wide = WIDE;
+const long rows_of_a_block = BLOCK, wide = WIDE;
 
-static inline real *turned_at(const arguments *a, long slot, long b0) {
-  const long block = block_rows(a->batch), blocks = (a->batch + block - 1) / block;
+static inline real *turned_at(const arguments *a, long B, long slot, long b0) {
+  const long block = block_rows(B), blocks = (B + block - 1) / block;
   return a->turned + (slot * blocks + b0 / block) * stride(a) * WIDE;
 }
 
 /* turned[k][i] = from[i * row + k] for the sequences i of the block that begins with b0. */
-static void turn(const arguments *a, long slot, long b0, const real *from, long row, long count) {
-  const long rows = least(block_rows(a->batch), a->batch - b0);
-  real *to = turned_at(a, slot, b0);
+static void turn(const arguments *a, long B, long slot, long b0, const real *from, long row,
+                 long count) {
+  const long rows = least(block_rows(B), B - b0);
+  real *to = turned_at(a, B, slot, b0);
   if (a->batch == 1) return;
   for (long k = 0; k < count; k++)
     for (long i = 0; i < rows; i++) to[k * WIDE + i] = from[i * row + k];

@@ -8,12 +8,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from kernels.cell.cpu.build import build
+from kernels.cell.cpu.emit import LISTS
 from kernels.cell.cpu.loops import CompiledLoops
-from kernels.cell.cpu.scratch import scratch
+from kernels.cell.cpu.scratch import UntilChanged, scratch
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
 
-UNITS, COLUMNS = 16, 32  # size of a fan
+FAN = (16, 32, 1)  # units, columns, and numbers that a unit picks at a time
 
 
 class Lists(NamedTuple):
@@ -25,7 +26,7 @@ class Lists(NamedTuple):
 
 
 class Fans(NamedTuple):
-    """Blocks of 16 units and 32 columns: the start of each fan, and the columns, positions and
+    """Blocks of some units and columns: the start of each fan, and the columns, positions and
     validity of its weights."""
 
     starts: Tensor
@@ -41,7 +42,7 @@ class SparseLoops(CompiledLoops):
     The loops use one thread, because so few weights are left that sharing them does not pay off.
     """
 
-    listed = True
+    stored = LISTS
 
     def __init__(self, schedule: Schedule, dtype: torch.dtype, mask: Tensor) -> None:
         super().__init__(schedule, dtype)
@@ -52,15 +53,14 @@ class SparseLoops(CompiledLoops):
         )
         numbered = torch.arange(mask.numel()).view(mask.shape)
         self._lists = _lists(mask, numbered), _lists(mask.mT, numbered.mT)
-        self._fans = _fans(mask, numbered) if has_fans else None
-        self._fanned: tuple[Tensor, int, Tensor] | None = None
+        self._fans = fans_of(mask, numbered, *FAN) if has_fans else None
+        self._fan_values = UntilChanged(self._in_fans)
 
     def _recurrent(
         self, weights: Weights, batch: int, padded: int, backward: bool
     ) -> dict[str, Tensor]:
         if batch == 1 and self._fans is not None and not backward:
-            fans = self._fans
-            values = self._fan_values(weights.on_h, fans)
+            fans, values = self._fans, self._fan_values(weights.on_h)
             return {"fans": fans.starts, "fan_columns": fans.columns, "fan_values": values}
         lists, heads = self._lists[backward], weights.on_h.shape[1]
         slots = max(1, len(self.schedule.layout.linears), len(self.schedule.cell.nodes))
@@ -75,16 +75,9 @@ class SparseLoops(CompiledLoops):
             "turned": turned,
         }
 
-    def _fan_values(self, on_h: Tensor, fans: Fans) -> Tensor:
-        """Return the weights in the order of fans, cached until the weights change."""
-        version = -1 if on_h.is_inference() else on_h._version
-        if self._fanned and version != -1:
-            last, then, values = self._fanned
-            if last.data_ptr() == on_h.data_ptr() and then == version:
-                return values
-        values = torch.where(fans.real, on_h.flatten()[fans.places], 0)
-        self._fanned = on_h.detach(), version, values
-        return values
+    def _in_fans(self, on_h: Tensor) -> Tensor:
+        assert self._fans is not None, "only called if there are fans"
+        return torch.where(self._fans.real, on_h.detach().flatten()[self._fans.places], 0)
 
 
 def _lists(mask: Tensor, numbered: Tensor) -> Lists:
@@ -94,22 +87,26 @@ def _lists(mask: Tensor, numbered: Tensor) -> Lists:
     return Lists(starts, rows.nonzero()[:, 1].int(), numbered.flatten(0, -2)[rows])
 
 
-def _fans(mask: Tensor, numbered: Tensor) -> Fans:
-    """Return the fans; each is as long as its longest list, and zeros pad the other lists."""
+def fans_of(mask: Tensor, numbered: Tensor, units: int, columns: int, per: int) -> Fans:
+    """Return the fans of a mask; each is as long as its longest list, and zeros pad the others.
+
+    A unit picks `per` numbers at a time. numbered: the position of each weight.
+    """
     depth = mask.shape[-1]
-    padding = (0, -depth % COLUMNS, 0, -depth % (2 * UNITS))
+    padding = (0, -depth % columns, 0, -depth % (2 * units))
     left, places = functional.pad(mask, padding), functional.pad(numbered, padding)
-    left, places = (  # [groups of units, groups of columns, 16, 32]
-        part.flatten(0, -2).unflatten(0, (-1, UNITS)).unflatten(2, (-1, COLUMNS)).transpose(1, 2)
+    left, places = (  # [groups of units, groups of columns, units, columns]
+        part.flatten(0, -2).unflatten(0, (-1, units)).unflatten(2, (-1, columns)).transpose(1, 2)
         for part in (left, places)
     )
-    lengths = left.sum(dim=-1).amax(dim=-1).flatten()
+    longest = left.sum(dim=-1).amax(dim=-1).flatten()
+    lengths = (longest + per - 1) // per
     starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     turns = (left.cumsum(dim=-1) - 1)[left]  # a weight's position in its unit's list
     fan, unit, column = left.flatten(0, 1).nonzero().T
-    at = (starts[fan] + turns) * UNITS + unit
-    size = int(starts[-1]) * UNITS
-    columns = torch.zeros(size, dtype=torch.uint8).index_put_((at,), column.to(torch.uint8))
+    at = ((starts[fan] + turns // per) * units + unit) * per + turns % per
+    size = int(starts[-1]) * units * per
+    picks = torch.zeros(size, dtype=torch.uint8).index_put_((at,), column.to(torch.uint8))
     where = torch.zeros(size, dtype=torch.long).index_put_((at,), places[left])
     real = torch.zeros(size, dtype=torch.bool).index_fill_(0, at, True)
-    return Fans(starts.int(), columns, where, real)
+    return Fans(starts.int(), picks, where, real)

@@ -20,9 +20,10 @@
 #define VECTOR_BYTES 16
 #define ROWS 6
 #endif
-#ifdef LISTED /* one vector of sequences at a time, see sparse.c */
-#undef ROWS
-#define ROWS (VECTOR_BYTES / 4)
+#ifdef STORED_AS_LISTS /* one vector of sequences at a time, see sparse.c */
+#define BLOCK (VECTOR_BYTES / 4)
+#else
+#define BLOCK ROWS
 #endif
 #define LANES ((long)(VECTOR_BYTES / sizeof(real)))
 #define NOINLINE __attribute__((noinline)) /* inlining twelve heights at each call takes seconds to compile */
@@ -30,60 +31,65 @@
 #define PANEL_WIDTH (2 * VECTOR_BYTES / sizeof(real)) /* PANEL as a constant expression */
 
 typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
-typedef real tile[ROWS][PANEL_WIDTH];
+typedef real tile[BLOCK][PANEL_WIDTH];
 
 const long panel = PANEL_WIDTH;
 
+#if defined(__AVX512F__) && defined(__AVX512VNNI__) && defined(__AVX512BF16__)
+const char *instructions = "AVX-512 with VNNI and BF16";
+#elif defined(__AVX512F__) && defined(__AVX512VNNI__)
+const char *instructions = "AVX-512 with VNNI";
+#elif defined(__AVX512F__)
+const char *instructions = "AVX-512";
+#elif defined(__AVX2__)
+const char *instructions = "AVX2";
+#elif defined(__aarch64__)
+const char *instructions = "NEON";
+#else
+const char *instructions = "plain C";
+#endif
+
 static inline long least(long a, long b) { return a < b ? a : b; }
 
-/* sums[r][:] += sum over k of factors[r * row + k * step] * weights[k][:], for R rows. */
+/* out[r][:] (+)= sum over k of factors[r * row + k * step] * weights[k][:], for R rows. The order of
+ * a sum does not depend on R. */
 #define PRODUCT(R)                                                                              \
-  static NOINLINE void product_##R(real (*sums)[PANEL_WIDTH], const real *factors, long row,    \
-                                 long step, const real *weights, long depth) {                  \
+  static NOINLINE void product_##R(real *out, long out_row, int add, const real *factors,       \
+                                   long row, long step, const real *weights, long depth) {      \
     vector left[R], right[R];                                                                   \
     for (int r = 0; r < R; r++) {                                                               \
-      left[r] = *(vector *)sums[r];                                                             \
-      right[r] = *(vector *)(sums[r] + LANES);                                                  \
+      left[r] = add ? *(vector *)(out + r * out_row) : (vector){0};                             \
+      right[r] = add ? *(vector *)(out + r * out_row + LANES) : (vector){0};                    \
     }                                                                                           \
     for (long k = 0; k < depth; k++) {                                                          \
       const vector w0 = *(const vector *)(weights + k * PANEL);                                 \
       const vector w1 = *(const vector *)(weights + k * PANEL + LANES);                         \
       _Pragma("GCC unroll 12") for (int r = 0; r < R; r++) {                                    \
-        const real f = factors[r * row + k * step];                                                \
+        const real f = factors[r * row + k * step];                                             \
         left[r] += f * w0;                                                                      \
         right[r] += f * w1;                                                                     \
       }                                                                                         \
     }                                                                                           \
     for (int r = 0; r < R; r++) {                                                               \
-      *(vector *)sums[r] = left[r];                                                             \
-      *(vector *)(sums[r] + LANES) = right[r];                                                  \
+      *(vector *)(out + r * out_row) = left[r];                                                 \
+      *(vector *)(out + r * out_row + LANES) = right[r];                                        \
     }                                                                                           \
   }
-PRODUCT(1)
-PRODUCT(2)
-PRODUCT(3)
-PRODUCT(4)
-PRODUCT(5)
-PRODUCT(6)
+/* Heights of blocks of rows. */
 #if ROWS == 12
-PRODUCT(7)
-PRODUCT(8)
-PRODUCT(9)
-PRODUCT(10)
-PRODUCT(11)
-PRODUCT(12)
+#define EACH_HEIGHT(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12)
+#else
+#define EACH_HEIGHT(F) F(1) F(2) F(3) F(4) F(5) F(6)
 #endif
+EACH_HEIGHT(PRODUCT)
 
-static NOINLINE void product(long rows, tile sums, const real *factors, long row, long step,
-                           const real *weights, long depth) {
+static NOINLINE void product(long rows, real *out, long out_row, int add, const real *factors,
+                             long row, long step, const real *weights, long depth) {
   switch (rows) {
-#define CASE(R)                                          \
-  case R:                                                \
-    product_##R(sums, factors, row, step, weights, depth); \
+#define CASE(R)                                                             \
+  case R:                                                                   \
+    product_##R(out, out_row, add, factors, row, step, weights, depth);     \
     break;
-    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#if ROWS == 12
-    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
+    EACH_HEIGHT(CASE)
   }
 }

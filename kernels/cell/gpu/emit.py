@@ -23,13 +23,13 @@ from kernels.cell.gpu.functions import maximum, minimum, sigmoid, tanh, times
 # Location of a value at this step: the row of sequence 0, and the stride between sequences.
 Place = tuple[str, str]
 
-FORWARD_POINTERS = "p_projected, p_bias, p_on_h, p_diagonal, p_states, p_kept, p_lengths"
+FORWARD_POINTERS = "p_projected, p_bias, p_on_h, p_diagonal, p_states, p_kept, p_first"
 BACKWARD_POINTERS = (
-    "p_on_h, p_diagonal, p_states, p_kept, p_lengths, p_outputs, p_grads, p_carried, p_partial"
+    "p_on_h, p_diagonal, p_states, p_kept, p_first, p_outputs, p_grads, p_carried, p_partial"
 )
-SIZES = "batch, steps, t, side"
+SIZES = "batch, steps, count, t, side"
 CONSTANTS = (
-    "N: tl.constexpr, D: tl.constexpr, KEEP: tl.constexpr, LENGTHS: tl.constexpr, "
+    "N: tl.constexpr, D: tl.constexpr, KEEP: tl.constexpr, RAGGED: tl.constexpr, "
     "OUTPUTS: tl.constexpr, SUM: tl.constexpr, "
     "BLOCK_B: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_K: tl.constexpr"
 )
@@ -51,7 +51,7 @@ def _steps_forward(schedule: Schedule) -> str:
         f"b_bias{row} = {_read(f'p_bias + {row} * H + unit[None, :]', 'columns')}"
         for row in range(len(layout.linears))
     ]
-    before += [f"v{k + 1} = {_read_row(_state(k, '0'))}" for k in range(cell.states)]
+    before += [f"v{k + 1} = {_read_row(_state(k, '0'), 'whole')}" for k in range(cell.states)]
     body = []
     for v in (v for level in schedule.forward for v in level):
         if v in layout.linears:
@@ -67,10 +67,10 @@ def _steps_forward(schedule: Schedule) -> str:
         )
     body += [_store_row(_kept(slot), f"v{v}") for slot, v in enumerate(schedule.kept)]
     body += [f"new{k} = tl.where(live, v{v}, v{k + 1})" for k, v in enumerate(cell.outputs)]
-    body += [_store_row(_state(k, "t + 1"), f"new{k}") for k in range(cell.states)]
+    body += [_store_row(_state(k, "i_new"), f"new{k}") for k in range(cell.states)]
     body += [f"v{k + 1} = new{k}" for k in range(cell.states)]
     loop = ["for t in range(steps):", *_indented([*_live(), *body])]
-    return _kernel("steps_forward", FORWARD_POINTERS, "batch, steps", [*before, *loop])
+    return _kernel("steps_forward", FORWARD_POINTERS, "batch, steps, count", [*before, *loop])
 
 
 def _steps_backward(schedule: Schedule) -> str:
@@ -78,7 +78,9 @@ def _steps_backward(schedule: Schedule) -> str:
     layout, cell = schedule.layout, schedule.cell
     nodes = sorted((v for level in schedule.forward for v in level), reverse=True)
     before = _matrices(schedule, transposed=False) + _weights(schedule, layout.diagonals)
-    before += [f"total{k} = {_read_row(_carried(schedule, k, '0'))}" for k in range(cell.states)]
+    before += [
+        f"total{k} = {_read_row(_carried(schedule, k, '0'), 'whole')}" for k in range(cell.states)
+    ]
     expressions = [text for v in nodes for _, text in schedule.gradients(v)]
     body = [f"v{v} = {_read_row(_value(schedule, v))}" for v in values_in(expressions)]
     body += ["if OUTPUTS:", f"    total0 += {_read_row(OUTPUTS)}"]
@@ -96,8 +98,12 @@ def _steps_backward(schedule: Schedule) -> str:
     body += [f"total{k} = d{k + 1} + tl.where(live, zero, total{k})" for k in range(cell.states)]
     step = ["t = steps - 1 - step", *_live(), *(_dialect(line) for line in body)]
     loop = ["for step in range(steps):", *_indented(step)]
-    after = [_store_row(_carried(schedule, k, "0"), f"total{k}") for k in range(cell.states)]
-    return _kernel("steps_backward", BACKWARD_POINTERS, "batch, steps", [*before, *loop, *after])
+    after = [
+        _store_row(_carried(schedule, k, "0"), f"total{k}", "whole") for k in range(cell.states)
+    ]
+    return _kernel(
+        "steps_backward", BACKWARD_POINTERS, "batch, steps, count", [*before, *loop, *after]
+    )
 
 
 def _forward_level(schedule: Schedule, number: int) -> str:
@@ -114,8 +120,7 @@ def _forward_level(schedule: Schedule, number: int) -> str:
         if where == "kept":
             body.append(_store_row(_kept(index), name))
         else:
-            old = _read_row(_state(index, "t"))
-            body.append(_store_row(_state(index, "t + 1"), f"tl.where(live, {name}, {old})"))
+            body.append(_store_row(_state(index, "i_new"), name))
     return _kernel(f"forward_{number}", FORWARD_POINTERS, SIZES, body)
 
 
@@ -156,7 +161,7 @@ def _kernel(name: str, pointers: str, sizes: str, body: Sequence[str]) -> str:
         "    unit = head * D + i_d",
         "    rows = (i_b < batch)[:, None]",
         "    columns = (i_d < D)[None, :]",
-        "    inside = rows & columns",
+        "    whole = rows & columns",
         "    zero = tl.zeros((BLOCK_B, BLOCK_D), SUM)",
         *_indented(body),
     ]
@@ -182,7 +187,7 @@ def _product(total: str, place: Place, connection: int, transposed: bool) -> lis
         "for k in range(0, D, BLOCK_K):",
         "    i_k = k + tl.arange(0, BLOCK_K)",
         f"    b_read = tl.load({base} + i_b[:, None] * {row} + head * D + i_k[None, :], "
-        "mask=rows & (i_k < D)[None, :], other=0)",
+        "mask=live & (i_k < D)[None, :], other=0)",
         f"    b_matrix = tl.load(p_on_h + (({connection} * N + head) * D + {at}, "
         "mask=(i_k < D)[:, None] & columns, other=0)",
         f"    {total} = times(b_read, b_matrix, {total})",
@@ -214,59 +219,64 @@ def _started(schedule: Schedule, row: int, bias: str) -> str:
 
 
 def _live() -> list[str]:
+    """Find the rows of the states before and after a step, and the sequences that it has."""
     return [
-        "live = rows",
-        "if LENGTHS:",
-        "    live = (t < tl.load(p_lengths + i_b, mask=i_b < batch, other=0))[:, None]",
+        "if RAGGED:",
+        "    i_old = tl.load(p_first + t)",
+        "    i_new = tl.load(p_first + t + 1)",
+        "    live = (i_b < tl.load(p_first + t + 2) - i_new)[:, None]",
+        "else:",
+        "    i_old = tl.cast(t, tl.int64) * batch",
+        "    i_new = i_old + batch",
+        "    live = rows",
+        "i_row = i_new - batch",
+        "inside = live & columns",
     ]
 
 
 def _value(schedule: Schedule, value: int) -> Place:
     if not schedule.is_node(value):
-        return _state(value - 1, "t")
+        return _state(value - 1, "i_old")
     if value in schedule.cell.outputs:
-        return _state(schedule.cell.outputs.index(value), "t + 1")
+        return _state(schedule.cell.outputs.index(value), "i_new")
     return _kept(schedule.kept.index(value))
 
 
-def _state(k: int, t: str) -> Place:
-    return f"p_states + ({k} * (steps + 1) + tl.cast({t}, tl.int64)) * batch * H", "H"
+def _state(k: int, row: str) -> Place:
+    return f"p_states + ({k} * (batch + count) + {row}) * H", "H"
 
 
 def _kept(slot: int) -> Place:
-    at = f"({slot} * steps + tl.cast(t, tl.int64)) if KEEP else {slot}"
-    return f"p_kept + ({at}) * batch * H", "H"
+    return f"p_kept + (({slot} * count + i_row) if KEEP else {slot} * batch) * H", "H"
 
 
 def _projected(schedule: Schedule, row: int) -> Place:
-    count = schedule.layout.reading_x
-    base = f"p_projected + tl.cast(t, tl.int64) * batch * {count} * H + {row} * H"
-    return base, f"({count} * H)"
+    linears = schedule.layout.reading_x
+    return f"p_projected + i_row * {linears} * H + {row} * H", f"({linears} * H)"
 
 
 def _gradient(schedule: Schedule, row: int) -> Place:
-    count = len(schedule.layout.linears) + len(schedule.layout.diagonals)
-    base = f"p_grads + tl.cast(t, tl.int64) * batch * {count} * H + {row} * H"
-    return base, f"({count} * H)"
+    nodes = len(schedule.layout.linears) + len(schedule.layout.diagonals)
+    return f"p_grads + i_row * {nodes} * H + {row} * H", f"({nodes} * H)"
 
 
 def _carried(schedule: Schedule, k: int, side: str) -> Place:
     return f"p_carried + ({side} * {schedule.cell.states} + {k}) * batch * H", "H"
 
 
-OUTPUTS: Place = ("p_outputs + tl.cast(t, tl.int64) * batch * H", "H")
+OUTPUTS: Place = ("p_outputs + i_row * H", "H")
 
 
 def _read(pointer: str, mask: str) -> str:
     return f"tl.load({pointer}, mask={mask}, other=0).to(SUM)"
 
 
-def _read_row(place: Place) -> str:
-    return _read(f"{place[0]} + i_b[:, None] * {place[1]} + unit[None, :]", "inside")
+def _read_row(place: Place, mask: str = "inside") -> str:
+    return _read(f"{place[0]} + i_b[:, None] * {place[1]} + unit[None, :]", mask)
 
 
-def _store_row(place: Place, value: str) -> str:
-    return f"tl.store({place[0]} + i_b[:, None] * {place[1]} + unit[None, :], {value}, mask=inside)"
+def _store_row(place: Place, value: str, mask: str = "inside") -> str:
+    return f"tl.store({place[0]} + i_b[:, None] * {place[1]} + unit[None, :], {value}, mask={mask})"
 
 
 def _dialect(expression: str) -> str:

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from kernels.cell.cpu.build import cache_folder
 from kernels.cell.gpu.emit import emit_triton
+from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
+from kernels.cell.weight_gradients import OnlyLoops
 from kernels.cell.weights import Weights
 
 RESIDENT_BYTES = (
@@ -25,7 +27,7 @@ BLOCK_B = 16  # sequences per program: the minimum for matrix units
 BLOCK_D = 32  # units per program that computes one level
 
 
-class TritonLoops:
+class TritonLoops(OnlyLoops):
     """A cell's loops over time on a GPU; arguments and results as in `CompiledLoops`.
 
     resident: whether one program computes all steps with the matrices loaded; None: if they fit.
@@ -40,75 +42,70 @@ class TritonLoops:
         self._module = _module(self.source)
         self.compile_seconds = time.perf_counter() - started
 
-    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
-        return a @ b.T
+    def width(self, depth: int) -> int:
+        return depth
 
-    def project(self, x: Tensor, weights: Tensor) -> Tensor:
-        return x @ weights.T
-
-    def forward(
+    def steps_forward(
         self,
         projected: Tensor,
         weights: Weights,
         initial: Tensor,
-        lengths: Tensor | None,
+        rows: Rows,
         keep: bool,
     ) -> tuple[Tensor, Tensor]:
-        steps, batch = projected.shape[:2]
+        batch, count = rows.batch, rows.total
         heads, depth = weights.on_h.shape[1:3]
-        row = (batch, heads, depth)
-        states = projected.new_empty(len(initial), steps + 1, *row)
-        states[:, 0] = initial.unflatten(2, (heads, depth))
-        kept = projected.new_empty(len(self.schedule.kept), steps if keep else 1, *row)
+        states = projected.new_empty(len(initial), batch + count, heads, depth)
+        states[:, :batch] = initial.unflatten(2, (heads, depth))
+        slots = count if keep else batch
+        kept = projected.new_empty(len(self.schedule.kept), slots, heads, depth)
         arrays = (
             *(projected, weights.bias, weights.on_h, weights.diagonal),
-            *(states, kept, states if lengths is None else lengths),
+            *(states, kept, _first(rows, states)),
         )
-        flags = {"KEEP": keep, "LENGTHS": lengths is not None, "OUTPUTS": False}
+        flags = {"KEEP": keep, "RAGGED": rows.sizes is not None, "OUTPUTS": False}
+        numbers = (batch, rows.steps, count)
         if self._stays(weights):
-            self._launch("steps_forward", arrays, (batch, steps), weights, flags)
+            self._launch("steps_forward", arrays, numbers, weights, flags)
         else:
-            for t in range(steps):
+            for t in range(rows.steps):
                 for level in range(len(self.schedule.forward)):
-                    numbers = (batch, steps, t, 0)
-                    self._launch(f"forward_{level}", arrays, numbers, weights, flags)
+                    self._launch(f"forward_{level}", arrays, (*numbers, t, 0), weights, flags)
         return states, kept
 
-    def backward(
+    def steps_backward(
         self,
         weights: Weights,
         states: Tensor,
         kept: Tensor,
         grad_outputs: Tensor | None,
         grad_last: Tensor,
-        lengths: Tensor | None,
+        rows: Rows,
     ) -> tuple[Tensor, Tensor]:
         layout = self.schedule.layout
-        count, slots, batch = states.shape[:3]
-        steps, hidden = slots - 1, weights.bias.shape[1]
+        batch, steps, hidden = rows.batch, rows.steps, weights.bias.shape[1]
         nodes = len(layout.linears) + len(layout.diagonals)
-        grads = states.new_empty(steps, batch, nodes, hidden)
+        grads = states.new_empty(rows.total, nodes, hidden)
         sums = _sum_type(states.dtype)
-        carried = states.new_empty(2, count, batch, hidden, dtype=_TORCH[sums])
-        carried[0] = grad_last
+        carried = grad_last.to(_TORCH[sums]).repeat(2, 1, 1, 1)  # a sequence ends on either side
         partial = carried.new_empty(len(self.schedule.partial), batch, hidden)
         arrays = (
-            *(weights.on_h, weights.diagonal, states, kept),
-            *(states if lengths is None else lengths,),
+            *(weights.on_h, weights.diagonal, states, kept, _first(rows, states)),
             *(states if grad_outputs is None else grad_outputs, grads, carried, partial),
         )
         flags = {
             "KEEP": True,
-            "LENGTHS": lengths is not None,
+            "RAGGED": rows.sizes is not None,
             "OUTPUTS": grad_outputs is not None,
         }
+        numbers = (batch, steps, rows.total)
         if self._stays(weights):
-            self._launch("steps_backward", arrays, (batch, steps), weights, flags)
+            self._launch("steps_backward", arrays, numbers, weights, flags)
             return grads, carried[0].to(states.dtype)
         for step in range(steps):
             for level in range(len(self.schedule.reverse)):
-                numbers = (batch, steps, steps - 1 - step, step % 2)
-                self._launch(f"backward_{level}", arrays, numbers, weights, flags)
+                now = (*numbers, steps - 1 - step, step % 2)
+                self._launch(f"backward_{level}", arrays, now, weights, flags)
         return grads, carried[steps % 2].to(states.dtype)
 
     def _stays(self, weights: Weights) -> bool:
@@ -143,6 +140,11 @@ class TritonLoops:
             num_stages=1 if name.startswith("steps") else 2,
             **flags,
         )
+
+
+def _first(rows: Rows, like: Tensor) -> Tensor:
+    """Return the first row of each step on the device; any tensor if the kernels do not read it."""
+    return like if rows.first is None else rows.first.to(like.device)
 
 
 def _padded(depth: int) -> int:

@@ -1,4 +1,4 @@
-"""`nas bench kernels`: time compiled cells against a step-by-step eager loop."""
+"""`nas bench kernels`: time compiled cells beside the other ways to run them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +15,18 @@ def kernels(
     ] = None,
     id_: Annotated[list[str] | None, Option("--id", help="Id of a cell in that file.")] = None,
     shape: Annotated[
-        list[str] | None, Option(help="nas-bench-nlp, 32, 64 or 128; default: all.")
+        list[str] | None,
+        Option(help="nas-bench-nlp, or inputs and units: 64, 64-512-512; default: four shapes."),
     ] = None,
+    batch: Annotated[list[int] | None, Option(min=1, help="Sequences; default: 20.")] = None,
+    steps: Annotated[int, Option(min=1, help="Steps of a sequence.")] = 70,
+    inference: Annotated[bool, Option("--inference", help="Time the forward pass only.")] = False,
+    ragged: Annotated[
+        bool, Option("--ragged", help="Sequences of different lengths, packed for PyTorch.")
+    ] = False,
+    torch_compile: Annotated[
+        bool, Option("--torch-compile", help="Add torch.compile; it compiles for minutes.")
+    ] = False,
     dtype: Annotated[str, Option(help="float32, float64, bfloat16 or float16.")] = "float32",
     threads: Annotated[int, Option(min=1, help="CPU threads.")] = 1,
     repeats: Annotated[
@@ -27,7 +37,7 @@ def kernels(
     ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Time compiled cells, forward and backward, against a step-by-step eager loop."""
+    """Time compiled cells beside an eager loop, PyTorch's layers and onnxruntime."""
     import torch
 
     from nas.bench import kernels as bench
@@ -40,8 +50,8 @@ def kernels(
     check_files(figure=figure)
 
     shapes = shape or list(bench.SHAPES)
-    if unknown := set(shapes) - set(bench.SHAPES):
-        raise BadInput(f'unknown shape "{unknown.pop()}"; choose {", ".join(bench.SHAPES)}')
+    for given in shapes:
+        bench.sizes_of(given)
     if dtype not in ("float32", "float64", "bfloat16", "float16"):
         raise BadInput(f'unknown dtype "{dtype}"; choose float32, float64, bfloat16, float16')
     names = cell or ([] if recipes else ["rnn-tanh", "lstm", "gru", "rhn"])
@@ -53,12 +63,20 @@ def kernels(
             raise BadInput(f"cell {key} is not in {where}: pass a file that has it")
         cells[key] = cell_of(known[key])
     torch.set_num_threads(threads)
-    rows = list(bench.measure(cells, shapes, best_device(), getattr(torch, dtype), repeats))
+    setting = bench.Setting(
+        steps=steps,
+        dtype=getattr(torch, dtype),
+        device=best_device(),
+        inference=inference,
+        ragged=ragged,
+        torch_compile=torch_compile,
+    )
+    rows = list(bench.measure(cells, shapes, batch or [20], setting, repeats))
     if figure:
         bench.figure(rows, figure)
     if json:
-        say_json(bench.as_json(rows))
+        say_json(bench.as_json(rows, setting))
     else:
         about = ", ".join(f"{name} {value}" for name, value in bench.machine().items())
-        say(f"{about}\nbatch {bench.BATCH}, steps {bench.STEPS}, {dtype}, {threads} threads\n")
+        say(f"{about}\n{setting}, {threads} threads\n")
         say(bench.table(rows))

@@ -1,31 +1,42 @@
-"""The int8 columns of a sweep: pruned networks exported, stored in int8 and measured."""
+"""The int8 columns of a sweep: pruned networks measured on compiled cells or in onnxruntime."""
 
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from torch import Tensor, nn
+from torch import nn
 
-from kernels.cell.layer import CompiledRNN
+from compress.timing import milliseconds
+from kernels.cell.layer import compute_in, layers_on_cells, read_what_is_left
 from nas.core.errors import BadInput
-from nas.core.task import Task
-from nas.models.eight_bits import check_exported, measured_int8
+from nas.core.task import Batch, Task
+from nas.models.eight_bits import check_exported, check_installed, measured_int8
 from nas.models.exported_programs import write_programs
 from nas.models.inputs import Inputs
 from nas.models.model_files import SEQUENCES
+from nas.training import evaluate
+from search_spaces.rnn_cell.torch_layers import compiled
 
 
-def in_int8(model: nn.Module, task: Task, example: Tensor) -> dict[str, float]:
+def in_int8(model: nn.Module, task: Task, example: Batch) -> dict[str, float]:
     """Return a network's validation metric and time for one example in int8.
 
-    Raises `BadInput` if the network is not exported as ONNX or cannot be measured there.
+    Recurrent layers run on compiled cells, which read only the weights left; their products are in
+    int8. Networks without such layers run in onnxruntime.
+    Raises `BadInput` if such a network is not exported as ONNX or cannot be measured there.
     """
-    if any(isinstance(module, CompiledRNN) for module in model.modules()):
-        raise BadInput(
-            "compiled recurrent cells are never written as ONNX, which int8 is made from"
-        )
+    cells = compiled(deepcopy(model))
+    if layers_on_cells(cells):
+        read_what_is_left(cells)
+        compute_in(cells, "int8")
+        metric = evaluate(cells, task, task.validation_batches()).metric
+        (taken,) = milliseconds([cells], example.inputs, None, example.lengths)
+        return {"metric_int8": metric, "milliseconds_int8": taken}
+    check_installed()
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_programs(model, Inputs.of(example, task.shape.kind in SEQUENCES), folder)
+        inputs = Inputs.of(example.inputs, task.shape.kind in SEQUENCES)
+        write_programs(model, inputs, folder)
         check_exported(folder, "this network")
         found = measured_int8(folder, task, task.validation_batches())
     if found.metric is None:

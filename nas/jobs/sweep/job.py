@@ -253,11 +253,11 @@ class SweepJob:
         )
 
     def _in_int8(self, model: nn.Module, row: Pruning) -> dict[str, float]:
-        """Measure the network, without channels that were removed, in int8 in onnxruntime."""
+        """Measure the network, without channels that were removed, in int8."""
         model = model.cpu().eval()
         if row.what == CHANNELS:
             model = narrowed(model, *self._channels(model, row.level))
-        return in_int8(model, self.task, self._example().inputs)
+        return in_int8(model, self.task, self._example())
 
     def _trained(
         self, model: nn.Module, masks: Masks, row: Pruning, cycle: int

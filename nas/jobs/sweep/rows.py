@@ -43,7 +43,7 @@ class Row:
     recovery_epochs: until the metric was back within the tolerance; None if it never was.
     milliseconds_dense, milliseconds_sparse: of one example, in one run; the second is None if the
         pruned network has no layer that can run on compiled cells, and so cannot be faster.
-    metric_int8, milliseconds_int8: after recovery, in int8 in onnxruntime, if the sweep asks.
+    metric_int8, milliseconds_int8: after recovery, in int8, if the sweep asks.
     """
 
     number: int

@@ -11,12 +11,11 @@ from compress.pruning.masks import PrunedAway, refuse_empty_layers
 from compress.pruning.saliency import METHODS, Evidence
 from compress.pruning.targets import is_recurrent, targets_of
 from nas.core.errors import BadInput
-from nas.core.task import Task
+from nas.core.task import Batch, Task
 from nas.jobs.sweep.config import SweepConfig
 from nas.jobs.sweep.int8_rows import in_int8
 from nas.jobs.sweep.job import SweepJob
 from nas.jobs.sweep.pruning_grid import PruningGrid
-from nas.models.eight_bits import check_installed
 from nas.models.source import ModelSource, find_model
 from nas.models.trained import as_it_comes
 from nas.training import TrainingSettings, check_device
@@ -84,9 +83,8 @@ def _check_fit(source: ModelSource, task: Task) -> None:
 
 def _check_int8(source: ModelSource, task: Task) -> None:
     """Raises `BadInput` if the network cannot be measured in int8, which is tried once."""
-    check_installed()
     try:
-        in_int8(source.build(0), task, task.score_batch(0).inputs[:1])
+        in_int8(source.build(0).eval(), task, Batch(*first(task.score_batch(0), 1)))
     except BadInput as error:
         raise BadInput(f"{source.name}, int8 = true: {error}") from None
 

@@ -7,10 +7,10 @@ from torch import nn
 from compress.pruning.channel_masks import channel_masks, channels_left
 from compress.pruning.masks import apply_masks, counted_sparsity
 from compress.structure.narrow import narrowed
+from kernels.cell.zoo import ZOO
 from nas.core.registry import create
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 GENERATOR = torch.Generator().manual_seed(0)

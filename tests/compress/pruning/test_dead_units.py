@@ -8,8 +8,8 @@ from torch.nn import functional
 from compress.pruning.dead_units import activation_rates, dead_rates
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
+from kernels.cell.zoo import ZOO
 from nas.models.cifar_resnet import resnet8
-from search_spaces.rnn_cell.zoo import ZOO
 
 
 def test_rates_agree_with_a_calculation_by_hand() -> None:

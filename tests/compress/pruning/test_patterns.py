@@ -10,7 +10,7 @@ from compress.pruning.patterns import blocks, n_of_m
 from compress.pruning.targets import parameters_of, targets_of
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 
 
 def test_two_of_four_keeps_the_two_highest_of_every_four() -> None:

@@ -15,7 +15,7 @@ from compress.pruning.synaptic_flow import synaptic_flow
 from compress.pruning.targets import parameters_of, targets_of
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 
 X = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
 

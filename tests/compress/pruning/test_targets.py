@@ -7,9 +7,9 @@ from torch import nn
 from compress.pruning.targets import Target, is_recurrent, targets_of
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
+from kernels.cell.zoo import ZOO
 from nas.models.cifar_resnet import resnet8
 from search_spaces.rnn_cell.model import build_model
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 GATES = {  # input-to-hidden, hidden-to-hidden

@@ -9,11 +9,11 @@ from compress.structure.outline import outline_of
 from compress.structure.recurrent_layers import drop_layers
 from compress.structure.student import student, without
 from kernels.cell.layer import CompiledRNN
+from kernels.cell.zoo import ZOO
 from nas.models.cifar_resnet import resnet14
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.space import TransformerSpace
 from tests.compress.structure.exact import check_exact, widths

@@ -7,6 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from kernels.cell.zoo import ZOO
 from nas.core.job import Objective
 from nas.jobs.search.config import SearchConfig
 from nas.jobs.search.figures import course
@@ -20,7 +21,6 @@ from nas.reporting.drawing import positions
 from nas.reporting.report import write_report
 from search_spaces.rnn_cell.graph import graph
 from search_spaces.rnn_cell.recipe import read_recipe
-from search_spaces.rnn_cell.zoo import ZOO
 
 LOSS = Objective("validation loss", "nats")
 SCORE = Objective("hidden-covariance", higher_is_better=True)

@@ -5,8 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kernels.cell.function import Loops, run_loops
+from kernels.cell.function import run_loops
+from kernels.cell.passes import Loops
 from kernels.cell.reference import reference_rnn
+from kernels.cell.rows import Rows
+from kernels.cell.segments import run_padded
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
 
@@ -60,6 +63,19 @@ def results(run: Run, tensors: list[Tensor], cotangents: list[Tensor]) -> list[T
     return [outputs.detach(), last.detach(), *grads]
 
 
+def by_length(
+    loops: Loops, x: Tensor, state: Tensor, weights: Weights, lengths: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Run the loops over padded sequences of these lengths."""
+
+    def run(x: Tensor, state: tuple[Tensor, ...], rows: Rows | None):
+        outputs, last = run_loops(loops, x, torch.stack(state), weights, rows)
+        return outputs, last.unbind()
+
+    outputs, last = run_padded(run, x, state.unbind(), lengths)
+    return outputs, torch.stack(last)
+
+
 def errors(
     loops: Loops,
     sizes: Sizes,
@@ -84,5 +100,5 @@ def errors(
             if right.numel()
         )
 
-    ours = results(lambda x, s, w: run_loops(loops, x, s, w, lengths), tensors, cotangents)
+    ours = results(lambda x, s, w: by_length(loops, x, s, w, lengths), tensors, cotangents)
     return error(ours), error(results(reference, tensors, cotangents))

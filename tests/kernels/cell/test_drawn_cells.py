@@ -5,13 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.cell.cpu.loops import CompiledLoops
-from kernels.cell.function import run_loops
 from kernels.cell.operations import OPERATIONS
 from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec, Node
 from kernels.cell.torch_loops import TorchLoops
 from kernels.cell.weights import Weights
-from tests.kernels.cell.agreement import Sizes, drawn, errors
+from tests.kernels.cell.agreement import Sizes, by_length, drawn, errors
 
 
 @st.composite
@@ -63,7 +62,7 @@ def test_gradients_agree_with_finite_differences(cell: CellSpec, size: Sizes, le
     def run(*given: torch.Tensor):
         every = iter(given)
         x, state, *weights = (next(every) if t.numel() else t for t in tensors)
-        return run_loops(loops, x, state, Weights(*weights), lengths)
+        return by_length(loops, x, state, Weights(*weights), lengths)
 
     assert torch.autograd.gradcheck(run, tuple(leaves), atol=1e-4)
 

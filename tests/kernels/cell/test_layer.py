@@ -6,7 +6,7 @@ from torch import nn
 
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 
 CELLS = {name: CellSpec.from_recipe(recipe) for name, recipe in ZOO.items()}
 

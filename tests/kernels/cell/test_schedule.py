@@ -4,7 +4,7 @@ import pytest
 
 from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec, InvalidCell, Node
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 
 CELLS = {name: CellSpec.from_recipe(recipe) for name, recipe in ZOO.items()}
 

@@ -11,12 +11,12 @@ from torch import Tensor
 from kernels.cell import op
 from kernels.cell.cpu.sparse import SparseLoops
 from kernels.cell.layer import CompiledRNN
-from kernels.cell.op import Plan, compile_sparse
+from kernels.cell.op import Plan, compile_left
 from kernels.cell.spec import CellSpec
+from kernels.cell.zoo import ZOO
 from search_spaces.genome import sample
 from search_spaces.rnn_cell.recipe import cell_of
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 
 CELLS = {name: CellSpec.from_recipe(ZOO[name]) for name in ("lstm", "gru", "rnn-tanh")}
 RNG, SPACE = np.random.default_rng(2), RnnCellSpace()
@@ -132,7 +132,7 @@ def test_a_mask_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"the mask is \(3, 1, 8, 8\), expected \(4, 1, 8, 8\)"):
         layer.keep_only(mask[:3])
     with pytest.raises(ValueError, match="expected booleans"):
-        compile_sparse(CELLS["lstm"], mask.float())
+        compile_left(CELLS["lstm"], mask.float())
 
 
 def test_without_a_compiler_the_dense_cell_runs(monkeypatch: pytest.MonkeyPatch) -> None:

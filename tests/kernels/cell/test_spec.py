@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from kernels.cell.operations import OPERATIONS
 from kernels.cell.spec import CellSpec, InvalidCell
+from kernels.cell.zoo import ZOO
 from search_spaces import genome
 from search_spaces.rnn_cell.recipe import cell_of, read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import ZOO
 
 CELLS = {name: CellSpec.from_recipe(recipe) for name, recipe in ZOO.items()}
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kernels.cell.spec import CellSpec, InvalidCell
+from kernels.cell.zoo import ZOO
 from kernels.wired.op import run_wired, wired_loops
 from kernels.wired.wiring import WiredWeights, Wiring, side_by_side, wiring_of
 from search_spaces.random_graph.model import WiredRNN
-from search_spaces.rnn_cell.zoo import ZOO
 from tests.kernels.cell.agreement import MIXED
 from tests.kernels.cell.test_drawn_cells import QUIET, cells
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from kernels.cell.spec import CellSpec
+from kernels.cell.zoo import ZOO
 from search_spaces.rnn_cell.model import RnnLanguageModel, build_model, locked_dropout
-from search_spaces.rnn_cell.zoo import ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 TOKENS = DataShape("tokens", 11, 11, every_step=True)

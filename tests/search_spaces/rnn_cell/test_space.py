@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from kernels.cell.zoo import GRU, ZOO
 from search_spaces import genome
 from search_spaces.decisions import InvalidArchitecture, at_random
 from search_spaces.rnn_cell.recipe import architecture_of, cell_of, read_recipe, recipe_of
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.rnn_cell.zoo import GRU, ZOO
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
 # the published generator's shares of valid proposals, 300 seeds each

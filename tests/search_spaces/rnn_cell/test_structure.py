@@ -1,8 +1,8 @@
 """The properties of cells' graphs, counted by hand."""
 
+from kernels.cell.zoo import ZOO
 from search_spaces.rnn_cell.recipe import cell_of, read_recipe
 from search_spaces.rnn_cell.structure import structure
-from search_spaces.rnn_cell.zoo import ZOO
 
 
 def of(recipe: dict) -> dict[str, float]:

@@ -9,8 +9,8 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from kernels.cell.layer import layers_on_cells, on_reference, read_what_is_left, set_backend
+from kernels.layers import GRU, LSTM, RNN, TorchStack
 from nas.models.recurrent_classifier import lstm_classifier
-from search_spaces.rnn_cell.on_cells import GRUOnCells, LSTMOnCells, OnCells, RNNOnCells
 from search_spaces.rnn_cell.torch_layers import compiled, left_alone
 
 
@@ -106,7 +106,7 @@ def test_what_is_not_plain_is_left_alone_with_its_reason(name: str) -> None:
     model = nn.Sequential(Outputs(nn.LSTM(3, 5)), Outputs(layer)).eval()
     assert list(left_alone(model)) == ["1.layer"]
     ours = same_answers(model, torch.randn(6, 2, 3))
-    assert isinstance(ours[0].layer, LSTMOnCells)
+    assert isinstance(ours[0].layer, LSTM)
     assert ours[1].layer is layer and type(layer) is kind
     ((path, said),) = left_alone(ours).items()
     assert path == "1.layer" and reason in said
@@ -131,7 +131,7 @@ def test_plain_layers_in_modules_of_the_user_run_on_cells() -> None:
     layers = [nn.LSTM(3, 5), nn.GRU(5, 4, bidirectional=True), nn.RNN(8, 4, nonlinearity="relu")]
     model = nn.Sequential(*(Outputs(layer) for layer in layers), nn.Linear(4, 2))
     ours = same_answers(model, torch.randn(6, 2, 3))
-    assert [type(m.layer) for m in ours[:3]] == [LSTMOnCells, GRUOnCells, RNNOnCells]
+    assert [type(m.layer) for m in ours[:3]] == [LSTM, GRU, RNN]
     assert left_alone(ours) == {} and compiled(ours) is ours
     assert [isinstance(m.layer, k) for m, k in zip(ours, (nn.LSTM, nn.GRU, nn.RNN), strict=False)]
 
@@ -141,7 +141,7 @@ def test_a_shared_module_stays_shared_wherever_it_is_held() -> None:
     model = nn.ModuleDict({"a": layer, "b": layer, "c": nn.Sequential(layer)})
     aside = [model["a"]]
     ours = compiled(model)
-    assert ours["a"] is ours["b"] is ours["c"][0] is aside[0] and type(layer) is GRUOnCells
+    assert ours["a"] is ours["b"] is ours["c"][0] is aside[0] and type(layer) is GRU
     assert sum(p.numel() for p in ours.parameters()) == 2 * 15 * 5 + 2 * 15
 
 
@@ -162,7 +162,7 @@ def test_parameters_are_the_same_objects_so_a_half_trained_optimiser_goes_on() -
             before = dict(theirs.named_parameters())
             compiled(theirs)
             assert all(p is before[name] for name, p in theirs.named_parameters())
-    assert isinstance(theirs, OnCells) and not theirs.bias_hh_l0.requires_grad
+    assert isinstance(theirs, TorchStack) and not theirs.bias_hh_l0.requires_grad
     for a, b in zip(theirs.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
@@ -226,4 +226,4 @@ class Reader(nn.Module):
 def test_a_network_that_asks_its_layer_answers_the_same(packs: bool) -> None:
     torch.manual_seed(0)
     ours = same_answers(Reader(packs), torch.randn(4, 6, 3))
-    assert isinstance(ours.rnn, LSTMOnCells)
+    assert isinstance(ours.rnn, LSTM)

@@ -9,8 +9,8 @@ from torch import Tensor, sigmoid, tanh
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import layout_of
+from kernels.cell.zoo import ZOO
 from search_spaces.rnn_cell.recipe import read_recipe
-from search_spaces.rnn_cell.zoo import ZOO
 
 Linear = Callable[..., Tensor]  # takes the number of the linear node, and its inputs
 

@@ -15,7 +15,7 @@ from kernels.cell.layer import CompiledRNN
 from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 from tests.kernels.cell.agreement import MIXED, Sizes, drawn, errors, results
 
 CELLS = {"mixed": MIXED, **ZOO}
@@ -112,7 +112,7 @@ NO_COMPILER = """
 import warnings, torch
 from kernels.cell.layer import CompiledRNN
 from kernels.cell.spec import CellSpec
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for name in ("lstm", "gru"):

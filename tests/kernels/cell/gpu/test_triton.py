@@ -11,10 +11,11 @@ import torch
 
 from kernels.cell.gpu.loops import TritonLoops
 from kernels.cell.op import compile_cell
+from kernels.cell.rows import Rows
 from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 from tests.kernels.cell.agreement import MIXED, Sizes, drawn, errors
 
 CELLS = {"mixed": MIXED, **ZOO}
@@ -57,10 +58,10 @@ def test_nothing_is_kept_without_gradients() -> None:
     for resident in (True, False):
         loops.resident = resident
         projected = (x.transpose(0, 1) @ weights[1].flatten(0, 1).T).unflatten(2, (-1, 19))
-        arguments = (projected.contiguous(), Weights(*weights), state, None)
+        arguments = (projected.flatten(0, 1), Weights(*weights), state, Rows(3, 5))
         kept_all, kept_none = loops.forward(*arguments, True), loops.forward(*arguments, False)
         assert torch.equal(kept_all[0], kept_none[0])
-        assert kept_none[1].shape[1] == 1
+        assert kept_none[1].shape[1] == 3
 
 
 def test_the_gpu_backend_runs_triton() -> None:
@@ -77,20 +78,20 @@ from triton.compiler import ASTSource
 from kernels.cell.gpu.loops import TritonLoops
 from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec
-from search_spaces.rnn_cell.zoo import ZOO
+from kernels.cell.zoo import ZOO
 
 module = TritonLoops(schedule_of(CellSpec.from_recipe(ZOO["gru"])))._module
 for kind, depth in (("fp32", 37), ("bf16", 64)):
     block = max(16, triton.next_power_of_2(depth))
     for name in ("steps_forward", "steps_backward", "forward_1", "backward_1"):
         kernel = getattr(module, name)
-        constants = dict(N=1, D=depth, KEEP=True, LENGTHS=True, OUTPUTS=True, SUM=tl.float32)
+        constants = dict(N=1, D=depth, KEEP=True, RAGGED=True, OUTPUTS=True, SUM=tl.float32)
         constants |= dict(BLOCK_B=16, BLOCK_D=block if "steps" in name else 32, BLOCK_K=32)
         types = {}
         for parameter in kernel.params:
             types[parameter.name] = (
                 "constexpr" if parameter.name in constants
-                else "*i64" if parameter.name == "p_lengths"
+                else "*i64" if parameter.name == "p_first"
                 else "*fp32" if parameter.name in ("p_carried", "p_partial")
                 else "*" + kind if parameter.name.startswith("p_") else "i32"
             )
