@@ -12,7 +12,8 @@ def read_run(folder: Path) -> tuple[Any, Report]:
 
     Raises `BadInput` if the folder holds no run.
     """
-    match read_run_file(folder).kind:  # import only what this kind's report needs
+    about = read_run_file(folder)
+    match about.kind:  # import only what this kind's report needs
         case "search":
             from nas.jobs.search.report import search_report
             from nas.jobs.search.summary import read_search
@@ -33,6 +34,12 @@ def read_run(folder: Path) -> tuple[Any, Report]:
             return sweep, sweep_report(sweep)
         case kind:
             assert kind == "adapt", kind
+            if about.settings["text"]:
+                from nas.jobs.adapt.text.report import text_report
+                from nas.jobs.adapt.text.results import read_depths
+
+                depths = read_depths(folder)
+                return depths, text_report(depths)
             from nas.jobs.adapt.report import adapt_report
             from nas.jobs.adapt.summary import read_adaptation
 

@@ -9,7 +9,7 @@ from tests.jobs.command import nas, start, wait_for
 
 SMALL = [
     *("--samples", 6, "--simulations", 12, "--menu", 3, "--executor", "serial", "--json"),
-    *("--set", "decoder_steps=40", "--set", "group=2", "--set", "others=60"),
+    *("--set", "decoder.steps=40", "--set", "group=2", "--set", "others=60"),
     *("--set", "heal_steps=5", "--set", "generate=1"),
     *("--set", "task.operations=4", "--set", "task.batch=64"),
 ]

@@ -6,15 +6,19 @@ from dataclasses import replace
 
 from safetensors.torch import save
 
-from nas.core.errors import NasError
 from nas.core.files import write_atomically
 from nas.jobs.adapt.config import AdaptConfig
 from nas.jobs.adapt.export import write_network
 from nas.jobs.adapt.free_text import generated_accuracy
 from nas.jobs.adapt.items import Item
 from nas.jobs.adapt.job import AdaptJob, found_from_bytes
-from nas.jobs.adapt.language import DecoderSource
-from nas.jobs.adapt.setup import DECODER, adapt_job, find_items, find_source
+from nas.jobs.adapt.setup import (
+    adapt_job,
+    check_found,
+    find_items,
+    find_source,
+    with_trained_decoder,
+)
 from nas.jobs.adapt.shared_chains import (
     Evaluators,
     Generated,
@@ -24,17 +28,15 @@ from nas.jobs.adapt.shared_chains import (
     statics_of,
 )
 from nas.jobs.adapt.summary import SHARED
+from nas.jobs.adapt.text.run import reduce_depth
 from nas.loop.candidate import Candidate
 from nas.loop.driver import Watcher
 from nas.loop.run_file import RunFile
 from nas.loop.run_folder import RunFolder
 from nas.loop.session import open_session
-from nas.models.trained import with_trained_weights
-from nas.training import TrainingSettings
 from search_spaces.layer_chain.shortened import shortened
 
 METRIC = "right"
-TRAINING = TrainingSettings(learning_rate=2e-3, weight_decay=0.0, clip=1.0)  # for the small decoder
 
 
 def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
@@ -42,6 +44,9 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
 
     Raises the errors of `nas.api.search`; `BadInput` before anything is written.
     """
+    if config.text is not None:
+        reduce_depth(config, watchers)
+        return
     source = find_source(config)
     items = find_items(config, source)
     job = adapt_job(config, source, items)
@@ -52,32 +57,16 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
         objective=job.objective,
         metric=METRIC,
         higher_is_better=True,
-        details={"model": config.model or DECODER, "depth": job.rules.layers},
+        details={"model": config.model_name, "depth": job.rules.layers},
     )
     with open_session(config, about, watchers=watchers) as session:
-        job = replace(job, source=_trained(source, config, session.run))
+        job = replace(job, source=with_trained_decoder(source, config, session.run.folder))
         candidates = session.whole_grid(job, config.simulations)
-        _check_found(candidates)
+        check_found(candidates)
         if items.test:
             evaluators = Evaluators(job.evaluator(items.fit), job.evaluator(items.test))
             shared = _share(job, config, session.run, candidates, evaluators, items.test)
             write_atomically(session.run.folder / SHARED, shared.to_json())
-
-
-def _trained(source: DecoderSource, config: AdaptConfig, run: RunFolder) -> DecoderSource:
-    """Return the source, after training its decoder if it has no weights."""
-    if source.trained is None:
-        return source
-    network, task = source.trained
-    file = run.folder / "decoder.safetensors"
-    network = with_trained_weights(network, task, config.decoder_steps, TRAINING, file)
-    return DecoderSource("", (network, task))
-
-
-def _check_found(candidates: Sequence[Candidate]) -> None:
-    """Raise `NasError` if the search failed for every group of samples."""
-    if not any(c.rungs for c in candidates):
-        raise NasError(f"every search failed; the first one with: {candidates[0].failed}")
 
 
 def _share(
@@ -94,7 +83,7 @@ def _share(
         statics, best = statics_of(job, evaluators, config)
         shared = replace(shared, statics=tuple(statics), best_static=best)
         network = shortened(job.source.load().module, statics[best].chain)
-        write_network(network, run.folder / "static", evaluators.test)
+        write_network(network, run.folder / "static", evaluators.test.tokens[:4])
         if config.generate:
             chains = (job.rules.full, statics[best].chain)
             language = job.source.load()
@@ -102,7 +91,7 @@ def _share(
             shared = replace(shared, generated=Generated(*right))
         if config.heal_steps:
             healed, short = healed_chain(job, statics, evaluators, config)
-            write_network(short, run.folder / "healed", evaluators.test)
+            write_network(short, run.folder / "healed", evaluators.test.tokens[:4])
             shared = replace(shared, healed=healed)
     if config.menu:
         found = [

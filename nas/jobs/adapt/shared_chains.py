@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas.jobs.adapt.config import AdaptConfig
 from nas.jobs.adapt.evaluator import ChainEvaluator
+from nas.jobs.adapt.grading import Grades
 from nas.jobs.adapt.healing import accuracy_of, heal
 from nas.jobs.adapt.job import AdaptJob
 from nas.jobs.adapt.oracle import Found
@@ -24,7 +25,7 @@ from nas.jobs.adapt.router import (
     trained_router,
     worth_most,
 )
-from nas.jobs.adapt.static import Grades, best_static, static_chains
+from nas.jobs.adapt.static import best_static, static_chains
 from search_spaces.layer_chain.chain import Chain
 from search_spaces.layer_chain.shortened import shortened
 
@@ -115,7 +116,7 @@ def statics_of(
 ) -> tuple[list[Static], int]:
     """Return static chains of every length by every method, and the place of the one to use."""
     fitted, tested = Grades(evaluators.fit), Grades(evaluators.test)
-    choices = static_chains(fitted, job.rules, config.simulations, config.batch, config.seed)
+    choices = static_chains(fitted, job.rules, config.simulations, config.seed)
     best = best_static(fitted, choices, config.tolerance)
     grades = tested(choice.chain for choice in choices)
     statics = [Static(c.method, c.chain, g.accuracy) for c, g in zip(choices, grades, strict=True)]
@@ -163,5 +164,6 @@ def healed_chain(
     whole = job.source.load().module
     short = shortened(whole, chain)
     before = accuracy_of(short, evaluators.test)
-    heal(short, whole, evaluators.fit, config.heal_steps, config.seed)
+    lengths = torch.tensor([len(row.tokens) for row in evaluators.fit.rows])
+    heal(short, whole, evaluators.fit.tokens, lengths, config.heal_steps, config.seed)
     return Healed(chain, before, accuracy_of(short, evaluators.test)), short

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.jobs.adapt.config import By
 from nas.jobs.adapt.job import found_from_bytes
 from nas.jobs.adapt.oracle import Found
 from nas.jobs.adapt.shared_chains import SharedChains
-from nas.jobs.adapt.tree import By
 from nas.loop.candidate import candidates_in
 from nas.loop.run_file import read_run_file
 
