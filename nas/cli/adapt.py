@@ -41,7 +41,9 @@ def adapt(
     ] = None,
     search: Annotated[
         str | None,
-        Option(help="removal, greedy, beam or tree: how to propose chains."),
+        Option(
+            help="both-ends, removal, greedy, beam, tree or cola (the paper's): how to find chains."
+        ),
         Key("search"),
     ] = None,
     actions: Annotated[

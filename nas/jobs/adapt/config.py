@@ -15,7 +15,7 @@ Action = Literal["skip", "repeat"]
 Objective = Literal["shorter", "correct"]
 By = Literal["gold", "agreement", "confidence"]
 Healing = Literal["full", "lora"]
-Method = Literal["removal", "greedy", "beam", "tree"]
+Method = Literal["both-ends", "removal", "greedy", "beam", "tree", "cola"]
 
 
 class Decoder(Section):
@@ -62,7 +62,7 @@ class AdaptConfig(RunSettings):
     others: int = Field(default=1024, ge=0)
     simulations: int = Field(default=200, ge=1)
     actions: tuple[Action, ...] = ("skip", "repeat")
-    search: Method = "removal"
+    search: Method = "both-ends"
     edits: int = Field(default=4, ge=1)
     batch: int = Field(default=8, ge=1)
     objective: Objective = "shorter"

@@ -29,7 +29,7 @@ class Search:
     batch: int = 8
     objective: Objective = "shorter"
     by: By = "gold"
-    method: Method = "removal"
+    method: Method = "both-ends"
 
 
 @dataclass(frozen=True)

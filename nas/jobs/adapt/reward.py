@@ -4,6 +4,8 @@ from nas.jobs.adapt.config import By
 from nas.jobs.adapt.questions import Judged
 from search_spaces.layer_chain.chain import Chain, Rules
 
+RIGHT = 0.5  # the least reward of a right chain
+
 
 def reward(judged: Judged, chain: Chain, rules: Rules, full: Judged, by: By = "gold") -> float:
     """Return a reward: 0.5 to 1 for a correct chain, more if it is short; 0 to 0.5 otherwise.

@@ -7,6 +7,8 @@ import numpy as np
 
 from nas.jobs.adapt.config import Method
 from nas.jobs.adapt.searches.beam import Beam, Greedy
+from nas.jobs.adapt.searches.both_ends import BothEnds
+from nas.jobs.adapt.searches.cola import Cola
 from nas.jobs.adapt.searches.removal import Removal
 from nas.jobs.adapt.searches.tree import TreeOfEdits
 from search_spaces.layer_chain.chain import Chain, Rules
@@ -29,8 +31,10 @@ class ChainSearch(Protocol):
 
 # Each takes the rules, a random generator, and all layers, the least important first.
 SEARCHES: dict[Method, Callable[[Rules, np.random.Generator, Sequence[int]], ChainSearch]] = {
+    "both-ends": BothEnds,
     "removal": Removal,
     "greedy": Greedy,
     "beam": Beam,
     "tree": TreeOfEdits,
+    "cola": Cola,
 }
