@@ -17,6 +17,8 @@ By = Literal["gold", "agreement", "confidence"]
 Healing = Literal["full", "lora"]
 Method = Literal["both-ends", "removal", "greedy", "beam", "tree", "cola"]
 
+STAGES = ("others", "static", "tolerance", "menu", "generate", "heal_steps", "heal")
+
 
 class Decoder(Section):
     """The small decoder that is trained for `steps` if no model is given."""
@@ -97,5 +99,9 @@ class AdaptConfig(RunSettings):
             raise BadInput('--heal lora needs peft: pip install "peft>=0.21", or use --heal full')
 
     def identity(self) -> dict[str, Any]:
-        free = {"run", "execution", "storage", "memory", "others", "static", "tolerance", "menu"}
-        return flat(self.model_dump(mode="json", exclude={*free, "heal_steps", "generate"}))
+        free = {"run", "execution", "storage", "memory", *STAGES}
+        return flat(self.model_dump(mode="json", exclude=free))
+
+    def stages(self) -> dict[str, Any]:
+        """Return the settings of the stages after the search, which may change between runs."""
+        return self.model_dump(mode="json", include=set(STAGES))

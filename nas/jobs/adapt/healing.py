@@ -59,14 +59,14 @@ def logits_of(model: nn.Module, tokens: Tensor) -> Tensor:
     return answered if isinstance(answered, Tensor) else answered.logits
 
 
-def accuracy_of(model: nn.Module, evaluator: ChainEvaluator) -> float:
-    """Return the share of the evaluator's questions that a network answers correctly."""
-    right = 0
+def answers_of(model: nn.Module, evaluator: ChainEvaluator) -> tuple[bool, ...]:
+    """Return for each of the evaluator's questions whether a network answers it correctly."""
+    right = []
     for question in evaluator.questions:
         with torch.no_grad():
             logits = [
                 logits_of(model, torch.tensor([row.tokens]))[0, row.first :]
                 for row in question.rows
             ]
-        right += question.judged(logits).correct
-    return right / len(evaluator.questions)
+        right.append(question.judged(logits).correct)
+    return tuple(right)

@@ -1,32 +1,21 @@
 """Runs an adaptation and writes its chains, its router and its checkpoints."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from safetensors.torch import save
-
 from nas.core.files import write_atomically
 from nas.jobs.adapt.config import AdaptConfig
-from nas.jobs.adapt.export import write_network
-from nas.jobs.adapt.free_text import generated_accuracy
-from nas.jobs.adapt.items import Item
 from nas.jobs.adapt.job import AdaptJob, found_from_bytes
 from nas.jobs.adapt.setup import (
+    Items,
     adapt_job,
     check_found,
     find_items,
     find_source,
     with_trained_decoder,
 )
-from nas.jobs.adapt.shared_chains import (
-    Evaluators,
-    Generated,
-    SharedChains,
-    healed_chain,
-    menu_for,
-    statics_of,
-)
+from nas.jobs.adapt.shared_chains import Evaluators, SharedChains
+from nas.jobs.adapt.sharing import Sharing
 from nas.jobs.adapt.summary import SHARED
 from nas.jobs.adapt.text.run import reduce_depth
 from nas.loop.candidate import Candidate
@@ -34,7 +23,6 @@ from nas.loop.driver import Watcher
 from nas.loop.run_file import RunFile
 from nas.loop.run_folder import RunFolder
 from nas.loop.session import open_session
-from search_spaces.layer_chain.shortened import shortened
 
 METRIC = "right"
 
@@ -64,44 +52,28 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
         candidates = session.whole_grid(job, config.simulations)
         check_found(candidates)
         if items.test:
-            evaluators = Evaluators(job.evaluator(items.fit), job.evaluator(items.test))
-            shared = _share(job, config, session.run, candidates, evaluators, items.test)
-            write_atomically(session.run.folder / SHARED, shared.to_json())
+            _share(job, config, session.run, items, candidates)
 
 
 def _share(
     job: AdaptJob,
     config: AdaptConfig,
     run: RunFolder,
+    items: Items,
     candidates: Sequence[Candidate],
-    evaluators: Evaluators,
-    test: Sequence[Item],
-) -> SharedChains:
-    """Find chains and a router for all inputs, and test them on held-out items."""
-    shared = SharedChains()
-    if config.static:
-        statics, best = statics_of(job, evaluators, config)
-        shared = replace(shared, statics=tuple(statics), best_static=best)
-        network = shortened(job.source.load().module, statics[best].chain)
-        write_network(network, run.folder / "static", evaluators.test.tokens[:4])
-        if config.generate:
-            chains = (job.rules.full, statics[best].chain)
-            language = job.source.load()
-            right = (generated_accuracy(language, test, c, config.generate) for c in chains)
-            shared = replace(shared, generated=Generated(*right))
-        if config.heal_steps:
-            healed, short = healed_chain(job, statics, evaluators, config)
-            write_network(short, run.folder / "healed", evaluators.test.tokens[:4])
-            shared = replace(shared, healed=healed)
-    if config.menu:
-        found = [
-            one
-            for c in candidates
-            if c.rungs
-            for one in found_from_bytes(run.read_checkpoint(c.rungs[-1].checkpoint))
-        ]
-        menu, router = menu_for(found, shared.statics, evaluators, config)
-        write_atomically(run.folder / "router.safetensors", save(router.state_dict()))
-        write_atomically(run.folder / "menu.json", json.dumps(menu.chains))
-        shared = replace(shared, menu=menu)
-    return shared
+) -> None:
+    """Run the stages after the search, unless an earlier driver finished them all."""
+    file = run.folder / SHARED
+    if file.exists() and SharedChains.from_json(file.read_text()).settings == config.stages():
+        return
+    evaluators = Evaluators(job.evaluator(items.fit), job.evaluator(items.test))
+    difficulties = tuple(item.difficulty for item in items.test)
+    shared = SharedChains(config.stages(), difficulties=difficulties)
+    found = [
+        one
+        for c in candidates
+        if c.rungs
+        for one in found_from_bytes(run.read_checkpoint(c.rungs[-1].checkpoint))
+    ]
+    shared = Sharing(job, config, run, evaluators, items.test, shared).all_stages(found)
+    write_atomically(file, shared.to_json())

@@ -22,6 +22,7 @@ class AdaptSummary:
     layer_calls: the searches' layer calls, each on one row of tokens; `layer_calls_naive`: those
         that running the same chains one after another would take.
     shared: the chains and the router that serve all inputs.
+    seconds: of the whole run. search_seconds: of the searches, summed over workers.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class AdaptSummary:
     layer_calls_naive: int
     shared: SharedChains
     seconds: float = 0.0
+    search_seconds: float = 0.0
 
     @property
     def groups(self) -> dict[str, list[Found]]:
@@ -66,4 +68,5 @@ def read_adaptation(folder: Path) -> AdaptSummary:
         layer_calls_naive=int(sum(c.measures["layer_calls_naive"] for c in done)),
         shared=SharedChains.from_json(file.read_text()) if file.exists() else SharedChains(),
         seconds=about.seconds,
+        search_seconds=sum(c.rungs[-1].seconds for c in done),
     )

@@ -30,8 +30,12 @@ class Healed:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The chain to use, what was healed, and speeds of the full chain, this one and the healed."""
+    """The chain to use, what was healed, and speeds of the full chain, this one and the healed.
 
+    settings: of the stages that found them.
+    """
+
+    settings: Mapping[str, Any]
     method: str
     depth: Depth
     full: Depth
@@ -83,6 +87,7 @@ def read_depths(folder: Path) -> TextSummary:
 
 def _chosen(data: dict[str, Any]) -> Chosen:
     return Chosen(
+        data["settings"],
         data["method"],
         depth_from(data["depth"]),
         depth_from(data["full"]),

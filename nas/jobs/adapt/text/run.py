@@ -18,10 +18,11 @@ from nas.jobs.adapt.setup import (
     with_trained_decoder,
 )
 from nas.jobs.adapt.speed import speeds
+from nas.jobs.adapt.stages import stage
 from nas.jobs.adapt.static import FULL
 from nas.jobs.adapt.text.evaluator import grade_network
 from nas.jobs.adapt.text.job import Depth, TextJob, depths_from_bytes, method_of
-from nas.jobs.adapt.text.results import FILE, Chosen, Healed
+from nas.jobs.adapt.text.results import FILE, Chosen, Healed, read_depths
 from nas.jobs.adapt.text.windows import read_windows
 from nas.loop.candidate import Candidate
 from nas.loop.driver import Watcher
@@ -62,8 +63,10 @@ def reduce_depth(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
         job = replace(job, source=with_trained_decoder(source, config, session.run.folder))
         candidates = session.whole_grid(job, 1)
         check_found(candidates)
-        chosen = _chosen(job, config, session.run, candidates)
-        write_atomically(session.run.folder / FILE, chosen.to_json())
+        known = read_depths(session.run.folder).chosen
+        if known is None or known.settings != config.stages():
+            chosen = _chosen(job, config, session.run, candidates)
+            write_atomically(session.run.folder / FILE, chosen.to_json())
 
 
 def _chosen(
@@ -87,8 +90,9 @@ def _chosen(
     write_network(shortened(whole, best.chain), run.folder / "static", job.windows.test[:4])
     healed = list(_healed(job, config, run, whole, [depth for _, depth in depths]))
     chains = list(dict.fromkeys([full.chain, best.chain, *(one.chain for one in healed)]))
-    measured = speeds(job.source.load().decoder, chains, job.windows.test[:1])
-    return Chosen(method, best, full, tuple(healed), tuple(measured))
+    with stage("speed"):
+        measured = speeds(job.source.load().decoder, chains, job.windows.test[:1])
+    return Chosen(config.stages(), method, best, full, tuple(healed), tuple(measured))
 
 
 def _full(job: TextJob) -> Depth:
@@ -111,7 +115,8 @@ def _healed(
         best = max(of_length, key=lambda depth: depth.fit)
         for way in config.heal:
             short = shortened(whole, best.chain)
-            short = heal(short, whole, rows, sizes, config.heal_steps, config.seed, way)
+            with stage(f"healing {length} layers, {way}"):
+                short = heal(short, whole, rows, sizes, config.heal_steps, config.seed, way)
             after = grade_network(short, whole, job.windows.test)
             if length == half:
                 write_network(short, run.folder / f"healed-{way}", job.windows.test[:4])
