@@ -23,6 +23,11 @@ def adapt(
         Option(help="JSON Lines file with query, choices, gold; or with prompt, answer."),
         Key("items"),
     ] = None,
+    text: Annotated[
+        Path | None,
+        Option(help="Plain text instead of items: reduce the depth by perplexity."),
+        Key("text"),
+    ] = None,
     answers: Annotated[
         str | None,
         Option(help="letters or likelihoods: how to judge the choices."),
@@ -33,6 +38,13 @@ def adapt(
     ] = None,
     simulations: Annotated[
         int | None, Option(help="Number of chains to try per item."), Key("simulations")
+    ] = None,
+    search: Annotated[
+        str | None,
+        Option(
+            help="both-ends, removal, greedy, beam, tree or cola (the paper's): how to find chains."
+        ),
+        Key("search"),
     ] = None,
     actions: Annotated[
         str | None, Option(help="How to edit a chain: skip, repeat or skip,repeat."), Key("actions")
@@ -54,6 +66,11 @@ def adapt(
     ] = None,
     menu: Annotated[
         int | None, Option(help="Number of chains for a router; 0 for no router."), Key("menu")
+    ] = None,
+    heal: Annotated[
+        str | None,
+        Option(help="full, lora or full,lora: what to train in a shortened decoder."),
+        Key("heal"),
     ] = None,
     memory: Annotated[
         float | None, Option(help="Cache of hidden states per worker, in MiB."), Key("memory")

@@ -6,7 +6,7 @@ from typing import Any
 from nas.core.errors import BadInput
 from nas.core.files import undamaged
 from nas.core.trust import named_by
-from nas.loop.run_file import FILE, read_run_file
+from nas.loop.run_file import FILE, RunFile, read_run_file
 from nas.reporting.report import Report
 
 REMEDY = "restore the run's folder from a copy"
@@ -20,11 +20,11 @@ def read_run(folder: Path) -> tuple[Any, Report]:
     """
     about = read_run_file(folder)
     with named_by(folder / FILE), undamaged(folder, REMEDY):
-        return _read(about.kind, folder)
+        return _read(about, folder)
 
 
-def _read(kind: str, folder: Path) -> tuple[Any, Report]:
-    match kind:  # import only what this kind's report needs
+def _read(about: RunFile, folder: Path) -> tuple[Any, Report]:
+    match about.kind:  # import only what this kind's report needs
         case "search":
             from nas.jobs.search.report import search_report
             from nas.jobs.search.summary import read_search
@@ -44,10 +44,16 @@ def _read(kind: str, folder: Path) -> tuple[Any, Report]:
             sweep = read_sweep(folder)
             return sweep, sweep_report(sweep)
         case "adapt":
+            if about.settings.get("text"):
+                from nas.jobs.adapt.text.report import text_report
+                from nas.jobs.adapt.text.results import read_depths
+
+                depths = read_depths(folder)
+                return depths, text_report(depths)
             from nas.jobs.adapt.report import adapt_report
             from nas.jobs.adapt.summary import read_adaptation
 
             adaptation = read_adaptation(folder)
             return adaptation, adapt_report(adaptation)
         case _:
-            raise BadInput(f"{folder / FILE} names an unknown kind of run, {kind!r}")
+            raise BadInput(f"{folder / FILE} names an unknown kind of run, {about.kind!r}")

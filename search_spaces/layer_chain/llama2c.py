@@ -4,8 +4,10 @@ The layout (https://github.com/karpathy/llama2.c, the first version of its expor
 then float32 matrices; each kind of matrix holds all layers.
 """
 
+import re
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +62,22 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text after `BEGIN`, merging pairs (byte pair encoding)."""
-        known = {piece: token for token, piece in enumerate(self.pieces)}
-        found: list[int] = []
-        for letter in f" {text}" if text else "":
+        spaced = f" {text}" if text else ""
+        words = re.findall(" [^ ]*", spaced) if self._by_word else [spaced]
+        return [BEGIN, *(token for word in words for token in self._merged(word))]
+
+    @cached_property
+    def _by_word(self) -> bool:
+        """Whether every space begins a piece, so that words can be encoded one by one."""
+        return not any(b" " in piece[1:] for piece in self.pieces)
+
+    @cached_property
+    def _known(self) -> dict[bytes, int]:
+        return {piece: token for token, piece in enumerate(self.pieces)}
+
+    def _merged(self, word: str) -> list[int]:
+        known, found = self._known, list[int]()
+        for letter in word:
             raw = letter.encode()
             found += [known[raw]] if raw in known else [BYTES + byte for byte in raw]
         while True:
@@ -72,7 +87,7 @@ class Vocabulary:
                 if (both := self.pieces[found[i]] + self.pieces[found[i + 1]]) in known
             ]
             if not pairs:
-                return [BEGIN, *found]
+                return found
             _, place, merged = max(pairs)
             found[-place : 2 - place] = [merged]
 

@@ -9,7 +9,7 @@ from tests.jobs.command import nas, start, wait_for
 
 SMALL = [
     *("--samples", 6, "--simulations", 12, "--menu", 3, "--executor", "serial", "--json"),
-    *("--set", "decoder_steps=40", "--set", "group=2", "--set", "others=60"),
+    *("--set", "decoder.steps=40", "--set", "group=2", "--set", "others=60"),
     *("--set", "heal_steps=5", "--set", "generate=1"),
     *("--set", "task.operations=4", "--set", "task.batch=64"),
 ]
@@ -32,12 +32,19 @@ def test_a_whole_run_reports_chains_a_router_and_healing(adapted: tuple[Path, di
     assert sum(group["samples"] for group in shares) == 6
     static, router = facts["static"], facts["router"]
     assert 0 <= static["pass_at_1"] <= 1 and static["layer_calls"] == len(static["chain"])
-    assert static["generated_pass_at_1"] >= static["pass_at_1"]  # "+4" counts as 4 too
-    assert static["full_generated_pass_at_1"] >= static["full_pass_at_1"]
+    held_out = facts["held_out"]
+    for name in ("full", "static"):  # in text, "+4" counts as 4 too
+        assert held_out[f"{name}-text"]["pass_at_1"] >= held_out[name]["pass_at_1"]
+    assert held_out["full"]["pass_at_1"] == static["full_pass_at_1"]
+    assert held_out["full"]["layer_calls"] == 8 >= held_out["exit"]["layer_calls"]
+    assert held_out["majority"]["layer_calls"] is None
+    assert all(one["n"] == 30 and one["standard_error"] < 0.1 for one in held_out.values())
+    assert set(held_out["half"]["by_difficulty"]) == {"1", "2", "3", "4"}
     assert 1 <= len(router["menu"]) <= 3 and router["layer_calls"] > 0
-    assert facts["healed"]["layer_calls"] <= 4
+    assert held_out["healed-full"]["layer_calls"] == len(facts["half"]) <= 4
+    assert held_out["half"]["tokens_per_second"] > 0 <= held_out["half"]["by_chance"]
     assert (run / "report" / "adapt.svg").read_text().count("difficulty") >= 1
-    for name in ("static/config.json", "healed/model.safetensors", "router.safetensors"):
+    for name in ("static/config.json", "healed-full/model.safetensors", "router.safetensors"):
         assert (run / name).stat().st_size > 100
 
 

@@ -1,21 +1,20 @@
 """The search space of static chains, for `nas search`."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import nn
 
 from nas.core.errors import BadInput
 from nas.core.settings import Named
-from nas.jobs.adapt.setup import DECODER
-from nas.models.source import find_model
+from nas.jobs.adapt.small_decoder import built, decoder_source, decoder_task
 from nas.models.space import Answering
 from search_spaces.layer_chain.chain import Chain, Rules
-from search_spaces.layer_chain.llama import Llama
 from search_spaces.layer_chain.shortened import shortened
 from search_spaces.layer_chain.space import LayerChainSpace
-from search_spaces.space import ModelSize
+
+STACK = "network.stack."  # begins the names of a layer's weights
 
 
 def load_layer_chain(
@@ -31,14 +30,13 @@ def load_layer_chain(
             f'no trained decoder "{decoder}": pass --set space.decoder=RUN/decoder.safetensors, '
             "where RUN is the run of a `nas adapt` without --model"
         )
-    network, _ = find_model(DECODER, None, Named(name=task), ModelSize())
+    found, weights = decoder_task(Named(name=task)), Path(decoder).read_bytes()
     try:
-        model = replace(network, weights=Path(decoder).read_bytes()).build(0)
+        layers = {name.split(".")[2] for name in load(weights) if name.startswith(STACK)}
+        network = built(decoder_source(len(layers), found, weights))
     except (RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(f"{decoder} is not a decoder for {task}: {reason}") from None
-    assert isinstance(model, Answering) and isinstance(model.network, Llama)
-    network = model.network
 
     def make(chain: Chain) -> nn.Module:
         return Answering(shortened(network, chain).requires_grad_(True))

@@ -4,20 +4,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nas.core.errors import NasError
 from nas.jobs.adapt.checkpoint import write_checkpoint
-from nas.jobs.adapt.evaluator import ChainEvaluator
 from nas.jobs.adapt.healing import logits_of
 from nas.jobs.adapt.language import without_bars
 
 TOLERANCE = 1e-4
 
 
-def write_network(network: nn.Module, folder: Path, evaluator: ChainEvaluator) -> float | None:
+def write_network(network: nn.Module, folder: Path, tokens: Tensor) -> float | None:
     """Write a decoder and load it again; returns the largest difference between their answers.
 
+    tokens: what both read, `[B, T]`.
     Returns None if `transformers` is not installed. Raises `NasError` if the answers differ.
     """
     if find_spec("transformers") is None:
@@ -28,7 +28,6 @@ def write_network(network: nn.Module, folder: Path, evaluator: ChainEvaluator) -
     without_bars()
     write_checkpoint(network, folder)
     again = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).eval()
-    tokens = evaluator.tokens[:4]
     with torch.no_grad():
         ours, theirs = logits_of(network, tokens), logits_of(again, tokens)
     difference = float((ours - theirs).abs().max())

@@ -14,19 +14,19 @@ from search_spaces.layer_chain.decoder import generate
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+|/\d+)?")
 
 
-def generated_accuracy(
+def generated_answers(
     language: Language, items: Sequence[Item], chain: Chain, tokens: int
-) -> float:
-    """Return the share of items whose greedy continuation by `tokens` tokens gives the answer.
+) -> tuple[bool, ...]:
+    """Return for each item whether its greedy continuation by `tokens` tokens gives the answer.
 
     Every layer call of the chain has its own key and value cache.
     """
-    right = 0
+    right = []
     for item in items:
         prompt = torch.tensor([language.read(item.prompt)])
         new = generate(language.decoder, prompt, chain, tokens)[0, prompt.shape[1] :]
-        right += gives(language.text(new.tolist()), item.answer)
-    return right / len(items)
+        right.append(gives(language.text(new.tolist()), item.answer))
+    return tuple(right)
 
 
 def gives(text: str, answer: str) -> bool:

@@ -1,12 +1,13 @@
 """Measures how much each layer of a decoder changes its hidden states."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.jobs.adapt.evaluator import ChainEvaluator
+from search_spaces.layer_chain.decoder import Decoder
 
 
 class Influence(NamedTuple):
@@ -23,20 +24,20 @@ class Influence(NamedTuple):
 
 
 @torch.no_grad()
-def influence_of(evaluator: ChainEvaluator) -> Influence:
-    """Measure the influence of a decoder's layers on all rows of the evaluator's questions."""
-    decoder, layers = evaluator.decoder, evaluator.decoder.layers
+def influence_of(decoder: Decoder, rows: Iterable[Sequence[int]]) -> Influence:
+    """Measure the influence of a decoder's layers on rows of tokens."""
+    layers, count = decoder.layers, 0
     cosines, tokens = torch.zeros(layers, dtype=torch.double), 0
     angles = torch.zeros(layers + 1, layers + 1, dtype=torch.double)
-    for row in evaluator.rows:
-        hidden, around = decoder.enter(torch.tensor([row.tokens]))
+    for row in rows:
+        hidden, around = decoder.enter(torch.tensor([row]))
         states = [hidden[0]]
         for layer in range(layers):
             hidden = decoder.call(layer, hidden, around)
             states.append(hidden[0])
         seen = torch.stack(states).double()  # [layers + 1, T, d]
         cosines += functional.cosine_similarity(seen[:-1], seen[1:], dim=-1).sum(dim=1)
-        tokens += len(row.tokens)
+        tokens, count = tokens + len(row), count + 1
         last = functional.normalize(seen[:, -1], dim=-1)
         angles += (last @ last.T).clamp(-1, 1).arccos() / torch.pi
-    return Influence(1 - cosines / tokens, angles / len(evaluator.rows))
+    return Influence(1 - cosines / tokens, angles / count)

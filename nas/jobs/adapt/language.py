@@ -11,8 +11,8 @@ from torch import nn
 from nas.core.errors import BadInput
 from nas.jobs.adapt.items import Item
 from nas.jobs.adapt.questions import Exact, Letters, Likelihoods, Question
+from nas.jobs.adapt.small_decoder import built
 from nas.models.source import ModelSource
-from nas.models.space import Answering
 from nas.tasks.arithmetic import Arithmetic
 from search_spaces.layer_chain.decoder import Decoder
 from search_spaces.layer_chain.llama import Llama
@@ -93,26 +93,33 @@ class DecoderSource:
     """A description from which any worker can load a language.
 
     model: a `transformers` folder or hub name, or a llama2.c file.
-    trained: instead of `model`, a decoder that is trained here, with its task.
+    network: instead of `model`, a small decoder that is trained here. arithmetic: its task; None
+        if it reads bytes.
     """
 
     model: str
-    trained: tuple[ModelSource, Arithmetic] | None = None
+    network: ModelSource | None = None
+    arithmetic: Arithmetic | None = None
 
     def load(self) -> Language:
         """Load the language; raises `BadInput` if the model cannot be read."""
-        if self.trained is not None:
-            return _trained(*self.trained)
+        if self.network is not None:
+            return _trained(self.network, self.arithmetic)
         if self.model.endswith(".bin"):
             return _llama2c(Path(self.model))
         return _transformers(self.model)
 
 
 @lru_cache(maxsize=1)  # once per worker
-def _trained(network: ModelSource, task: Arithmetic) -> Language:
-    model = network.build(0).requires_grad_(False).eval()
-    assert isinstance(model, Answering) and isinstance(model.network, Llama)
-    return Sums(model.network, task)
+def _trained(network: ModelSource, arithmetic: Arithmetic | None) -> Language:
+    model = built(network).requires_grad_(False).eval()
+    if arithmetic is not None:
+        return Sums(model, arithmetic)
+
+    def text(tokens: list[int]) -> str:
+        return bytes(tokens).decode(errors="replace")
+
+    return Words(model, model, lambda text: list(text.encode()), text)
 
 
 @lru_cache(maxsize=1)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nas.jobs.adapt.config import By, Objective
+from nas.jobs.adapt.config import By, Method, Objective
 from nas.jobs.adapt.evaluator import ChainEvaluator, States
 from nas.jobs.adapt.influence import influence_of
 from nas.jobs.adapt.questions import Judged
-from nas.jobs.adapt.tree import ChainSearch, reward
+from nas.jobs.adapt.reward import reward
+from nas.jobs.adapt.searches.search import SEARCHES
 from search_spaces.layer_chain.chain import Chain, Rules
 
 
@@ -19,15 +20,16 @@ class Search:
     """The settings of a chain search.
 
     simulations: the chains to run per sample, besides the full one.
-    batch: the chains that a tree proposes before it learns; the samples' batches run together.
+    batch: the chains that a search proposes before it learns; the samples' batches run together.
     objective: "shorter" uses all simulations; "correct" stops at the first correct answer.
-    by: see `reward`.
+    by: see `reward`. method: see `nas.jobs.adapt.searches`.
     """
 
     simulations: int = 200
     batch: int = 8
     objective: Objective = "shorter"
     by: By = "gold"
+    method: Method = "both-ends"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Found:
 
 
 class _Sample:
-    """The state of one sample's search: its tree, the chains tried and the controls."""
+    """The state of one sample's search: the chains tried and the controls."""
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class _Sample:
         seed: int,
     ) -> None:
         self.search, self.rules, self.states, self.full = search, rules, full, judged
-        self.tree = ChainSearch(rules, np.random.default_rng(seed), weakest)
+        self.method = SEARCHES[search.method](rules, np.random.default_rng(seed), weakest)
         self.noise = torch.Generator().manual_seed(seed)
         self.tried: dict[Chain, Judged] = {}
         self.controls: list[bool] = []
@@ -85,7 +87,7 @@ class _Sample:
 
     def learn(self, judged: dict[Chain, Judged]) -> None:
         self.tried |= judged
-        self.tree.learn({chain: self._reward(chain) for chain in judged})
+        self.method.learn({chain: self._reward(chain) for chain in judged})
 
     def found(self) -> Found:
         chosen = max(self.tried, key=lambda chain: (self._reward(chain), -len(chain)))
@@ -98,19 +100,23 @@ class _Sample:
 def search_each(
     evaluator: ChainEvaluator, rules: Rules, search: Search, seeds: Sequence[int]
 ) -> list[Found]:
-    """Search a chain for each question of the evaluator, with one tree and seed per question.
+    """Search a chain for each question of the evaluator, with one search and seed per question.
 
-    Each tree starts with chains that skip the layers of least influence over all questions.
+    Every search is given the layers in order of their influence over all questions.
     """
     everyone = range(len(evaluator.questions))
     states = evaluator.states([(n, rules.full) for n in everyone])
     judged = evaluator.judge(everyone, states)
-    weakest = influence_of(evaluator).blocks.argsort(stable=True).tolist()
+    weakest = (
+        influence_of(evaluator.decoder, (row.tokens for row in evaluator.rows))
+        .blocks.argsort(stable=True)
+        .tolist()
+    )
     samples = [
         _Sample(rules, search, weakest, *known) for known in zip(states, judged, seeds, strict=True)
     ]
     while True:
-        proposed = [sample.tree.propose(sample.wanted) for sample in samples]
+        proposed = [sample.method.propose(sample.wanted) for sample in samples]
         requests = [(n, chain) for n in everyone for chain in proposed[n]]
         if not requests:
             return [sample.found() for sample in samples]

@@ -32,6 +32,11 @@ class Question(Protocol):
     @property
     def rows(self) -> tuple[Row, ...]: ...
 
+    @property
+    def right_answer(self) -> tuple[int, ...]:
+        """The answer that is judged as correct."""
+        ...
+
     def judged(self, logits: Sequence[Tensor]) -> Judged:
         """Judge the logits of every row, `[positions from first on, tokens]`."""
         ...
@@ -58,6 +63,10 @@ class Letters:
     def rows(self) -> tuple[Row, ...]:
         return (Row(self.tokens, len(self.tokens) - 1),)
 
+    @property
+    def right_answer(self) -> tuple[int, ...]:
+        return (self.gold,)
+
     def judged(self, logits: Sequence[Tensor]) -> Judged:
         (at_last,) = logits[0][-1:]
         return _best(at_last[list(self.options)].float().softmax(dim=0), self.gold)
@@ -82,6 +91,10 @@ class Likelihoods:
     def rows(self) -> tuple[Row, ...]:
         return tuple(Row(self.tokens + o[:-1], len(self.tokens) - 1) for o in self.options)
 
+    @property
+    def right_answer(self) -> tuple[int, ...]:
+        return (self.gold,)
+
     def judged(self, logits: Sequence[Tensor]) -> Judged:
         pairs = zip(logits, self.options, strict=True)
         means = [_log_probabilities(line, option).mean() for line, option in pairs]
@@ -105,6 +118,10 @@ class Exact:
     @property
     def rows(self) -> tuple[Row, ...]:
         return (Row(self.tokens + self.answer[:-1], len(self.tokens) - 1),)
+
+    @property
+    def right_answer(self) -> tuple[int, ...]:
+        return self.answer
 
     def judged(self, logits: Sequence[Tensor]) -> Judged:
         best = tuple(logits[0].argmax(dim=-1).tolist())

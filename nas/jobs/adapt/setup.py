@@ -1,22 +1,26 @@
 """Makes an adaptation's items and job from its settings, and refuses what cannot work."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from nas.core.errors import BadInput
+from nas.core.errors import BadInput, NasError
 from nas.jobs.adapt.config import AdaptConfig
 from nas.jobs.adapt.items import Item, read_items
 from nas.jobs.adapt.job import AdaptJob, SampleGroups
 from nas.jobs.adapt.language import DecoderSource, question_of
 from nas.jobs.adapt.oracle import Search
-from nas.models.source import find_model
-from nas.tasks.arithmetic import TEST, Arithmetic
+from nas.jobs.adapt.small_decoder import decoder_source, decoder_task, held_out_items
+from nas.loop.candidate import Candidate
+from nas.models.trained import with_trained_weights
+from nas.tasks.arithmetic import Arithmetic
+from nas.training import TrainingSettings
 from search_spaces.layer_chain.chain import SIZES, Rules, skips_and_repeats
-from search_spaces.space import ModelSize
 
-DECODER = "llama8"  # the default model, which is trained first
+TRAINING = TrainingSettings(learning_rate=2e-3, weight_decay=0.0, clip=1.0)  # for the small decoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,34 @@ def find_source(config: AdaptConfig) -> DecoderSource:
         source = DecoderSource(config.model)
         source.load()
         return source
-    network, task = find_model(DECODER, None, config.task, ModelSize())
-    if not isinstance(task, Arithmetic):
-        raise BadInput(
-            f"the small decoder can only be trained on arithmetic, not on {task.name}: pass --model"
-        )
-    return DecoderSource("", (network, task))
+    task = decoder_task(config.task)
+    network = decoder_source(config.decoder.layers, task)
+    return DecoderSource("", network, task if isinstance(task, Arithmetic) else None)
+
+
+def with_trained_decoder(source: DecoderSource, config: AdaptConfig, run: Path) -> DecoderSource:
+    """Return the source, after training its decoder if it has no weights; keeps them in the run."""
+    if source.network is None:
+        return source
+    file, task = run / "decoder.safetensors", decoder_task(config.task)
+    steps = config.decoder.steps
+    return replace(
+        source, network=with_trained_weights(source.network, task, steps, TRAINING, file)
+    )
+
+
+def check_found(candidates: Sequence[Candidate]) -> None:
+    """Raise `NasError` if every candidate failed."""
+    if not any(c.rungs for c in candidates):
+        raise NasError(f"every search failed; the first one with: {candidates[0].failed}")
 
 
 def find_items(config: AdaptConfig, source: DecoderSource) -> Items:
     """Return the items in an order that depends only on the seed."""
     if config.items is not None:
         items = read_items(config.items)
-    elif source.trained is not None:
-        items = _expressions(source.trained[1], config.samples + config.others)
+    elif source.network is not None:
+        items = held_out_items(decoder_task(config.task), config.samples + config.others)
     else:
         raise BadInput(f"no questions for {config.model}: pass --items FILE.jsonl")
     order = np.random.default_rng([config.seed, 3]).permutation(len(items))
@@ -72,20 +90,16 @@ def adapt_job(config: AdaptConfig, source: DecoderSource, items: Items) -> Adapt
     for item in (*items.samples, *items.fit, *items.test):
         question_of(item, language, likelihoods)
     layers = language.decoder.layers
-    repeats = [(size, times) for size in SIZES for times in SIZES if times > 1]
-    edits = skips_and_repeats(
-        SIZES if "skip" in config.actions else (), repeats if "repeat" in config.actions else ()
-    )
     groups = -(-len(items.samples) // config.group)
     job = AdaptJob(
         space=SampleGroups(groups),
         source=source,
         items=items.samples,
         group=config.group,
-        rules=Rules(layers, edits, most=config.edits),
-        search=Search(config.simulations, config.batch, config.objective, config.by),
+        rules=rules_of(config, layers),
+        search=Search(config.simulations, config.batch, config.objective, config.by, config.search),
         likelihoods=likelihoods,
-        memory_bytes=_memory(config.memory),
+        memory_bytes=memory_bytes(config.memory),
         seed=config.seed,
     )
     try:
@@ -97,20 +111,19 @@ def adapt_job(config: AdaptConfig, source: DecoderSource, items: Items) -> Adapt
     return job
 
 
-def _memory(mebibytes: float) -> int:
+def rules_of(config: AdaptConfig, layers: int) -> Rules:
+    """Return the rules of chains that the settings allow."""
+    repeats = [(size, times) for size in SIZES for times in SIZES if times > 1]
+    edits = skips_and_repeats(
+        SIZES if "skip" in config.actions else (), repeats if "repeat" in config.actions else ()
+    )
+    return Rules(layers, edits, most=config.edits)
+
+
+def memory_bytes(mebibytes: float) -> int:
     """Convert to bytes; raises `BadInput` if this machine has less."""
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     wanted = int(mebibytes * 2**20)
     if wanted > there:
         raise BadInput(f"--memory {mebibytes:g}: this machine has only {there / 2**20:.0f} MiB")
     return wanted
-
-
-def _expressions(task: Arithmetic, count: int) -> list[Item]:
-    """Return held-out expressions, equally many for each number of operations."""
-    each = -(-count // task.operations)
-    return [
-        Item(prompt, answer=value, difficulty=str(operations))
-        for operations in range(1, task.operations + 1)
-        for prompt, value in task.held_out(operations, each, TEST)
-    ]

@@ -2,16 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nas.jobs.adapt.config import AdaptConfig
 from nas.jobs.adapt.evaluator import ChainEvaluator
-from nas.jobs.adapt.healing import accuracy_of, heal
+from nas.jobs.adapt.grading import Grades
+from nas.jobs.adapt.held_out import Judgement, judgement_from
 from nas.jobs.adapt.job import AdaptJob
 from nas.jobs.adapt.oracle import Found
 from nas.jobs.adapt.questions import Judged
@@ -24,9 +25,8 @@ from nas.jobs.adapt.router import (
     trained_router,
     worth_most,
 )
-from nas.jobs.adapt.static import Grades, best_static, static_chains
+from nas.jobs.adapt.static import best_static, static_chains
 from search_spaces.layer_chain.chain import Chain
-from search_spaces.layer_chain.shortened import shortened
 
 CANDIDATES = 64  # chains that a menu is made from
 PRICES = (0.0, 0.003, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)  # of a call, in correct answers
@@ -37,23 +37,6 @@ class Static(NamedTuple):
 
     method: str
     chain: Chain
-    pass_at_1: float
-
-
-@dataclass(frozen=True)
-class Generated:
-    """The free-text accuracy of the full and the static chain."""
-
-    full: float
-    static: float
-
-
-@dataclass(frozen=True)
-class Healed:
-    """A chain of half the layers, with its accuracy before and after training."""
-
-    chain: Chain
-    before: float
     pass_at_1: float
 
 
@@ -74,13 +57,17 @@ class Menu:
 class SharedChains:
     """The chains and the router that serve all inputs.
 
+    settings: of the stages that found them. judgements: results on the test items by name; see
+        `nas.jobs.adapt.sharing`. difficulties: of each test item. half: the chain that was healed.
     statics: the full chain comes first; `best_static` is the place of the one to use.
     """
 
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)
+    difficulties: tuple[str, ...] = ()
     statics: tuple[Static, ...] = ()
     best_static: int = 0
-    generated: Generated | None = None
-    healed: Healed | None = None
+    half: Chain = ()
     menu: Menu | None = None
 
     def to_json(self) -> str:
@@ -90,12 +77,14 @@ class SharedChains:
     def from_json(cls, text: str) -> "SharedChains":
         """Return the object that `to_json` wrote."""
         data = json.loads(text)
-        healed, menu = data["healed"], data["menu"]
+        menu = data["menu"]
         return cls(
+            data["settings"],
+            {key: judgement_from(one) for key, one in data["judgements"].items()},
+            tuple(data["difficulties"]),
             tuple(Static(method, tuple(chain), right) for method, chain, right in data["statics"]),
             data["best_static"],
-            data["generated"] and Generated(**data["generated"]),
-            healed and Healed(tuple(healed["chain"]), healed["before"], healed["pass_at_1"]),
+            tuple(data["half"]),
             menu
             and Menu(
                 tuple(map(tuple, menu["chains"])),
@@ -115,7 +104,7 @@ def statics_of(
 ) -> tuple[list[Static], int]:
     """Return static chains of every length by every method, and the place of the one to use."""
     fitted, tested = Grades(evaluators.fit), Grades(evaluators.test)
-    choices = static_chains(fitted, job.rules, config.simulations, config.batch, config.seed)
+    choices = static_chains(fitted, job.rules, config.simulations, config.seed)
     best = best_static(fitted, choices, config.tolerance)
     grades = tested(choice.chain for choice in choices)
     statics = [Static(c.method, c.chain, g.accuracy) for c, g in zip(choices, grades, strict=True)]
@@ -124,10 +113,11 @@ def statics_of(
 
 def menu_for(
     found: Sequence[Found], statics: Sequence[Static], evaluators: Evaluators, config: AdaptConfig
-) -> tuple[Menu, Router]:
+) -> tuple[Menu, Router, list[Chain]]:
     """Make a menu from the most frequent chains and the static ones, and train its router.
 
-    A quarter of the fit items chooses the highest price that costs no more than the tolerance.
+    Also returns the chain of every test item. A quarter of the fit items chooses the highest price
+    that costs no more than the tolerance.
     """
     full = found[0].full
     often = Counter(worth_most(one.tried) for one in found)
@@ -150,18 +140,12 @@ def menu_for(
     best = max((i for i, r in enumerate(tried) if r.pass_at_1 >= least), default=0)
     answers, asked = evaluators.test.answers(chains), prompt_features(evaluators.test)
     tested = tuple(at(price, asked, answers) for price in PRICES)
-    return Menu(tuple(chains), tested, best), router
+    used = [chains[place] for place in router.choose(asked, lengths, PRICES[best])]
+    return Menu(tuple(chains), tested, best), router, used
 
 
-def healed_chain(
-    job: AdaptJob, statics: Sequence[Static], evaluators: Evaluators, config: AdaptConfig
-) -> tuple[Healed, torch.nn.Module]:
-    """Train the best static chain of at most half the layers on the fit items."""
-    grades = Grades(evaluators.fit)
-    half = [s.chain for s in statics if len(s.chain) <= max(1, job.rules.layers // 2)]
-    chain = max(zip(grades(half), half, strict=True))[1]
-    whole = job.source.load().module
-    short = shortened(whole, chain)
-    before = accuracy_of(short, evaluators.test)
-    heal(short, whole, evaluators.fit, config.heal_steps, config.seed)
-    return Healed(chain, before, accuracy_of(short, evaluators.test)), short
+def half_chain(statics: Sequence[Static], fit: ChainEvaluator) -> Chain:
+    """Return the best static chain of at most half the layers."""
+    layers = len(statics[0].chain)
+    half = [s.chain for s in statics if len(s.chain) <= max(1, layers // 2)]
+    return max(zip(Grades(fit)(half), half, strict=True))[1]

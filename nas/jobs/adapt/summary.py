@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.core.files import read_bytes, read_text, undamaged
+from nas.jobs.adapt.config import By
 from nas.jobs.adapt.job import found_from_bytes
 from nas.jobs.adapt.oracle import Found
 from nas.jobs.adapt.shared_chains import SharedChains
-from nas.jobs.adapt.tree import By
 from nas.loop.candidate import Candidate, candidates_in, checkpoint_of
 from nas.loop.run_file import read_run_file
 
@@ -25,6 +25,7 @@ class AdaptSummary:
     layer_calls: the searches' layer calls, each on one row of tokens; `layer_calls_naive`: those
         that running the same chains one after another would take.
     shared: the chains and the router that serve all inputs.
+    seconds: of the whole run. search_seconds: of the searches, summed over workers.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class AdaptSummary:
     layer_calls_naive: int
     shared: SharedChains
     seconds: float = 0.0
+    search_seconds: float = 0.0
 
     @property
     def groups(self) -> dict[str, list[Found]]:
@@ -65,6 +67,7 @@ def read_adaptation(folder: Path) -> AdaptSummary:
         layer_calls_naive=int(sum(c.measures["layer_calls_naive"] for c in done)),
         shared=_shared(file) if file.exists() else SharedChains(),
         seconds=about.seconds,
+        search_seconds=sum(c.rungs[-1].seconds for c in done),
     )
 
 

@@ -4,15 +4,12 @@ import pytest
 import torch
 
 from nas.core.errors import BadInput
-from nas.core.settings import Named
 from nas.core.task import BadData
 from nas.jobs.adapt.items import Item
 from nas.jobs.adapt.language import DecoderSource, question_of
 from nas.jobs.adapt.questions import Exact
-from nas.jobs.adapt.setup import DECODER
-from nas.models.source import find_model
-from nas.tasks.arithmetic import IGNORED, TEST, VALIDATION, Arithmetic, load_arithmetic
-from search_spaces.space import ModelSize
+from nas.jobs.adapt.small_decoder import decoder_source
+from nas.tasks.arithmetic import IGNORED, TEST, VALIDATION, load_arithmetic
 
 TASK = load_arithmetic(batch=64)
 
@@ -71,9 +68,7 @@ def test_a_text_is_read_or_refused() -> None:
 
 
 def test_an_expression_is_a_question() -> None:
-    network, task = find_model(DECODER, None, Named(name="arithmetic"), ModelSize())
-    assert isinstance(task, Arithmetic)
-    language = DecoderSource("", (network, task)).load()
+    language = DecoderSource("", decoder_source(2, TASK), TASK).load()
     question = question_of(Item("3+5", answer="1"), language, likelihoods=False)
     assert question == Exact((3, 12), (1,))
     with pytest.raises(BadInput, match="cannot read"):

@@ -8,7 +8,7 @@ import torch
 from nas.core.errors import BadInput
 from nas.core.settings import Named
 from nas.jobs.adapt.chain_space import load_layer_chain
-from nas.jobs.adapt.setup import DECODER
+from nas.jobs.adapt.small_decoder import decoder_source, decoder_task
 from nas.models.source import find_model, weights_of
 from search_spaces.architecture import Architecture
 from search_spaces.layer_chain.decoder import run_chain
@@ -16,8 +16,8 @@ from search_spaces.space import ModelShape, ModelSize
 
 
 def test_a_chain_is_built_from_the_trained_decoder(tmp_path: Path) -> None:
-    network, task = find_model(DECODER, None, Named(name="arithmetic"), ModelSize())
-    trained = network.build(3)
+    task = decoder_task(Named(name="arithmetic"))
+    trained = decoder_source(6, task).build(3)
     file = tmp_path / "decoder.safetensors"
     file.write_bytes(weights_of(trained))
     space, chain = load_layer_chain(decoder=str(file)), (0, 2, 2, 5)

@@ -9,7 +9,8 @@ import torch
 from nas.jobs.adapt.evaluator import ChainEvaluator
 from nas.jobs.adapt.oracle import Found, Search, perturbed, search_each, shares
 from nas.jobs.adapt.questions import Exact, Judged, Letters, Likelihoods, Question
-from nas.jobs.adapt.tree import ChainSearch, reward
+from nas.jobs.adapt.reward import reward
+from nas.jobs.adapt.searches.tree import TreeOfEdits
 from search_spaces.decisions import at_random
 from search_spaces.layer_chain.chain import Chain, Rules, skips_and_repeats
 from search_spaces.layer_chain.decoder import run_chain
@@ -64,14 +65,14 @@ def test_every_sample_gets_its_simulations_and_a_seed_is_reproducible() -> None:
 
 
 def test_a_tree_starts_by_skipping_the_least_important_layers() -> None:
-    search = ChainSearch(RULES, np.random.default_rng(0), weakest=[4, 1, 2, 0, 3, 5])
+    search = TreeOfEdits(RULES, np.random.default_rng(0), weakest=[4, 1, 2, 0, 3, 5])
     chains = search.propose(4)
     assert chains == [(0, 1, 2, 3, 5), (0, 2, 3, 5), (0, 3, 5), (3, 5)]
     search.learn(dict.fromkeys(chains, 0.5))
     assert search.tree.root.visits == 4
     assert not set(search.propose(8)) & set(chains)
     only_repeats = Rules(6, skips_and_repeats([], [(1, 2)]))
-    assert len(ChainSearch(only_repeats, np.random.default_rng(0), [4]).propose(1)[0]) > 6
+    assert len(TreeOfEdits(only_repeats, np.random.default_rng(0), [4]).propose(1)[0]) > 6
 
 
 def test_with_the_objective_correct_the_search_stops_at_the_first_correct_answer() -> None:
@@ -114,7 +115,7 @@ def test_a_control_is_as_large_as_the_change_it_controls_for() -> None:
 
 
 def test_the_root_branches_and_no_chain_is_evaluated_twice() -> None:
-    search, seen = ChainSearch(Rules(28), np.random.default_rng(0)), set()
+    search, seen = TreeOfEdits(Rules(28), np.random.default_rng(0)), set()
     for _ in range(50):
         chains = search.propose(4)
         assert not seen & set(chains)
@@ -126,7 +127,7 @@ def test_the_root_branches_and_no_chain_is_evaluated_twice() -> None:
 
 def test_a_small_space_is_searched_completely() -> None:
     rules = Rules(2, most=1, longest=3)
-    search, seen = ChainSearch(rules, np.random.default_rng(0)), set()
+    search, seen = TreeOfEdits(rules, np.random.default_rng(0)), set()
     while chains := search.propose(3):
         seen |= set(chains)
         search.learn(dict.fromkeys(chains, 0.0))
@@ -177,7 +178,7 @@ def test_a_planted_chain_is_found_sooner_than_by_chance() -> None:
 
 def by_tree(rules: Rules, judged: dict[Chain, Judged], seed: int) -> int:
     """Return how many chains a tree search tries before a correct one."""
-    search, full = ChainSearch(rules, np.random.default_rng(seed)), judged[rules.full]
+    search, full = TreeOfEdits(rules, np.random.default_rng(seed)), judged[rules.full]
     tried, new = 0, [rules.full]
     while new:
         search.learn({chain: reward(judged[chain], chain, rules, full) for chain in new})

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nas.jobs.adapt.config import By
-from nas.jobs.adapt.questions import Judged
 from policies.mcts import TreeSearch
 from search_spaces.decisions import Choose, Path, by_policy
 from search_spaces.layer_chain.chain import Chain, Edit, Rules
@@ -14,7 +12,7 @@ SKIP = Edit(1, 0)
 PROPOSALS = 2000  # attempts per new chain before a round ends with fewer
 
 
-class ChainSearch:
+class TreeOfEdits:
     """A tree of edits with a table of chains, so a chain reached by other edits is not run again.
 
     weakest: layers, the least important first; the search starts with chains that skip the first
@@ -66,19 +64,3 @@ class ChainSearch:
         decisions, path = by_policy(choose)
         chain = self.rules.decide(decisions)
         return tuple(path), chain
-
-
-def reward(judged: Judged, chain: Chain, rules: Rules, full: Judged, by: By = "gold") -> float:
-    """Return a reward: 0.5 to 1 for a correct chain, more if it is short; 0 to 0.5 otherwise.
-
-    by: what counts as correct: the "gold" answer, or "agreement" with the full chain's answer.
-        "confidence" rewards the chain's confidence in its own answer instead. Only "gold" needs
-        the correct answers.
-    """
-    short = 1 - 0.5 * len(chain) / rules.limit
-    if by == "confidence":
-        return judged.confidence * short
-    right = judged.correct if by == "gold" else judged.answer == full.answer
-    if right:
-        return short
-    return 0.5 * judged.likelihood if by == "gold" else 0.0
