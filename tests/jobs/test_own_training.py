@@ -9,7 +9,10 @@ import torch
 
 from nas import api
 from nas.core.errors import BadInput, NasError
+from nas.core.settings import Named
+from nas.jobs.compress.config import CompressConfig
 from nas.jobs.compress.student_files import load_student
+from nas.jobs.compress.teacher import answers_of, find_teacher
 from nas.models.trained import only_guesses
 from nas.tasks.images import load_digits
 from tests import own_training
@@ -63,6 +66,16 @@ def test_students_of_a_teacher_without_labels_keep_its_embeddings(tmp_path: Path
     assert 0 < summary.measured.student.tested < 1
     scores = [c.scores["untrained-reward"] for c in summary.candidates if c.scores]
     assert all(0 <= score <= 1 for score in scores)
+
+
+def test_the_targets_of_an_embedding_task_are_what_students_learn(tmp_path: Path) -> None:
+    config = CompressConfig(
+        teacher=f"{HERE}:encoder", task=Named(name=f"{HERE}:embeddings"), cache=tmp_path
+    )
+    source, task = find_teacher(config)
+    answered = next(answers_of(source, task, tmp_path).training_batches(0))
+    assert torch.equal(answered.targets, next(task.training_batches(0)).targets)
+    assert answers_of(source, task, tmp_path) is task  # the teacher answers each batch once
 
 
 def test_own_loss_and_metric_judge_the_students(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from nas.jobs.compress.distilled import Answered, Asked, Known
 from nas.models.source import ModelSource, find_model
 from nas.models.trained import as_it_comes, measured, only_guesses
 from nas.tasks.classification import EVALUATED, Classification
+from nas.tasks.loader_task import LoaderTask
+from nas.tasks.named_goals import Embedding
 from nas.training import best_device
 from search_spaces.inputs import answer_of
 from search_spaces.space import ModelSize
@@ -58,11 +60,13 @@ def checked_quality(source: ModelSource, task: Task) -> Measured:
 def answers_of(source: ModelSource, task: Task, cache: Path) -> Answered:
     """Return the teacher's answers to the training data.
 
-    Those to a classification's examples are kept in a file of the cache; for any other task the
-    teacher is asked along the way.
+    Those to a classification's examples are kept in a file of the cache. The targets of an
+    embedding task are the answers already. For any other task the teacher is asked along the way.
     """
     if isinstance(task, Classification):
         return Known(task, _logits_of(source, task, cache))
+    if isinstance(task, LoaderTask) and isinstance(task.goal, Embedding):
+        return task
     return Asked(task, source)
 
 
