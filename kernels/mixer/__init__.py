@@ -1,0 +1,1 @@
+"""Linear recurrences with a matrix state: linear attention, delta rules and their relatives."""

@@ -1,0 +1,164 @@
+"""Runs a recurrence over time: compiled C on a CPU, chunks of matrix products elsewhere."""
+
+import ctypes
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from kernels.cell.cpu.build import CannotCompile, build
+from kernels.cell.op import choose_backend, warn_once
+from kernels.mixer.arguments import Arguments, checked
+from kernels.mixer.chunks import in_chunks
+from kernels.mixer.emit import REALS, emit_mixer
+from kernels.mixer.reference import reference
+from kernels.mixer.spec import Recurrence
+
+BACKENDS = ("auto", "cpu", "chunks", "reference")
+_NUMBERS = ("rows", "steps", "heads", "threads")
+_ARRAYS = (
+    *("lengths", "q", "k", "v", "b", "e", "decay", "state", "y", "last", "marks"),
+    *("dy", "dlast", "dq", "dk", "dv", "db", "de", "dlog", "dstate"),
+)
+
+
+class _Arguments(ctypes.Structure):
+    """The struct `arguments` in mixer.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_long) for name in _NUMBERS),
+        *((name, ctypes.c_void_p) for name in _ARRAYS),
+    ]
+
+
+class CompiledMixer:
+    """A recurrence compiled for one dtype. Raises `CannotCompile`."""
+
+    def __init__(self, recurrence: Recurrence, dtype: torch.dtype) -> None:
+        library = build(emit_mixer(recurrence, dtype))
+        self.forward, self.backward = library.forward, library.backward
+        for function in (self.forward, self.backward):
+            function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
+        self.every = ctypes.c_long.in_dll(library, "every").value
+        self.mark_numbers = ctypes.c_long.in_dll(library, "mark_numbers").value
+
+
+@lru_cache(maxsize=1024)
+def compiled_mixer(recurrence: Recurrence, dtype: torch.dtype) -> CompiledMixer | None:
+    """Return the compiled recurrence, or None with a warning if nothing compiles it."""
+    try:
+        return CompiledMixer(recurrence, dtype)
+    except CannotCompile as error:
+        warn_once(f"recurrences run as chunks of matrix products, several times slower: {error}")
+        return None
+
+
+def run_recurrence(
+    recurrence: Recurrence,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    b: Tensor,
+    *,
+    e: Tensor | None = None,
+    log_decay: Tensor | None = None,
+    sign: Tensor | None = None,
+    state: Tensor | None = None,
+    lengths: Tensor | None = None,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Return the outputs `[B, H, T, V]` and the last state `[B, H, K, V]`.
+
+    The tensors are described in `Arguments`. The decay is passed as log |a| and a sign, because
+    the gradient to a itself is lost to rounding where a decays strongly; -inf resets the state.
+    backend: "cpu" compiles C, "chunks" multiplies matrices of several steps at once, "reference"
+        loops in PyTorch; "auto" takes C on a CPU and chunks elsewhere and in `torch.export`.
+    Half precision is computed in float32.
+    Raises `ValueError` for shapes that do not fit the recurrence, and for an unknown backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f'unknown backend "{backend}"; choose {", ".join(BACKENDS)}')
+    given = checked(recurrence, q, k, v, b, e, log_decay, sign, state, lengths)
+    dtype = q.dtype
+    if dtype not in REALS:
+        given = given.to(torch.float32)
+    outputs, last = _run(recurrence, given, _chosen(backend, q))
+    return outputs.to(dtype), last.to(dtype)
+
+
+def _chosen(backend: str, q: Tensor) -> str:
+    if backend == "cpu" and q.device.type != "cpu":
+        raise ValueError(f'the backend "cpu" cannot run on {q.device.type}: use auto')
+    if backend != "auto":
+        return backend
+    if choose_backend() == "reference":
+        return "reference"
+    in_c = q.device.type == "cpu" and not torch.compiler.is_compiling()
+    return "cpu" if in_c else "chunks"
+
+
+def _run(recurrence: Recurrence, given: Arguments, backend: str) -> tuple[Tensor, Tensor]:
+    if backend == "reference":
+        return reference(recurrence, given)
+    mixer = compiled_mixer(recurrence, given.q.dtype) if backend == "cpu" else None
+    if mixer is None:
+        return in_chunks(recurrence, given)
+    tensors = (given.q, given.k, given.v, given.b, given.e, given.log_decay, given.sign)
+    return _Mix.apply(mixer, given.lengths, *tensors, given.state)  # type: ignore[return-value]
+
+
+class _Mix(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        mixer: CompiledMixer,
+        lengths: Tensor | None,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        b: Tensor,
+        e: Tensor | None,
+        log_decay: Tensor | None,
+        sign: Tensor | None,
+        state: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        batch, heads, steps, _ = q.shape
+        decay = None
+        if log_decay is not None:
+            decay = log_decay.exp() if sign is None else log_decay.exp() * sign
+        given = {"q": q, "k": k, "v": v, "b": b, "e": e, "decay": decay, "state": state}
+        given = {name: t if t is None else t.contiguous() for name, t in given.items()}
+        lengths = None if lengths is None else lengths.to(torch.int64).contiguous()
+        results = {"y": q.new_empty(batch, heads, steps, v.shape[-1])}
+        results["last"] = torch.empty_like(state)
+        if any(ctx.needs_input_grad):
+            blocks = -(-steps // mixer.every)
+            results["marks"] = q.new_empty(batch * heads, blocks, mixer.mark_numbers)
+        _call(mixer.forward, q, lengths=lengths, **given, **results)
+        ctx.mixer, ctx.lengths, ctx.names = mixer, lengths, tuple(given)
+        ctx.save_for_backward(*given.values(), results.get("marks"))
+        return results["y"], results["last"]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor, dlast: Tensor):  # type: ignore[override]
+        *tensors, marks = ctx.saved_tensors
+        given = dict(zip(ctx.names, tensors, strict=True))
+        new = torch.empty_like if ctx.lengths is None else torch.zeros_like
+        grads = {
+            f"d{'log' if name == 'decay' else name}": None if t is None else new(t)
+            for name, t in given.items()
+        }
+        results = {"dy": dy.contiguous(), "dlast": dlast.contiguous(), **grads}
+        _call(ctx.mixer.backward, dy, lengths=ctx.lengths, **given, marks=marks, **results)
+        before = (grads[n] for n in ("dq", "dk", "dv", "db", "de", "dlog"))
+        return (None, None, *before, None, grads["dstate"])
+
+
+def _call(function: Any, like: Tensor, **tensors: Tensor | None) -> None:
+    batch, heads, steps, _ = like.shape
+    numbers = {"rows": batch * heads, "steps": steps, "heads": heads}
+    pointers = {name: None if t is None else t.data_ptr() for name, t in tensors.items()}
+    function(_Arguments(**numbers, threads=torch.get_num_threads(), **pointers))
