@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -115,7 +116,7 @@ def kendall_tau(x: Sequence[float], y: Sequence[float]) -> float:
     if len(x) > MANY:
         from scipy.stats import kendalltau
 
-        return float(kendalltau(x, y).statistic)
+        return float(kendalltau(x, y)[0])  # type: ignore[arg-type]
     agreeing = x_differs = y_differs = 0.0
     for i in range(1, len(x)):  # every pair once, one row of pairs in memory
         of_x = np.sign(np.subtract(x[i], x[:i]))
@@ -139,8 +140,9 @@ def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
             axes.annotate(f" #{candidate.number}", (at, loss), fontsize=7)
     if others:
         bottom = axes.get_xaxis_transform()
-        style = dict(color=GREY, markersize=9, clip_on=False, rasterized=len(others) > MANY)
-        axes.plot(others, [0.02] * len(others), "|", transform=bottom, **style)
+        style: dict[str, Any] = dict(color=GREY, markersize=9, clip_on=False, transform=bottom)
+        style["rasterized"] = len(others) > MANY
+        axes.plot(others, [0.02] * len(others), "|", **style)
     _scale(axes.set_xscale, [*x, *others])
     _scale(axes.set_yscale, y)
     if len(set(x)) > 2:
