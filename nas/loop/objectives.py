@@ -24,16 +24,16 @@ def pareto_front(candidates: Sequence[Candidate], names: Sequence[str]) -> list[
     and better in one. Duplicates are left out.
     """
     known = [
-        (tuple(named_objectives(candidate, names).values()), candidate)
+        (tuple(named_objectives(candidate, names).values()), candidate.number, candidate)
         for candidate in candidates
         if candidate.rungs and candidate.failed is None and candidate.duplicate_of is None
     ]
-    front = [
-        (values, candidate)
-        for values, candidate in known
-        if not any(_dominates(others, values) for others, _ in known)
-    ]
-    return [c for _, c in sorted(front, key=lambda entry: (entry[0], entry[1].number))]
+    front: list[tuple[tuple[float, ...], Candidate]] = []
+    for values, _, candidate in sorted(known, key=lambda entry: entry[:2]):
+        # whatever dominates a candidate comes before it
+        if not any(_dominates(others, values) for others, _ in front):
+            front.append((values, candidate))
+    return [candidate for _, candidate in front]
 
 
 def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:

@@ -16,6 +16,7 @@ from nas.reporting.report import Drawing, Report
 from search_spaces.space import SearchSpace
 
 DRAWN = 3  # how many of the best architectures to draw
+LISTED = 1000  # rows of a table on the page
 
 
 def search_report(summary: SearchSummary) -> Report:
@@ -25,17 +26,18 @@ def search_report(summary: SearchSummary) -> Report:
         _facts(summary),
         *(["<h2>Pareto front</h2>", table(front_rows(summary))] if summary.front else []),
         "<h2>Survivors</h2>",
-        table(survivor_rows(summary)),
+        table(survivor_rows(summary)[: LISTED + 1]),
         *_figures(summary),
         "<h2>The best architectures</h2>",
         *_architectures(summary),
         "<h2>Failures</h2>",
         _failures(summary),
         "<h2>All candidates</h2>",
-        _all(summary),
+        folded(f"{len(summary.candidates)} candidates", table(_all_rows(summary)[: LISTED + 1])),
+        f"<p>candidates.csv lists all; this page at most {LISTED}.</p>",
         f"<p><code>{escape(summary.command)}</code></p>",
     ]
-    tables = {"survivors.csv": survivor_rows(summary)}
+    tables = {"survivors.csv": survivor_rows(summary), "candidates.csv": _all_rows(summary)}
     return Report(summary.name, survivors_table(summary), search_facts(summary), page, tables)
 
 
@@ -139,7 +141,7 @@ def _failures(summary: SearchSummary) -> str:
     return table([["times", "reason"], *([n, reason] for reason, n in reasons.most_common())])
 
 
-def _all(summary: SearchSummary) -> str:
+def _all_rows(summary: SearchSummary) -> list[list]:
     names = summary.score_names
     head = ["#", "digest", "parameters", "flops", *names, "loss", "equal to", "failed"]
     rows = [
@@ -155,4 +157,4 @@ def _all(summary: SearchSummary) -> str:
         ]
         for c in summary.candidates
     ]
-    return folded(f"{len(rows)} candidates", table([head, *rows]))
+    return [head, *rows]
