@@ -4,6 +4,7 @@ Products with x are computed for all steps before the loop, and gradients of wei
 after it; the loop accumulates nothing.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -170,18 +171,15 @@ def _grad_on_h(loops: Loops, weights: Weights, grads: Tensor, read: _Read) -> Te
     parts = []
     for value, row, rows in _runs(loops.schedule.layout.connections):
         seen, grad = read[value], grads[:, row : row + rows]  # [R, N, D], [R, rows, H]
-        if heads == 1:
-            parts.append(
-                loops.multiply(grad.flatten(1).T, seen[:, 0].T).view(rows, 1, depth, depth)
-            )
-        else:
-            parts.append(torch.einsum("brnj,bnk->rnjk", grad.unflatten(2, (heads, depth)), seen))
+        by_head = grad.unflatten(2, (heads, depth)).unbind(2)  # [R, rows, D] each
+        found = [loops.multiply(g.flatten(1).T, seen[:, n].T) for n, g in enumerate(by_head)]
+        parts.append(torch.stack([part.unflatten(0, (rows, depth)) for part in found], dim=1))
     return torch.cat(parts) if len(parts) > 1 else next(iter(parts), None)
 
 
 def _grad_diagonal(schedule: Schedule, grads: Tensor, read: _Read) -> Tensor | None:
-    parts = [
-        (grads[:, row] * read[schedule.node(node).inputs[0]].flatten(1)).sum(0)
-        for row, node in enumerate(schedule.layout.diagonals)
-    ]
+    parts = []
+    for row, node in enumerate(schedule.layout.diagonals):
+        seen = [read[value].flatten(1) for value in schedule.node(node).inputs]
+        parts.append(math.prod(seen, start=grads[:, row]).sum(0))
     return torch.stack(parts) if parts else None

@@ -10,7 +10,7 @@ from torch import Tensor
 from kernels.cell.cpu.build import build
 from kernels.cell.cpu.emit import emit_c
 from kernels.cell.cpu.products import multiply
-from kernels.cell.cpu.scratch import scratch
+from kernels.cell.cpu.scratch import fresh, scratch
 from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
@@ -82,9 +82,9 @@ class CompiledLoops:
         heads, depth = weights.on_h.shape[1:3]
         padded = self.width(depth)
         cell = self.schedule.cell
-        states = projected.new_empty(cell.states, rows.batch + rows.total, heads, padded)
+        states = fresh(projected, cell.states, rows.batch + rows.total, heads, padded)
         slots = rows.total if keep else rows.batch
-        kept = projected.new_empty(len(self.schedule.kept), slots, heads, padded)
+        kept = fresh(projected, len(self.schedule.kept), slots, heads, padded)
         self._call(
             self._forward,
             weights,
