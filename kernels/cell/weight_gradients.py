@@ -1,6 +1,7 @@
 """What surrounds loops over time that have no more than the loops: products with x before them, and
 the gradients of the weights after them, in PyTorch operations."""
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -131,8 +132,8 @@ def _grad_on_h(schedule: Schedule, weights: Weights, grads: Tensor, read: _Read)
 
 
 def _grad_diagonal(schedule: Schedule, weights: Weights, grads: Tensor, read: _Read) -> Tensor:
-    parts = [
-        (grads[:, row] * read[schedule.node(node).inputs[0]].flatten(1)).sum(0)
-        for row, node in enumerate(schedule.layout.diagonals)
-    ]
+    parts = []
+    for row, node in enumerate(schedule.layout.diagonals):
+        seen = [read[value].flatten(1) for value in schedule.node(node).inputs]
+        parts.append(math.prod(seen, start=grads[:, row]).sum(0))
     return torch.stack(parts) if parts else torch.zeros_like(weights.diagonal)
