@@ -2,7 +2,7 @@
 the gradients of the weights after them, in PyTorch operations."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,10 +44,16 @@ class OnlyLoops:
         raise NotImplementedError
 
     def steps_backward(
-        self, weights: Weights, states: Tensor, kept: Tensor, *others: Any
+        self,
+        weights: Weights,
+        states: Tensor,
+        kept: Tensor,
+        grad_outputs: Tensor | None,
+        grad_last: Tensor,
+        rows: Rows,
     ) -> tuple[Tensor, Tensor]:
         """Return the gradients of the nodes with weights, `[R, nodes, H]`, linear ones first, and
-        of the initial states. others: those of the outputs and last states, and the rows."""
+        of the initial states."""
         raise NotImplementedError
 
     def forward(

@@ -1,9 +1,9 @@
 /* Unit-wise functions, written so that loops over them vectorise. */
 
-/* The exponential as 2^n * e^r, |r| <= ln(2)/2, where a Taylor polynomial of degree 7 is exact to
- * half a unit in the last place. Doubles use the library's functions. */
+/* e^r - 1 and the scale 2^n of e^x = 2^n * e^r, |r| <= ln(2)/2, where a Taylor polynomial of degree 7
+ * is exact to half a unit in the last place. Doubles use the library's functions. */
 #ifdef REAL_IS_FLOAT
-static inline float unit_exp(float x) {
+static inline float exp_parts(float x, float *scale) {
   x = x > 88.3f ? 88.3f : x;
   x = x < -87.3f ? -87.3f : x;
   const float shifted = x * 1.44269504f + 12582912.f; /* 1.5 * 2^23: rounds to an integer */
@@ -15,25 +15,23 @@ static inline float unit_exp(float x) {
   p = p * r + 1.f / 24;
   p = p * r + 1.f / 6;
   p = p * r + 0.5f;
-  p = p * (r * r) + r + 1.f;
   int32_t bits;
   memcpy(&bits, &shifted, 4);
   bits = (int32_t)((uint32_t)(bits - 0x4B400000) << 23) + 0x3F800000;
-  float scale;
-  memcpy(&scale, &bits, 4);
-  return p * scale;
+  memcpy(scale, &bits, 4);
+  return p * (r * r) + r;
 }
-/* tanh: the odd polynomial of Cephes (Moshier, tanhf) near 0, elsewhere 1 - 2 / (e^2x + 1). */
+static inline float unit_exp(float x) {
+  float scale;
+  const float p = exp_parts(x, &scale);
+  return p * scale + scale;
+}
+/* tanh x = (e^2x - 1) / (e^2x + 1), without the cancellation near 0. */
 static inline float unit_tanh(float x) {
-  const float z = x * x;
-  float p = -5.70498872745e-3f;
-  p = p * z + 2.06390887954e-2f;
-  p = p * z - 5.37397155531e-2f;
-  p = p * z + 1.33314422036e-1f;
-  p = p * z - 3.33332819422e-1f;
-  const float near = p * z * x + x;
-  const float far = 1.f - 2.f / (unit_exp(2.f * x) + 1.f);
-  return z < 0.390625f ? near : far;
+  float scale;
+  const float p = exp_parts(2.f * x, &scale);
+  const float less_one = p * scale + (scale - 1.f);
+  return less_one / (less_one + 2.f);
 }
 static inline float unit_sigmoid(float x) { return 1.f / (1.f + unit_exp(-x)); }
 /* The exponential with its limits, which the functions above do not need. */
