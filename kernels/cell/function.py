@@ -36,6 +36,9 @@ def run_loops(
     tensors = (x, state, *weights)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     rows = rows or Rows(x.shape[0], x.shape[1])
+    if not keep:
+        weights = Weights(*(w.contiguous() for w in weights))
+        return run_forward(loops, x, state, weights, rows, keep)[:2]
     return _RunLoops.apply(loops, rows, keep, *tensors)  # type: ignore[return-value]
 
 

@@ -42,7 +42,8 @@ def reference_values(
                     if to == row:
                         result = result + _by_heads(values[source], matrix)
             case "diagonal":
-                result = read[0] * weights.diagonal[layout.diagonals.index(number)]
+                result = weights.diagonal[layout.diagonals.index(number)].expand_as(state[0])
+                result = read[0] * result if read else result
             case "blend":
                 result = read[0] * read[1] + (1 - read[0]) * read[2]
             case "elementwise_prod":
@@ -65,6 +66,28 @@ def reference_values(
                 result = torch.clamp(
                     read[0] / 6 + 0.5, 0, 1
                 )  # torch's hardsigmoid rounds 1/6 to float32
+            case "activation_softplus":
+                result = torch.logaddexp(read[0], torch.zeros_like(read[0]))
+            case "activation_silu":
+                result = functional.silu(read[0])
+            case "activation_gelu":
+                result = functional.gelu(read[0])
+            case "exp":
+                result = torch.exp(read[0])
+            case "log":
+                result = torch.log(read[0])
+            case "sqrt":
+                result = torch.sqrt(read[0])
+            case "reciprocal":
+                result = 1 / read[0]
+            case "elementwise_sub":
+                result = read[0] - read[1]
+            case "elementwise_div":
+                result = read[0] / read[1]
+            case "clamp":
+                result = torch.clamp(read[0], read[1], read[2])
+            case "mean" | "layer_norm" | "rms_norm" | "softmax":
+                result = _over_units(node.op, read[0], _heads(weights))
             case "identity":
                 result = read[0]
             case "one_minus":
@@ -75,6 +98,26 @@ def reference_values(
                 raise ValueError(f"unknown operation {node.op}")
         values.append(result)
     return values
+
+
+def _over_units(op: str, value: Tensor, heads: int) -> Tensor:
+    """Combine the units of each head of `[B, H]`."""
+    units = value.unflatten(1, (heads, -1))
+    match op:
+        case "mean":
+            result = units.mean(2, keepdim=True).expand_as(units)
+        case "layer_norm":
+            result = functional.layer_norm(units, units.shape[2:])
+        case "rms_norm":
+            result = units / (units.square().mean(2, keepdim=True) + 1e-5).sqrt()
+        case _:
+            result = units.softmax(2)
+    return result.flatten(1)
+
+
+def _heads(weights: Weights) -> int:
+    """Return the number of heads, also of weights that are taken apart."""
+    return weights.on_h.shape[1] if isinstance(weights.on_h, Tensor) else len(weights.on_h[0])
 
 
 def _by_heads(value: Tensor, matrix: Tensor) -> Tensor:
@@ -132,5 +175,5 @@ def reference_rows(
 
 def _apart(weights: Weights) -> Weights:
     """Return the weights of each node, taken out once and not at each step."""
-    parts = (tensor.unbind() if len(tensor) else () for tensor in weights)
+    parts = (tensor.unbind() if len(tensor) else tensor for tensor in weights)
     return Weights(*parts)  # type: ignore[arg-type]

@@ -13,10 +13,16 @@ from kernels.cell.weights import Weights
 _FUNCTIONS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
+    "normal_cdf": torch.special.ndtr,
     "where": torch.where,
     "maximum": lambda x, y: torch.where((x > y) | (x != x), x, y),  # keeps NaN
     "minimum": lambda x, y: torch.where((x < y) | (x != x), x, y),
 }
+_REDUCED = {"sum": torch.sum, "mean": torch.mean, "largest": torch.amax}
 
 
 class TorchLoops(OnlyLoops):
@@ -52,6 +58,8 @@ class TorchLoops(OnlyLoops):
             before = states[:, old : old + end - begin]
             names |= {f"v{k + 1}": state for k, state in enumerate(before)}
             for v in sorted(v for level in schedule.forward for v in level):
+                if schedule.reduction(v):
+                    names |= self._statistics(v, names, heads)
                 if v in self._values:
                     names[f"v{v}"] = eval(self._values[v], names)
                 else:
@@ -106,6 +114,13 @@ class TorchLoops(OnlyLoops):
             if v in self.schedule.layout.linears:
                 self._spread(v, gradients, weights)
                 continue
+            if self.schedule.reduction(v):
+                (source,) = self.schedule.node(v).inputs
+                names[f"e{v}"] = gradients[v]
+                names |= self._statistics(v, names, weights.on_h.shape[1], back=True)
+                gradient = eval(self.schedule.reduced_gradient(v), names)
+                gradients[source] = gradients[source] + gradient
+                continue
             names[f"d{v}"] = gradients[v]
             for source, code in self._gradients[v]:
                 gradients[source] = gradients[source] + eval(code, names)
@@ -115,6 +130,17 @@ class TorchLoops(OnlyLoops):
         diagonals = self.schedule.layout.diagonals
         names = {f"w{v}": weights.diagonal[row] for row, v in enumerate(diagonals)}
         return {**_FUNCTIONS, **names, "full": lambda number: torch.full_like(like[0, :1], number)}
+
+    def _statistics(
+        self, v: int, names: dict[str, Any], heads: int, back: bool = False
+    ) -> dict[str, Tensor]:
+        """Return the statistics of a reducing node, repeated for each unit of a head."""
+        found: dict[str, Tensor] = {}
+        for name, kind, text in self.schedule.statistics(v, back):
+            units = eval(text, {**names, **found}).unflatten(1, (heads, -1))
+            reduced = _REDUCED[kind](units, 2, keepdim=True)
+            found[name] = reduced.expand_as(units).flatten(1)
+        return found
 
     def _linear(self, v: int, names: dict[str, Any], projected: Tensor, weights: Weights) -> Tensor:
         layout = self.schedule.layout

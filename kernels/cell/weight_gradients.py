@@ -1,7 +1,8 @@
 """What surrounds loops over time that have no more than the loops: products with x before them, and
 the gradients of the weights after them, in PyTorch operations."""
 
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,10 +44,16 @@ class OnlyLoops:
         raise NotImplementedError
 
     def steps_backward(
-        self, weights: Weights, states: Tensor, kept: Tensor, *others: Any
+        self,
+        weights: Weights,
+        states: Tensor,
+        kept: Tensor,
+        grad_outputs: Tensor | None,
+        grad_last: Tensor,
+        rows: Rows,
     ) -> tuple[Tensor, Tensor]:
         """Return the gradients of the nodes with weights, `[R, nodes, H]`, linear ones first, and
-        of the initial states. others: those of the outputs and last states, and the rows."""
+        of the initial states."""
         raise NotImplementedError
 
     def forward(
@@ -131,8 +138,8 @@ def _grad_on_h(schedule: Schedule, weights: Weights, grads: Tensor, read: _Read)
 
 
 def _grad_diagonal(schedule: Schedule, weights: Weights, grads: Tensor, read: _Read) -> Tensor:
-    parts = [
-        (grads[:, row] * read[schedule.node(node).inputs[0]].flatten(1)).sum(0)
-        for row, node in enumerate(schedule.layout.diagonals)
-    ]
+    parts = []
+    for row, node in enumerate(schedule.layout.diagonals):
+        seen = [read[value].flatten(1) for value in schedule.node(node).inputs]
+        parts.append(math.prod(seen, start=grads[:, row]).sum(0))
     return torch.stack(parts) if parts else torch.zeros_like(weights.diagonal)

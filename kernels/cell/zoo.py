@@ -2,7 +2,8 @@
 
 from typing import Any
 
-Recipe = dict[str, dict[str, Any]]
+from kernels.cell import papers
+from kernels.cell.traced import Recipe, recipe_from
 
 
 def _node(op: str, *inputs: str) -> dict[str, Any]:
@@ -95,4 +96,15 @@ ZOO: dict[str, Recipe] = {
     "mgu": MGU,
     "ugrnn": UGRNN,
     "rhn": RHN,
+    "slstm": recipe_from(papers.slstm),
+    "layer-norm-lstm": recipe_from(papers.layer_norm_lstm),
+    "layer-norm-gru": recipe_from(papers.layer_norm_gru),
+    "peephole-lstm": recipe_from(papers.peephole_lstm),
+    "janet": recipe_from(papers.janet),
+    "leaky": recipe_from(papers.leaky),
+    "sru": recipe_from(papers.sru),
+    "qrnn": recipe_from(papers.qrnn),
+    "indrnn": recipe_from(papers.indrnn),
+    "min-gru": recipe_from(papers.min_gru),
+    "nas-cell": recipe_from(papers.nas_cell),
 }

@@ -8,6 +8,7 @@ gradients of weights.
 from itertools import groupby
 from pathlib import Path
 
+from kernels.cell.cpu.build import CannotCompile
 from kernels.cell.cpu.emit import (
     arrived,
     assignments,
@@ -23,7 +24,12 @@ TEXT = Path(__file__).parent / "wired.c"
 
 
 def emit_wired(schedule: Schedule, real: str) -> str:
-    """Return the C source. real: "float" or "double"."""
+    """Return the C source. real: "float" or "double".
+
+    Raises `CannotCompile` for a cell that combines the units of a layer.
+    """
+    if any(schedule.reduction(v) for level in schedule.forward for v in level):
+        raise CannotCompile("their cell normalises over the units of a layer")
     layout = schedule.layout
     counts = {
         "STATES": schedule.cell.states,
@@ -172,6 +178,10 @@ def _gradients_of_weights(schedule: Schedule) -> str:
     for i, v in enumerate(layout.diagonals):
         source = schedule.node(v).inputs[0]
         lines += [f"    const real *e{i} = node_at(a, LINEARS + {i}, at) + k * PANEL;"]
+        if not schedule.node(v).inputs:
+            lines += [f"    LEFT(a->grad_diagonal + (u * DIAGONALS + {i}) * LANES) +="]
+            lines += [f"        LEFT(e{i}) + RIGHT(e{i});"]
+            continue
         lines += [f"    const real *s{i} = {row_of(schedule, source, 'at')} + k * PANEL;"]
         lines += [f"    LEFT(a->grad_diagonal + (u * DIAGONALS + {i}) * LANES) +="]
         lines += [f"        LEFT(e{i}) * LEFT(s{i}) + RIGHT(e{i}) * RIGHT(s{i});"]

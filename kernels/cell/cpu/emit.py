@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kernels.cell.levels import Level, forward_level, reverse_level
-from kernels.cell.schedule import Schedule
+from kernels.cell.schedule import Schedule, values_in
 from kernels.cell.weights import adjacent
 
 FOLDER = Path(__file__).parent
@@ -116,10 +116,11 @@ def arrived(schedule: Schedule, level: Level, b: str) -> tuple[list[str], list[s
     for k in level.numbered("total"):
         pointers.append(f"const real *in{k} = carried_at(a, side, {k}, {b}) + column;")
         loads.append(f"const real total{k} = in{k}[j]{' + above[j]' * (k == 0)};")
-    for v in level.numbered("s"):
-        slot = schedule.partial.index(v)
-        pointers.append(f"const real *gathered{v} = partial_at(a, {slot}, {b}) + column;")
-        loads.append(f"const real s{v} = gathered{v}[j];")
+    for letter in ("s", "e"):
+        for v in level.numbered(letter):
+            slot, pointer = schedule.partial.index(v), f"gathered_{letter}{v}"
+            pointers.append(f"const real *{pointer} = partial_at(a, {slot}, {b}) + column;")
+            loads.append(f"const real {letter}{v} = {pointer}[j];")
     return pointers, loads
 
 
@@ -205,6 +206,9 @@ def _level_function(
     loaded = [f"const real v{v} = p{v}[j];" for v in level.values()]
     loaded += [f"const real w{v} = q{v}[j];" for v in level.numbered("w")]
     sums = assignments(level, r"z\1[i][j]")
+    statistics = [
+        line for statistic in level.statistics for line in _statistic(schedule, *statistic)
+    ]
     lines = [
         f"static void {name}_{number}(const arguments *a, long t, long p{side}) {{",
         "  const long B = running(a, t), D = a->depth, Q = panels(a), S = stride(a);",
@@ -217,7 +221,7 @@ def _level_function(
         *(f"    {line}" for line in products),
         "    for (long i = 0; i < rows; i++) {",
         "      const long b = b0 + i, live = 1;  /* every row of a step is a running sequence */",
-        *(f"      {line}" for line in [*read, *pointers]),
+        *(f"      {line}" for line in [*read, *pointers, *statistics]),
         '      _Pragma("omp simd")',
         "      for (long j = 0; j < PANEL; j++) {",
         *(f"        {line}" for line in [*loaded, *loads, *sums, *stores]),
@@ -228,6 +232,24 @@ def _level_function(
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _statistic(schedule: Schedule, name: str, kind: str, expression: str) -> list[str]:
+    """Return the C that combines an expression over all units of a head, in one row."""
+    read = {f"v{v}": row_of(schedule, v, "b") for v in values_in([expression])}
+    for v in map(int, re.findall(r"\be(\d+)\b", expression)):
+        read[f"e{v}"] = f"partial_at(a, {schedule.partial.index(v)}, b)"
+    loop = [f"const real {value} = ({place} + head)[k];" for value, place in read.items()]
+    text = _typed(expression)
+    return [
+        f"real {name} = {'-INFINITY' if kind == 'largest' else '0'};",
+        *([] if kind == "largest" else [f'_Pragma("omp simd reduction(+ : {name})")']),
+        "for (long k = 0; k < D; k++) {",
+        *(f"  {line}" for line in loop),
+        f"  {name} = maximum({name}, {text});" if kind == "largest" else f"  {name} += {text};",
+        "}",
+        *([f"{name} /= (real)D;"] if kind == "mean" else []),
+    ]
 
 
 def _read_forward(level: Level) -> list[int]:
@@ -362,8 +384,9 @@ def _weight_gradients(schedule: Schedule) -> str:
         lines.append(f"if (a->grad_on_h) on_h_gradients(a, {begin}, {row}, {count}, {read});")
         begin += count
     for row, node in enumerate(layout.diagonals):
-        read = _all_steps(schedule, schedule.node(node).inputs[0])
-        lines.append(f"diagonal_gradient(a, {row}, {read});")
+        read = [_all_steps(schedule, value) for value in schedule.node(node).inputs]
+        values = f"(const real *[]){{{', '.join(read)}}}"
+        lines.append(f"diagonal_gradient(a, {row}, {len(read)}, {values});")
     return "\n".join(f"  {line}" for line in lines)
 
 

@@ -11,7 +11,7 @@ from kernels.cell.cpu import products
 from kernels.cell.cpu.build import build
 from kernels.cell.cpu.emit import DENSE, FEW_BITS, emit_c
 from kernels.cell.cpu.products import DEPTH
-from kernels.cell.cpu.scratch import scratch
+from kernels.cell.cpu.scratch import fresh, scratch
 from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
 from kernels.cell.weight_gradients import Gradients, Saved
@@ -96,9 +96,9 @@ class CompiledLoops:
         """
         heads, depth = weights.on_h.shape[1:3]
         padded = self.width(depth)
-        states = flat.new_empty(self.schedule.cell.states, rows.batch + rows.total, heads, padded)
+        states = fresh(flat, self.schedule.cell.states, rows.batch + rows.total, heads, padded)
         slots = rows.total if keep else rows.batch
-        kept = flat.new_empty(len(self.schedule.kept), slots, heads, padded)
+        kept = fresh(flat, len(self.schedule.kept), slots, heads, padded)
         self._call(
             self._forward,
             flat,
@@ -152,7 +152,9 @@ class CompiledLoops:
             kept=kept,
             **self._recurrent(weights, rows.batch, padded, backward=True),
             room=self._room(flat, weights),
-            before=scratch.room("before", dtype, rows.total, heads, padded)
+            before=scratch.room(
+                "before", dtype, self.schedule.cell.states, rows.total, heads, padded
+            )
             if rows.sizes is not None
             else None,
             grad_outputs=grad_outputs,

@@ -39,7 +39,7 @@ typedef struct {
   int32_t *narrowed;         /* [values that a level reads, B, N, words of a row] */
   real *narrowed_scales;     /* [values that a level reads, B, N] */
   real *room;                /* for packed factors, see products.c */
-  real *before;              /* [R, N * P], if `first` */
+  real *before;              /* [states, R, N * P], if `first` */
   real *grad_x;              /* [R, C], or null if nobody needs it */
   real *grad_bias, *grad_on_x, *grad_on_h, *grad_diagonal; /* as the weights; on_h may be null */
 } arguments;

@@ -48,6 +48,7 @@ static void multiply_chunk(const factors *g, long begin, long k0, long depth) {
 }
 
 void multiply(const factors *g) {
+  if (g->depth == 0) memset(g->out, 0, g->rows * g->columns * sizeof(real));
   _Pragma("omp parallel num_threads(g->threads) if (g->threads > 1)")
   for (long k0 = 0; k0 < g->depth; k0 += DEPTH) {
     const long depth = least(DEPTH, g->depth - k0);

@@ -48,14 +48,12 @@ def instructions() -> str:
     return (ctypes.c_char_p.in_dll(library, "instructions").value or b"").decode()
 
 
-def multiply(a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:
+def multiply(a: Tensor, b: Tensor) -> Tensor:
     """Return a·bᵀ, `[M, N]`. a: `[M, K]`, b: `[N, K]`, float32 or float64, with any strides."""
     function, panel = library(a.dtype)
     rows, depth = a.shape
     columns = len(b)
-    out = a.new_empty(rows, columns) if into is None else into
-    if depth == 0:
-        return out.zero_()
+    out = a.new_empty(rows, columns)
     large = rows * columns * depth >= WORTH_THREADS
     room = DEPTH * -(-columns // panel) * panel
     packed = scratch.room("products", a.dtype, room)

@@ -1,7 +1,12 @@
-"""What calls reuse: scratch memory, as fresh memory pages cost more than small loops, and packed
-weights."""
+"""Memory whose pages are cheap: scratch that calls reuse, and fresh memory of large pages; packed
+weights that calls reuse.
 
+Fresh pages of the usual 4 KB cost more than small loops: the system clears them one by one.
+"""
+
+import ctypes
 import math
+import sys
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -24,12 +29,23 @@ class Scratch(threading.local):
             buffer = self._buffers[name, dtype] = torch.empty(size, dtype=dtype)
         return buffer
 
-    def empty(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-        """Return the same memory as a tensor of exactly this shape."""
-        return self.room(name, dtype, *shape)[: math.prod(shape)].view(shape)
-
 
 scratch = Scratch()
+PAGE, LARGE_PAGE, USE_LARGE_PAGES = 4096, 2 * 1024 * 1024, 14  # the last as in Linux's mman.h
+_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def fresh(like: Tensor, *shape: int) -> Tensor:
+    """Return an empty tensor with the type of `like`, in large pages where Linux has them."""
+    tensor = like.new_empty(shape)
+    size = tensor.numel() * tensor.element_size()
+    if _LIBRARY is not None and size >= 2 * LARGE_PAGE:
+        start = -(-tensor.data_ptr() // PAGE) * PAGE
+        end = tensor.data_ptr() + size
+        _LIBRARY.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), USE_LARGE_PAGES)
+    return tensor
+
+
 Result = TypeVar("Result")
 
 

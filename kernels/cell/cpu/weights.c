@@ -26,10 +26,10 @@ static void x_gradients(const arguments *a) {
 static const real *before(const arguments *a, long state) {
   const long S = stride(a);
   if (!a->first) return state_at(a, state, 0, 0);
+  real *to = a->before + state * all_rows(a) * S;
   for (long t = 0; t < a->steps; t++)
-    memcpy(a->before + step_row(a, t) * S, state_at(a, state, t, 0),
-           running(a, t) * S * sizeof(real));
-  return a->before;
+    memcpy(to + step_row(a, t) * S, state_at(a, state, t, 0), running(a, t) * S * sizeof(real));
+  return to;
 }
 
 /* For matrices of adjacent nodes from `row` on, which read the same values [R, N * P]. */
@@ -54,13 +54,16 @@ static void bias_gradients(const arguments *a) {
     for (long j = 0; j < count; j++) a->grad_bias[j] += a->grad_nodes[r * G + j];
 }
 
-static void diagonal_gradient(const arguments *a, long row, const real *read) {
+/* For the node of a diagonal row, which multiplies its weights with `count` values [R, N * P]. */
+static void diagonal_gradient(const arguments *a, long row, long count, const real **read) {
   const long D = a->depth, H = a->heads * D, G = GRADIENTS * H, S = stride(a), P = S / a->heads;
   real *to = a->grad_diagonal + row * H;
   memset(to, 0, H * sizeof(real));
   for (long r = 0; r < all_rows(a); r++)
     for (long n = 0; n < a->heads; n++)
-      for (long j = 0; j < D; j++)
-        to[n * D + j] += a->grad_nodes[r * G + (LINEARS + row) * H + n * D + j] *
-                         read[r * S + n * P + j];
+      for (long j = 0; j < D; j++) {
+        real product = a->grad_nodes[r * G + (LINEARS + row) * H + n * D + j];
+        for (long i = 0; i < count; i++) product *= read[i][r * S + n * P + j];
+        to[n * D + j] += product;
+      }
 }

@@ -18,7 +18,9 @@ HEADER = '''"""Generated from a recurrent cell."""
 import triton
 import triton.language as tl
 
-from kernels.cell.gpu.functions import maximum, minimum, sigmoid, tanh, times
+from kernels.cell.gpu.functions import (
+    exp, log, maximum, minimum, normal_cdf, sigmoid, softplus, sqrt, tanh, times
+)
 '''
 # Location of a value at this step: the row of sequence 0, and the stride between sequences.
 Place = tuple[str, str]
@@ -58,10 +60,12 @@ def _steps_forward(schedule: Schedule) -> str:
             row = layout.linears.index(v)
             body.append(f"z{v} = {_started(schedule, row, f'b_bias{row}')}")
             body += [
-                f"z{v} = times(v{source}, b_matrix{c}, z{v})"
+                f"z{v} = times({_factor(schedule, f'v{source}')}, b_matrix{c}, z{v})"
                 for c, (source, to) in enumerate(layout.connections)
                 if to == row
             ]
+        if schedule.reduction(v):
+            body += [_whole_statistic(*statistic) for statistic in schedule.statistics(v)]
         body.append(
             f"v{v} = {f'z{v}' if v in layout.linears else _dialect(schedule.expression(v))}"
         )
@@ -82,6 +86,9 @@ def _steps_backward(schedule: Schedule) -> str:
         f"total{k} = {_read_row(_carried(schedule, k, '0'), 'whole')}" for k in range(cell.states)
     ]
     expressions = [text for v in nodes for _, text in schedule.gradients(v)]
+    reducing = [v for v in nodes if schedule.reduction(v)]
+    expressions += [schedule.reduced_gradient(v) for v in reducing]
+    expressions += [text for v in reducing for _, _, text in schedule.statistics(v, back=True)]
     body = [f"v{v} = {_read_row(_value(schedule, v))}" for v in values_in(expressions)]
     body += ["if OUTPUTS:", f"    total0 += {_read_row(OUTPUTS)}"]
     body += [f"d{k + 1} = zero" for k in range(cell.states)]
@@ -90,10 +97,17 @@ def _steps_backward(schedule: Schedule) -> str:
         if (row := schedule.gradient_row(v)) is not None:
             body.append(_store_row(_gradient(schedule, row), f"d{v}"))
         body += [
-            f"d{source} = times(d{v}, b_matrix{c}, d{source})"
+            f"d{source} = times({_factor(schedule, f'd{v}')}, b_matrix{c}, d{source})"
             for c, (source, row) in enumerate(layout.connections)
             if v in layout.linears and row == layout.linears.index(v)
         ]
+        if v in reducing:
+            source = schedule.node(v).inputs[0]
+            body.append(f"e{v} = d{v}")
+            body += [
+                _whole_statistic(*statistic) for statistic in schedule.statistics(v, back=True)
+            ]
+            body.append(f"d{source} = d{source} + {schedule.reduced_gradient(v)}")
         body += [f"d{source} = d{source} + {text}" for source, text in schedule.gradients(v)]
     body += [f"total{k} = d{k + 1} + tl.where(live, zero, total{k})" for k in range(cell.states)]
     step = ["t = steps - 1 - step", *_live(), *(_dialect(line) for line in body)]
@@ -115,6 +129,8 @@ def _forward_level(schedule: Schedule, number: int) -> str:
         body.append(f"z{v} = {_started(schedule, row, bias)}")
         for c, source in read:
             body += _product(f"z{v}", _value(schedule, source), c, transposed=True)
+    for statistic in level.statistics:
+        body += _statistic(schedule, *statistic)
     body += _inputs(schedule, level)
     for where, index, name in level.stores:
         if where == "kept":
@@ -128,7 +144,7 @@ def _reverse_level(schedule: Schedule, number: int) -> str:
     level = reverse_level(schedule, number)
     places = {
         "gradient": lambda row: _gradient(schedule, row),
-        "partial": lambda slot: (f"p_partial + {slot} * batch * H", "H"),
+        "partial": _partial,
         "carried": lambda k: _carried(schedule, k, "(1 - side)"),
     }
     body = _live()
@@ -140,8 +156,13 @@ def _reverse_level(schedule: Schedule, number: int) -> str:
         body.append(f"total{k} = {_read_row(_carried(schedule, k, 'side'))}")
         if k == 0:
             body += ["if OUTPUTS:", f"    total0 += {_read_row(OUTPUTS)}"]
-    for v in level.numbered("s"):
-        body.append(f"s{v} = {_read_row(places['partial'](schedule.partial.index(v)))}")
+    for letter in ("s", "e"):
+        body += [
+            f"{letter}{v} = {_read_row(_partial(schedule.partial.index(v)))}"
+            for v in level.numbered(letter)
+        ]
+    for statistic in level.statistics:
+        body += _statistic(schedule, *statistic)
     body += _inputs(schedule, level)
     body += [_store_row(places[where](index), name) for where, index, name in level.stores]
     return _kernel(f"backward_{number}", BACKWARD_POINTERS, SIZES, body)
@@ -191,6 +212,48 @@ def _product(total: str, place: Place, connection: int, transposed: bool) -> lis
         f"    b_matrix = tl.load(p_on_h + (({connection} * N + head) * D + {at}, "
         "mask=(i_k < D)[:, None] & columns, other=0)",
         f"    {total} = times(b_read, b_matrix, {total})",
+    ]
+
+
+def _factor(schedule: Schedule, name: str) -> str:
+    """Return a factor of a product; beyond a head's units it must not become infinite or NaN."""
+    risky = any(
+        node.op in ("exp", "log", "sqrt", "reciprocal", "elementwise_div")
+        or schedule.reduction(schedule.cell.states + 1 + k)
+        for k, node in enumerate(schedule.cell.nodes)
+    )
+    return f"tl.where(columns, {name}, zero)" if risky else name
+
+
+def _whole_statistic(name: str, kind: str, expression: str) -> str:
+    """Combine an expression over all units of a head, which are loaded."""
+    other, function = ('float("-inf")', "max") if kind == "largest" else ("0", "sum")
+    text = f"tl.{function}(tl.where(columns, {_dialect(expression)}, {other}), 1)[:, None]"
+    return f"{name} = {text}" + (" / D" if kind == "mean" else "")
+
+
+def _statistic(schedule: Schedule, name: str, kind: str, expression: str) -> list[str]:
+    """Combine an expression over all units of a head, read in blocks."""
+    read = {f"v{v}": _value(schedule, v) for v in values_in([expression])}
+    for v in map(int, re.findall(r"\be(\d+)\b", expression)):
+        read[f"e{v}"] = _partial(schedule.partial.index(v))
+    part = f"tl.where(inside_k, {_dialect(expression)}, "
+    add = {
+        "largest": f'{name} = maximum({name}, tl.max({part}float("-inf")), 1)[:, None])',
+    }.get(kind, f"{name} += tl.sum({part}0), 1)[:, None]")
+    start = 'float("-inf")' if kind == "largest" else "0"
+    return [
+        f"{name} = tl.full((BLOCK_B, 1), {start}, SUM)",
+        "for k in range(0, D, BLOCK_K):",
+        "    i_k = k + tl.arange(0, BLOCK_K)",
+        "    inside_k = live & (i_k < D)[None, :]",
+        *(
+            f"    {value}_k = tl.load({base} + i_b[:, None] * {row} + head * D + i_k[None, :], "
+            "mask=inside_k, other=0).to(SUM)"
+            for value, (base, row) in read.items()
+        ),
+        "    " + re.sub(r"\b([ve]\d+)\b", r"\1_k", add),
+        *([f"{name} = {name} / D"] if kind == "mean" else []),
     ]
 
 
@@ -262,6 +325,10 @@ def _gradient(schedule: Schedule, row: int) -> Place:
 
 def _carried(schedule: Schedule, k: int, side: str) -> Place:
     return f"p_carried + ({side} * {schedule.cell.states} + {k}) * batch * H", "H"
+
+
+def _partial(slot: int) -> Place:
+    return f"p_partial + {slot} * batch * H", "H"
 
 
 OUTPUTS: Place = ("p_outputs + i_row * H", "H")

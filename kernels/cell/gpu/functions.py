@@ -25,6 +25,33 @@ def tanh(x):
 
 
 @triton.jit
+def exp(x):
+    return tl.exp(x)
+
+
+@triton.jit
+def log(x):
+    return tl.log(x)
+
+
+@triton.jit
+def sqrt(x):
+    return tl.sqrt(x)
+
+
+@triton.jit
+def softplus(x):
+    """Compute log(1 + e^x); log(1 + e) is e for small e."""
+    e = tl.exp(-tl.abs(x))
+    return tl.where(x > 0, x, 0) + tl.where(e < 1e-4, e - 0.5 * e * e, tl.log(1 + e))
+
+
+@triton.jit
+def normal_cdf(x):
+    return 0.5 * (1 + tl.erf(x * 0.7071067811865476))
+
+
+@triton.jit
 def maximum(x, y):
     return tl.where((x > y) | (x != x), x, y)  # keeps NaN
 

@@ -32,6 +32,34 @@ MIXED = {
     "h_new_1": {"op": "linear", "input": ["h_new_0", "h_prev_1"]},
     "h_new_2": {"op": "activation_relu", "input": ["s"]},
 }
+# Every other operation, on values for which it is defined.
+SMOOTH = {
+    "z": {"op": "linear", "input": ["x", "h_prev_0"]},
+    "q": {"op": "linear", "input": ["h_prev_1"]},
+    "t": {"op": "activation_tanh", "input": ["q"]},
+    "e": {"op": "exp", "input": ["t"]},
+    "sp": {"op": "activation_softplus", "input": ["z"]},
+    "k": {"op": "constant", "input": [], "value": 0.5},
+    "low": {"op": "constant", "input": [], "value": -0.75},
+    "w": {"op": "diagonal", "input": []},
+    "p": {"op": "elementwise_sum", "input": ["e", "k"]},
+    "l": {"op": "log", "input": ["p"]},
+    "s": {"op": "sqrt", "input": ["p"]},
+    "r": {"op": "reciprocal", "input": ["p"]},
+    "d": {"op": "elementwise_div", "input": ["z", "s"]},
+    "m": {"op": "elementwise_sub", "input": ["l", "w"]},
+    "c": {"op": "clamp", "input": ["d", "low", "k"]},
+    "si": {"op": "activation_silu", "input": ["z"]},
+    "g": {"op": "activation_gelu", "input": ["d"]},
+    "sum": {"op": "elementwise_sum", "input": ["c", "si", "g", "r", "sp"]},
+    "ln": {"op": "layer_norm", "input": ["sum"]},
+    "rn": {"op": "rms_norm", "input": ["ln"]},
+    "so": {"op": "softmax", "input": ["h_prev_1"]},
+    "mean": {"op": "mean", "input": ["sum"]},
+    "both": {"op": "elementwise_prod", "input": ["rn", "mean"]},
+    "h_new_0": {"op": "elementwise_sum", "input": ["both", "so", "ln"]},
+    "h_new_1": {"op": "elementwise_prod", "input": ["m", "sum", "so"]},
+}
 
 
 def drawn(

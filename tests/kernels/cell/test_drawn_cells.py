@@ -12,16 +12,23 @@ from kernels.cell.torch_loops import TorchLoops
 from kernels.cell.weights import Weights
 from tests.kernels.cell.agreement import Sizes, by_length, drawn, errors
 
+POSITIVE = ("log", "sqrt", "reciprocal", "elementwise_div")  # defined for their last input > 0
+
 
 @st.composite
 def cells(draw) -> CellSpec:
     """Draw a cell: any operations on any earlier values; states and x may stay unread."""
     states = draw(st.integers(1, 3))
     nodes: list[Node] = []
-    for number in range(draw(st.integers(states, 7))):
+
+    def added(op: str, *inputs: int, value: float | None = None) -> int:
+        nodes.append(Node(op, inputs, value))
+        return states + len(nodes)
+
+    for _ in range(draw(st.integers(states, 7))):
         name = draw(st.sampled_from(sorted(OPERATIONS)))
         operation = OPERATIONS[name]
-        known = list(range(0 if name == "linear" else 1, states + 1 + number))
+        known = list(range(0 if name == "linear" else 1, states + 1 + len(nodes)))
         count = draw(st.integers(operation.fewest, min(operation.most, 3)))
         unique = name == "linear"
         inputs = draw(
@@ -34,7 +41,12 @@ def cells(draw) -> CellSpec:
             if not unique or count <= len(known)
             else st.just(known)
         )
-        nodes.append(Node(name, tuple(inputs), 0.5 if name == "constant" else None))
+        if name in POSITIVE:
+            half, positive = added("constant", value=0.5), added("activation_softplus", inputs[-1])
+            inputs = [*inputs[:-1], added("elementwise_sum", half, positive)]
+        elif name == "exp":
+            inputs = [added("activation_tanh", inputs[0])]
+        added(name, *inputs, value=0.5 if name == "constant" else None)
     outputs = draw(
         st.lists(st.integers(states + 1, states + len(nodes)), min_size=states, max_size=states)
     )

@@ -54,6 +54,23 @@ BY_HAND = [
     ("one_minus", (A,), 1 - A),
     ("diagonal", (A,), 5 * A),
     ("constant", (), 0.75),
+    ("diagonal", (), 5),
+    ("activation_softplus", (A,), math.log1p(math.exp(A))),
+    ("activation_silu", (B,), B / (1 + math.exp(-B))),
+    ("activation_gelu", (B,), B * 0.5 * math.erfc(-B / math.sqrt(2))),
+    ("exp", (B,), math.exp(B)),
+    ("log", (C,), math.log(C)),
+    ("sqrt", (C,), math.sqrt(C)),
+    ("reciprocal", (B,), 1 / B),
+    ("elementwise_sub", (A, B), A - B),
+    ("elementwise_div", (A, B), A / B),
+    ("clamp", (A, B, C), A),
+    ("clamp", (A, C, B), B),
+    ("clamp", (B, A, C), A),
+    ("mean", (B,), B),
+    ("layer_norm", (B,), 0),
+    ("rms_norm", (B,), B / math.sqrt(B * B + 1e-5)),
+    ("softmax", (B,), 1),
 ]
 
 

@@ -16,9 +16,9 @@ from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights
 from kernels.cell.zoo import ZOO
-from tests.kernels.cell.agreement import MIXED, Sizes, drawn, errors, results
+from tests.kernels.cell.agreement import MIXED, SMOOTH, Sizes, drawn, errors, results
 
-CELLS = {"mixed": MIXED, **ZOO}
+CELLS = {"mixed": MIXED, "smooth": SMOOTH, **ZOO}
 SIZES: dict[str, Sizes] = {
     "one of everything": (1, 1, 1, 1, 1),
     "part of a panel": (5, 19, 1, 3, 5),

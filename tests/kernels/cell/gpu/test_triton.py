@@ -16,9 +16,9 @@ from kernels.cell.schedule import schedule_of
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights
 from kernels.cell.zoo import ZOO
-from tests.kernels.cell.agreement import MIXED, Sizes, drawn, errors
+from tests.kernels.cell.agreement import MIXED, SMOOTH, Sizes, drawn, errors
 
-CELLS = {"mixed": MIXED, **ZOO}
+CELLS = {"mixed": MIXED, "smooth": SMOOTH, **ZOO}
 ODD: Sizes = (5, 19, 1, 3, 5)  # C, H, N, B, T
 TWO_TILES: Sizes = (3, 32, 2, 17, 3)
 
