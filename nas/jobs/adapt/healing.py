@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.jobs.adapt.evaluator import ChainEvaluator
+from nas.jobs.adapt.questions import judged_logits
 
 BATCH, LEARNING_RATE = 32, 1e-3
 
@@ -53,5 +54,5 @@ def accuracy_of(model: nn.Module, evaluator: ChainEvaluator) -> float:
                 logits_of(model, torch.tensor([row.tokens]))[0, row.first :]
                 for row in question.rows
             ]
-        right += question.judged(logits).correct
+        right += judged_logits(question, logits).correct
     return right / len(evaluator.questions)
