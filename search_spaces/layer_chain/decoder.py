@@ -44,22 +44,45 @@ class Decoder(Protocol):
     @property
     def layers(self) -> int: ...
 
+    @property
+    def tokens(self) -> int:
+        """The size of the vocabulary."""
+        ...
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether slots can hold all that the layers remember of earlier positions."""
+        ...
+
     def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, Any]:
         """Return the inputs of the first call.
 
         tokens: `[B, T]`; shorter sequences are padded on the right, which causal attention ignores.
         last: how many positions from the end to compute; None for all.
         Returns hidden states `[B, last, d]`, and the other arguments of every call, such as masks
-        and rotations. These are the same for all rows, so rows of hidden states can be stacked.
+        and rotations.
         """
         ...
 
-    def call(self, layer: int, hidden: Tensor, around: Any, slot: Slot | None = None) -> Tensor:
-        """Run a layer on hidden `[N, T, d]`; a slot holds the positions before those of hidden."""
+    def call(
+        self,
+        layer: int,
+        hidden: Tensor,
+        around: Any,
+        slot: Slot | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Run a layer on hidden `[N, T, d]`; a slot holds the positions before those of hidden.
+
+        rows: the entered row of each hidden one, `[N]`; by default, the entered rows in order.
+        """
         ...
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return `[N, T, tokens]` from hidden states `[N, T, d]` after the last call."""
+    def logits(self, hidden: Tensor, options: Tensor | None = None) -> Tensor:
+        """Return `[N, T, tokens]` from hidden states `[N, T, d]` after the last call.
+
+        options: the tokens to return logits of, `[K]`; None for all.
+        """
         ...
 
 
@@ -84,9 +107,10 @@ def generate(
 ) -> Tensor:
     """Continue the tokens `[B, T]` greedily to `[B, T + steps]`.
 
-    cached: keep the keys and values of every call, instead of reading the whole text at each step.
+    cached: keep the keys and values of every call, if the decoder is cacheable, instead of reading
+        the whole text at each step.
     """
-    slots = [Slot() for _ in chain] if cached else None
+    slots = [Slot() for _ in chain] if cached and decoder.cacheable else None
     for _ in range(steps):
         best = run_chain(decoder, tokens, chain, slots)[:, -1].argmax(dim=-1, keepdim=True)
         tokens = torch.cat([tokens, best], dim=1)

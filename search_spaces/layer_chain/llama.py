@@ -94,6 +94,8 @@ class LlamaLayer(nn.Module):
 class Llama(nn.Module):
     """A `Decoder` whose head shares the embedding's weights."""
 
+    cacheable = True
+
     def __init__(self, size: LlamaSize, generator: torch.Generator) -> None:
         super().__init__()
         self.size = size
@@ -112,6 +114,10 @@ class Llama(nn.Module):
     def layers(self) -> int:
         return len(self.stack)
 
+    @property
+    def tokens(self) -> int:
+        return self.size.tokens
+
     def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, Around]:
         length, device = tokens.shape[1], tokens.device
         first = 0 if last is None else length - last
@@ -121,11 +127,19 @@ class Llama(nn.Module):
         visible = steps[first:, None] >= steps
         return self.embedding(tokens[:, first:]), Around(angles.cos(), angles.sin(), visible)
 
-    def call(self, layer: int, hidden: Tensor, around: Around, slot: Slot | None = None) -> Tensor:
+    def call(
+        self,
+        layer: int,
+        hidden: Tensor,
+        around: Around,
+        slot: Slot | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
         return self.stack[layer](hidden, around, slot)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        return functional.linear(self.norm(hidden), self.embedding.weight)
+    def logits(self, hidden: Tensor, options: Tensor | None = None) -> Tensor:
+        head = self.embedding.weight if options is None else self.embedding.weight[options]
+        return functional.linear(self.norm(hidden), head)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits `[B, T, tokens]` for tokens `[B, T]`, calling every layer once."""

@@ -5,107 +5,196 @@ the head itself, while stand-ins for its layers record their arguments. Whatever
 around its layers (scaled embeddings, sliding windows, capped logits) therefore happens here too.
 """
 
-import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from search_spaces.layer_chain.anatomy import (
+    Arguments,
+    cache_name,
+    probe_tokens,
+    split,
+    states_of,
+    watched,
+)
+from search_spaces.layer_chain.arguments import Around, around_of, differing_by_row, of_rows
 from search_spaces.layer_chain.decoder import Slot
-
-PLACES = ("model.layers", "transformer.h", "gpt_neox.layers", "model.decoder.layers")
-Arguments = dict[str, Any]
+from search_spaces.layer_chain.decoder_check import check_decoder, keeps_a_cache, narrows
 
 
-def layers_of(model: nn.Module) -> nn.ModuleList:
-    """Return the decoder layers; raises `ValueError` naming the attributes that were tried."""
-    for place in PLACES:
-        try:
-            found = model.get_submodule(place)
-        except AttributeError:
-            continue
-        if isinstance(found, nn.ModuleList) and len(found):
-            return found
-    raise ValueError(
-        f"{type(model).__name__} has no list of decoder layers at {', '.join(PLACES)}: "
-        "use a causal language model such as Llama, Qwen, Mistral, Gemma, OLMoE or GPT-2"
-    )
+class Entered(Exception):
+    """Raised by the last stand-in, so that no head computes logits that nobody reads."""
 
 
 class Pretrained:
-    """A `Decoder` around a model, which is set to evaluation mode."""
+    """A `Decoder` around a model, which is set to evaluation mode.
+
+    tokens: the size of the vocabulary. cacheable: whether slots can hold what its layers remember.
+    Raises `ValueError` naming what does not work for a model whose layers cannot be called in
+    another order.
+    """
 
     def __init__(self, model: nn.Module) -> None:
-        self.model, self.stack = model.eval(), layers_of(model)
+        self.model = model.eval()
+        tokens = probe_tokens(model)
+        seen = watched(model, tokens)
+        self.place, self.stack, self.tokens = seen.place, seen.stack, seen.logits.shape[-1]
+        self._returned = [len(o) if isinstance(o, tuple | list) else 0 for o in seen.outputs]
+        self._known: dict[int, list[Around]] = {}
+        self.rows, self.time = self._axes(tokens.shape[1])
+        self._rest = self._order(seen.hidden[0]).shape[2:]
+        parts = zip(self._around(tokens.shape[1]), self._pass(tokens)[1], strict=True)
+        self._differing = [differing_by_row(around, given) for around, given in parts]
+        self._narrow = False
+        check_decoder(self, tokens, seen)
+        self._narrow = isinstance(model.get_output_embeddings(), nn.Linear)  # type: ignore[operator]
+        self._narrow = self._narrow and narrows(self, tokens)
+        self.cacheable = keeps_a_cache(self, tokens)
 
     @property
     def layers(self) -> int:
         return len(self.stack)
 
-    def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, list[Arguments]]:
-        handed: list[Arguments] = [{} for _ in self.stack]
-        entered: list[Tensor] = []
-
-        def note(layer: int, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
-            hidden, *_ = args
-            entered.append(hidden)
-            handed[layer] = _by_name(forward, *args, **kwargs)
-            return hidden
-
-        with self._replaced(note):
-            self.model(tokens, use_cache=False)
-        count = last or tokens.shape[1]
-        return entered[0][:, -count:], [_of_last(count, a, tokens) for a in handed]
+    def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, list[Around]]:
+        hidden, arguments = self._pass(tokens)
+        parts = zip(self._around(tokens.shape[1]), arguments, self._differing, strict=True)
+        around, packed = [of_rows(*part) for part in parts], self.packed(hidden)
+        if last is None or last == tokens.shape[1]:
+            return packed, around
+        return packed[:, -last:], [one.last(last) for one in around]
 
     def call(
-        self, layer: int, hidden: Tensor, around: list[Arguments], slot: Slot | None = None
+        self,
+        layer: int,
+        hidden: Tensor,
+        around: list[Around],
+        slot: Slot | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        return self.stack[layer](hidden, **{**around[layer], "past_key_values": slot})
+        if rows is None:
+            rows = torch.arange(len(hidden), device=hidden.device)
+        arguments = around[layer].for_rows(rows)
+        if slot is not None:
+            arguments |= self._remembering(layer, slot, hidden, arguments)
+        output = self.stack[layer](self._unpacked(hidden), **arguments)
+        return self.packed(states_of(output))
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        with self._replaced(lambda *_, **__: hidden):
-            return self.model(inputs_embeds=hidden, use_cache=False).logits
+    def _remembering(
+        self, layer: int, slot: Slot, hidden: Tensor, arguments: Arguments
+    ) -> Arguments:
+        """Return the arguments that make a layer use a slot."""
+        found: Arguments = {cache_name(self.stack[layer]): slot}
+        if "use_cache" in arguments:
+            found["use_cache"] = True
+        new, past = hidden.shape[1], slot.get_seq_length()
+        if new > 1 and past and arguments.get("attention_mask") is None:
+            steps = torch.arange(past + new, device=hidden.device)  # attention assumes no past
+            found["attention_mask"] = (steps[past:, None] >= steps)[None, None]
+        return found
+
+    def logits(self, hidden: Tensor, options: Tensor | None = None) -> Tensor:
+        states, dummy = self._unpacked(hidden), hidden.new_zeros(hidden.shape[:2], dtype=torch.long)
+
+        def answer(layer: int, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            last = layer == self.layers - 1
+            return self._output(layer, states if last else split(forward, args, kwargs)[0])
+
+        narrow = options if self._narrow else None
+        with self._replaced(answer), _narrowed(self.model, narrow):
+            found = self.model(dummy, use_cache=False).logits
+        return found if options is None or self._narrow else found[..., options]
+
+    def packed(self, states: Tensor) -> Tensor:
+        """Return a model's hidden states as `[B, T, d]`."""
+        return self._order(states).flatten(2)
+
+    def _order(self, states: Tensor) -> Tensor:
+        return states.movedim((self.rows, self.time), (0, 1))
+
+    def _unpacked(self, hidden: Tensor) -> Tensor:
+        return hidden.unflatten(2, self._rest).movedim((0, 1), (self.rows, self.time))
+
+    def _axes(self, length: int) -> tuple[int, int]:
+        """Return the axes of rows and of time of the model's hidden states."""
+        one, two, longer = (
+            self._pass(self._blank(*size))[0].shape
+            for size in ((1, length), (2, length), (1, length + 1))
+        )
+        (rows,) = (i for i, size in enumerate(one) if size != two[i])
+        (time,) = (i for i, size in enumerate(one) if size != longer[i])
+        return rows, time
+
+    def _around(self, length: int) -> list[Around]:
+        """Return every layer's arguments for rows of this length."""
+        if length not in self._known:
+            if len(self._known) > 4:
+                self._known.clear()
+            passes = (
+                self._pass(self._blank(*size))[1]
+                for size in ((1, length), (2, length), (1, length + 1))
+            )
+            self._known[length] = [around_of(*given) for given in zip(*passes, strict=True)]
+        return self._known[length]
+
+    def _blank(self, rows: int, length: int) -> Tensor:
+        return probe_tokens(self.model)[:1, :1].expand(rows, length)
+
+    def _pass(self, tokens: Tensor) -> tuple[Tensor, list[Arguments]]:
+        """Return the first layer's hidden states and every layer's arguments; calls no layer."""
+        given: list[Arguments] = []
+        entered: list[Tensor] = []
+
+        def note(layer: int, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            hidden, arguments = split(forward, args, kwargs)
+            entered.append(hidden)
+            given.append(arguments)
+            if layer == self.layers - 1:
+                raise Entered
+            return self._output(layer, hidden)
+
+        with self._replaced(note), suppress(Entered):
+            self.model(tokens, use_cache=False)
+        return entered[0], given
+
+    def _output(self, layer: int, states: Tensor) -> Any:
+        """Return hidden states in the form in which the layer returns them."""
+        size = self._returned[layer]
+        return (states, *(None for _ in range(size - 1))) if size else states
 
     @contextmanager
-    def _replaced(self, forward: Callable[..., Tensor]) -> Iterator[None]:
+    def _replaced(self, forward: Callable[..., Any]) -> Iterator[None]:
         """Replace layers by `forward(layer, original forward, …)` in this context."""
-        for i, layer in enumerate(self.stack):
-            layer.forward = partial(forward, i, layer.forward)
-        try:
+        with ExitStack() as replaced:
+            for i, layer in enumerate(self.stack):
+                replaced.enter_context(_with_forward(layer, partial(forward, i, layer.forward)))
             yield
-        finally:
-            for layer in self.stack:
-                del layer.forward
 
 
-def _by_name(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Arguments:
-    """Return a layer's arguments by name, without the hidden states (first) and the cache."""
-    signature = inspect.signature(forward)
-    bound = dict(signature.bind(*args, **kwargs).arguments)
-    for parameter in signature.parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            bound |= bound.pop(parameter.name, {})
-    del bound[next(iter(signature.parameters))]
-    bound.pop("past_key_values", None)
-    return bound
+@contextmanager
+def _with_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Give a module another `forward` in this context."""
+    own = vars(module).get("forward")
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward
+        if own is not None:
+            module.forward = own
 
 
-def _of_last(count: int, arguments: Arguments, tokens: Tensor) -> Arguments:
-    """Return the arguments for the last `count` positions and any number of rows."""
-    found, length = dict(arguments), tokens.shape[1]
-    mask = found.get("attention_mask")
-    if mask is not None:
-        found["attention_mask"] = mask[:1, :, -count:]  # [1, 1, T, S]
-    elif 1 < count < length:  # without a mask, attention would assume no past
-        steps = torch.arange(length, device=tokens.device)
-        found["attention_mask"] = (steps[-count:, None] >= steps)[None, None]
-    if found.get("position_ids") is not None:
-        found["position_ids"] = found["position_ids"][:1, -count:]
-    if found.get("position_embeddings") is not None:
-        found["position_embeddings"] = tuple(
-            part[:1, -count:] for part in found["position_embeddings"]
-        )
-    return found
+@contextmanager
+def _narrowed(model: Any, options: Tensor | None) -> Iterator[None]:
+    """Let the model's head compute only the logits of these tokens, `[K]`; None for all."""
+    head = model.get_output_embeddings() if options is not None else None
+    if head is None:
+        yield
+        return
+    weight, bias = head.weight[options], None if head.bias is None else head.bias[options]
+    with _with_forward(head, lambda hidden: functional.linear(hidden, weight, bias)):
+        yield

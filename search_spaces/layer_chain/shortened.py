@@ -2,49 +2,126 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from search_spaces.layer_chain.anatomy import Watched, probe_tokens, watched
 from search_spaces.layer_chain.chain import Chain, checked
+from search_spaces.layer_chain.layer_settings import check_translation, rules_of, translated
 from search_spaces.layer_chain.llama import Llama
-from search_spaces.layer_chain.pretrained import layers_of
-
-LAYERED = ("layer_types", "mlp_layer_types", "no_rope_layers")  # a configuration's lists by layer
 
 
 def shortened(model: nn.Module, chain: Chain) -> nn.Module:
     """Return a network of the same family with copies of the chain's layers.
 
     model: a `Llama` or a causal language model of the `transformers` package.
-    Raises `ValueError` for a chain that cannot be called.
+    Raises `ValueError` for a chain that cannot be called, or that the model's configuration cannot
+    describe.
     """
+    return deepcopy(sharing(model, chain))
+
+
+def sharing(model: nn.Module, chain: Chain) -> nn.Module:
+    """Return the network of `shortened`, but with the model's own weights."""
     if isinstance(model, Llama):
         checked(chain, model.layers)
-        size = replace(model.size, layers=len(chain))
-        short: nn.Module = Llama(size, torch.Generator())
-        place = "stack"
-    else:
-        layers = layers_of(model)
-        checked(chain, len(layers))
-        config: Any = deepcopy(model.config)
-        config.num_hidden_layers = len(chain)
-        for name in LAYERED:
-            if isinstance(kinds := getattr(config, name, None), list):
-                setattr(config, name, [kinds[layer] for layer in chain])
-        short = type(model)(config).to(next(model.parameters()).dtype)
-        place = next(name for name, module in model.named_modules() if module is layers)
-    short.load_state_dict(_renamed(model.state_dict(), f"{place}.", chain))
-    return short.requires_grad_(False).eval()
+        short: nn.Module = Llama(replace(model.size, layers=len(chain)), torch.Generator())
+        kept, layers = _split(tensors_of(model), "stack.")
+        _fill(short, kept | _ordered(layers, "stack.", chain))
+        return short.eval()
+    seen = watched(model, probe_tokens(model))
+    checked(chain, len(seen.stack))
+    try:
+        short = _described(model, seen, chain)
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(_cannot_describe(model, chain, error)) from None
+    short.tie_weights()  # type: ignore[operator]
+    short.generation_config = deepcopy(model.generation_config)
+    return short.eval()
 
 
-def _renamed(weights: dict[str, Tensor], prefix: str, chain: Chain) -> dict[str, Tensor]:
-    """Return the state with the chain's layers under their new numbers, and everything else."""
-    kept = {name: value for name, value in weights.items() if not name.startswith(prefix)}
-    for place, layer in enumerate(chain):
-        old = f"{prefix}{layer}."
-        for name, value in weights.items():
-            if name.startswith(old):
-                kept[f"{prefix}{place}.{name.removeprefix(old)}"] = value
-    return kept
+def _described(model: nn.Module, seen: Watched, chain: Chain) -> nn.Module:
+    """Return the network that the translated configuration describes, with the model's weights."""
+    count, prefix = len(seen.stack), f"{seen.place}."
+    short = _empty(model, chain, count)
+    check_translation(seen.stack, short.get_submodule(seen.place), chain)
+    kept, layers = _split(tensors_of(model), prefix)
+    other = short if len(chain) != count else _empty(model, (*chain, *chain), count)
+    kept = _by_layer(kept, tensors_of(other), chain, count)
+    _fill(short, kept | _ordered(layers, prefix, chain))
+    return short
+
+
+def _empty(model: nn.Module, chain: Chain, layers: int) -> nn.Module:
+    """Return a network for the chain without values in its tensors."""
+    with torch.device("meta"):
+        return type(model)(translated(model.config, chain, layers))
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return all tensors of a model by name: parameters, buffers, and plain attributes."""
+    return {
+        f"{prefix}.{name}".removeprefix("."): value
+        for prefix, module in model.named_modules(remove_duplicate=False)
+        for part in (module._parameters, module._buffers, vars(module))
+        for name, value in part.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _split(tensors: dict[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the tensors outside and inside the list of layers."""
+    inside = {name: value for name, value in tensors.items() if name.startswith(prefix)}
+    return {name: value for name, value in tensors.items() if name not in inside}, inside
+
+
+def _by_layer(
+    tensors: dict[str, Tensor], other: dict[str, Tensor], chain: Chain, layers: int
+) -> dict[str, Tensor]:
+    """Return tensors with those that hold one part per layer in the chain's order.
+
+    other: the tensors of a network with another number of layers; their sizes show which these are.
+    """
+    found = dict(tensors)
+    for name, value in tensors.items():
+        if name in other and other[name].dim() == value.dim():
+            sizes = zip(value.shape, other[name].shape, strict=True)
+            for axis in [i for i, (a, b) in enumerate(sizes) if a != b]:
+                parts = found[name].unflatten(axis, (layers, -1))
+                chosen = parts.index_select(axis, torch.tensor(chain, device=value.device))
+                found[name] = chosen.flatten(axis, axis + 1)
+    return found
+
+
+def _ordered(layers: dict[str, Tensor], prefix: str, chain: Chain) -> dict[str, Tensor]:
+    """Return the tensors of the chain's layers under their new numbers."""
+    return {
+        f"{prefix}{number}.{name.removeprefix(f'{prefix}{layer}.')}": value
+        for number, layer in enumerate(chain)
+        for name, value in layers.items()
+        if name.startswith(f"{prefix}{layer}.")
+    }
+
+
+def _fill(short: nn.Module, found: dict[str, Tensor]) -> None:
+    """Give every tensor of a network the value found under its name."""
+    for name, empty in tensors_of(short).items():
+        value = found[name]
+        if value.shape != empty.shape:
+            raise ValueError(f"{name} has the shape {[*value.shape]}, not {[*empty.shape]}")
+        place, _, leaf = name.rpartition(".")
+        if isinstance(empty, nn.Parameter):
+            value = nn.Parameter(value.detach(), requires_grad=False)
+        else:
+            value = value.clone()  # small; copies of a layer must not share it in a checkpoint
+        setattr(short.get_submodule(place), leaf, value)
+
+
+def _cannot_describe(model: nn.Module, chain: Chain, error: Exception) -> str:
+    rules = rules_of(model)
+    return (
+        f"the configuration of {type(model).__name__} cannot describe the chain "
+        f"{' '.join(map(str, chain))}: {' '.join(str(error).split())[:200]}"
+        + (f" (its settings by layer number: {rules})" if rules else "")
+    )

@@ -13,26 +13,29 @@ from torch import Tensor
 
 from search_spaces.layer_chain.chain import Chain, checked
 from search_spaces.layer_chain.decoder import Decoder
+from search_spaces.layer_chain.live_bytes import LiveBytes
 
 Node = tuple[int, Chain]  # a row of the tokens, and a chain or its prefix
 Read = Callable[[Tensor, list[int]], Iterable[Tensor]]
+USUAL = 64  # hidden states that a layer's temporary tensors take, at the most, in most families
 
 
 class PrefixTrie:
     """Runs chains on the rows of `tokens`, `[B, T]`, and keeps prefixes for later chains.
 
-    memory_bytes: for hidden states; a running layer needs additional memory. If there is no room,
-        the prefixes that save the fewest calls (number of chains with the prefix times its length)
-        are dropped, and computed again when needed.
+    memory_bytes: for hidden states. If there is no room, the prefixes that save the fewest calls
+        (number of chains with the prefix times its length) are dropped, and computed again when
+        needed. A running layer and a reader get an eighth more, `piece_bytes`, and more than that
+        only if a single row needs it.
     layer_calls: calls so far, each of one layer on one row. launches: the number of batches.
-    peak_bytes: of hidden states.
+    entered: the states of the first row before the first call, `[1, T, d]`. peak_bytes: of states.
     Raises `ValueError` if the memory cannot hold four hidden states.
     """
 
     def __init__(self, decoder: Decoder, tokens: Tensor, memory_bytes: int) -> None:
-        self.decoder = decoder
+        self.decoder, self.tokens = decoder, tokens
         with torch.no_grad():
-            self.entered, self.around = decoder.enter(tokens)
+            self.entered, self.around = decoder.enter(tokens[:1])
         self.state_bytes = self.entered[0].nbytes
         states = memory_bytes // self.state_bytes
         if states < 4:
@@ -44,6 +47,9 @@ class PrefixTrie:
             states // 4
         )  # chains at a time: memory holds this level, the previous one and a stacked copy
         self.room = states - 3 * self.width
+        self.piece_bytes = memory_bytes // 8
+        self.places: dict[int, int] = {}  # of the entered rows
+        self._call_bytes: dict[int, int] = {}  # of a layer on one row, where it matters
         self.held: dict[Node, Tensor] = {}
         self.passed: Counter[Node] = Counter()
         self.layer_calls = self.launches = self.peak_bytes = 0
@@ -75,12 +81,18 @@ class PrefixTrie:
                 levels[end][row, chain[:end]] = None
                 end -= 1
             starts.add((row, chain[:end]))
-        wanted, alive = set(requests), {}
+        wanted, alive = set(requests), self._enter(sorted({row for row, _ in requests}))
         self._answer(wanted & self.held.keys(), {}, read, answers)
         for length in sorted(levels):
             alive = self._level(levels[length], alive)
             self._answer(wanted & alive.keys(), alive, read, answers)
             self._hold(alive, starts)
+
+    def _enter(self, rows: list[int]) -> dict[Node, Tensor]:
+        """Enter these rows; returns the states before their first calls."""
+        entered, self.around = self.decoder.enter(self.tokens[rows])
+        self.places = {row: place for place, row in enumerate(rows)}
+        return {(row, ()): state for row, state in zip(rows, entered, strict=True)}
 
     def _level(self, nodes: Iterable[Node], before: dict[Node, Tensor]) -> dict[Node, Tensor]:
         groups: defaultdict[int, list[Node]] = defaultdict(list)
@@ -88,23 +100,38 @@ class PrefixTrie:
             groups[node[1][-1]].append(node)
         after: dict[Node, Tensor] = {}
         for layer, group in groups.items():
-            hidden = self._stacked([(row, chain[:-1]) for row, chain in group], before)
-            after |= zip(group, self.decoder.call(layer, hidden, self.around), strict=True)
-            self.layer_calls += len(group)
-            self.launches += 1
-            states = len(self.held) + len(before) + len(group) + len(after)
-            self.peak_bytes = max(self.peak_bytes, states * self.state_bytes)
+            first = 0
+            while first < len(group):
+                piece = group[first : first + self._most_rows(layer, len(group))]
+                after |= zip(piece, self._called(layer, piece, before), strict=True)
+                first += len(piece)
+                states = len(self.held) + len(before) + len(piece) + len(after)
+                self.peak_bytes = max(self.peak_bytes, states * self.state_bytes)
         return after
+
+    def _called(self, layer: int, nodes: list[Node], before: dict[Node, Tensor]) -> Tensor:
+        """Return the states after a call of the layer, `[N, T, d]`."""
+        hidden = self._stacked([(row, chain[:-1]) for row, chain in nodes], before)
+        rows = torch.tensor([self.places[row] for row, _ in nodes], device=hidden.device)
+        self.layer_calls += len(nodes)
+        self.launches += 1
+        if len(nodes) > 1 or layer in self._call_bytes:
+            return self.decoder.call(layer, hidden, self.around, rows=rows)
+        with LiveBytes() as used:
+            found = self.decoder.call(layer, hidden, self.around, rows=rows)
+        self._call_bytes[layer] = max(1, used.peak)
+        return found
+
+    def _most_rows(self, layer: int, wanted: int) -> int:
+        """Return for how many of the wanted rows a call of the layer has room."""
+        if layer in self._call_bytes:
+            return max(1, self.piece_bytes // self._call_bytes[layer])
+        small = wanted * USUAL * self.state_bytes <= self.piece_bytes
+        return wanted if small else 1  # the first row shows what one needs
 
     def _stacked(self, nodes: list[Node], alive: dict[Node, Tensor]) -> Tensor:
         """Return the nodes' hidden states, `[N, T, d]`."""
-        return torch.stack([self._state(node, alive) for node in nodes])
-
-    def _state(self, node: Node, alive: dict[Node, Tensor]) -> Tensor:
-        row, chain = node
-        if not chain:
-            return self.entered[row]
-        return alive[node] if node in alive else self.held[node]
+        return torch.stack([alive[n] if n in alive else self.held[n] for n in nodes])
 
     def _answer(
         self, nodes: set[Node], alive: dict[Node, Tensor], read: Read, answers: dict[Node, Tensor]

@@ -1,15 +1,17 @@
 """Answers many questions with many chains of layers at once."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from nas.jobs.adapt.questions import Judged, Question
+from nas.jobs.adapt.questions import Judged, Question, Row, read
 from search_spaces.layer_chain.chain import Chain
 from search_spaces.layer_chain.decoder import Decoder
 from search_spaces.layer_chain.trie import PrefixTrie
 
+LOGIT_BYTES = 12  # of one logit: as computed, in float32, and as a log-probability
 States = tuple[Tensor, ...]  # one per row of a question, `[positions that are read, d]`
 
 
@@ -42,20 +44,55 @@ class ChainEvaluator:
         """Judge the answers that final states give to the questions with these numbers."""
         if not numbers:
             return []
-        flat = [rows for question in states for rows in question]
-        logits = self.decoder.logits(torch.cat(flat).unsqueeze(1))[:, 0]
-        parts = iter(logits.split([len(rows) for rows in flat]))
-        return [
-            self.questions[number].judged([next(parts) for _ in rows])
-            for number, rows in zip(numbers, states, strict=True)
-        ]
+        rows = [row for number in numbers for row in self.questions[number].rows]
+        flat = [state for question in states for state in question]
+        return self._judged(numbers, self._readings(flat, rows))
 
+    @torch.no_grad()
     def answers(self, chains: Sequence[Chain]) -> list[list[Judged]]:
         """Return each chain's answers to all questions."""
         count = len(self.questions)
-        requests = [(number, chain) for chain in chains for number in range(count)]
-        judged = self.judge([number for number, _ in requests], self.states(requests))
+        nodes = [(row, chain) for chain in chains for row in range(len(self.rows))]
+        judged = self._judged([*range(count)] * len(chains), self.trie.run(nodes, self._graded))
         return [judged[i * count : (i + 1) * count] for i in range(len(chains))]
+
+    def _judged(self, numbers: Sequence[int], readings: Sequence[Tensor]) -> list[Judged]:
+        """Judge questions by the readings of their rows, in order."""
+        following = iter(readings)
+        questions = [self.questions[number] for number in numbers]
+        return [one.judged([next(following) for _ in one.rows]) for one in questions]
+
+    def _graded(self, hidden: Tensor, rows: list[int]) -> list[Tensor]:
+        read = [self.rows[row] for row in rows]
+        states = [s[row.first : len(row.tokens)] for s, row in zip(hidden, read, strict=True)]
+        return self._readings(states, read)
+
+    def _readings(self, states: Sequence[Tensor], rows: Sequence[Row]) -> list[Tensor]:
+        """Return what the questions need of states, `[positions, d]` of each row."""
+        readings: dict[int, Tensor] = {}
+        by_options: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, row in enumerate(rows):
+            by_options[row.options].append(place)
+        for options, places in by_options.items():
+            chosen = [states[place] for place in places]
+            targets = torch.tensor([t for place in places for t in rows[place].targets])
+            found = self._in_pieces(torch.cat(chosen), targets, options)
+            readings |= zip(places, found.split([len(one) for one in chosen]), strict=True)
+        return [readings[place] for place in range(len(rows))]
+
+    def _in_pieces(self, states: Tensor, targets: Tensor, options: tuple[int, ...]) -> Tensor:
+        """Read states `[n, d]` with as many logits at a time as fit the trie's piece of memory."""
+        most = max(
+            1, self.trie.piece_bytes // (LOGIT_BYTES * (len(options) or self.decoder.tokens))
+        )
+        wanted = torch.tensor(options, device=states.device) if options else None
+        targets = targets.to(states.device)
+        found = []
+        for first in range(0, len(states), most):
+            piece = slice(first, first + most)
+            logits = self.decoder.logits(states[piece].unsqueeze(1), wanted)[:, 0]
+            found.append(logits.float() if options else read(logits, targets[piece]))
+        return torch.cat(found)
 
     def _read(self, hidden: Tensor, rows: list[int]) -> list[Tensor]:
         wanted = [self.rows[row] for row in rows]

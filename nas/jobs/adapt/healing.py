@@ -7,6 +7,7 @@ from torch.nn import functional
 from nas.jobs.adapt.adapters import merged, with_adapters
 from nas.jobs.adapt.config import Healing
 from nas.jobs.adapt.evaluator import ChainEvaluator
+from nas.jobs.adapt.questions import judged_logits
 
 BATCH, LEARNING_RATE = 32, 1e-3
 
@@ -68,5 +69,5 @@ def answers_of(model: nn.Module, evaluator: ChainEvaluator) -> tuple[bool, ...]:
                 logits_of(model, torch.tensor([row.tokens]))[0, row.first :]
                 for row in question.rows
             ]
-        right.append(question.judged(logits).correct)
+        right.append(judged_logits(question, logits).correct)
     return tuple(right)

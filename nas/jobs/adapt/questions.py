@@ -9,10 +9,27 @@ from torch import Tensor
 
 
 class Row(NamedTuple):
-    """Tokens to read; logits are needed from position `first` on."""
+    """Tokens to read; logits are needed from position `first` on.
+
+    targets: the token that each of these positions should predict. options: instead, the tokens to
+    compare at the last position.
+    """
 
     tokens: tuple[int, ...]
     first: int
+    targets: tuple[int, ...] = ()
+    options: tuple[int, ...] = ()
+
+
+def read(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return what a question needs of logits `[n, tokens]`, `[n, 3]`.
+
+    It is the log-probability of the target `[n]`, the likeliest token, and its log-probability.
+    """
+    logs = logits.float().log_softmax(dim=-1)
+    best, token = logs.max(dim=-1)
+    target = logs.gather(-1, targets[:, None])[:, 0]
+    return torch.stack([target.double(), token.double(), best.double()], dim=-1)
 
 
 class Judged(NamedTuple):
@@ -37,9 +54,19 @@ class Question(Protocol):
         """The answer that is judged as correct."""
         ...
 
-    def judged(self, logits: Sequence[Tensor]) -> Judged:
-        """Judge the logits of every row, `[positions from first on, tokens]`."""
+    def judged(self, readings: Sequence[Tensor]) -> Judged:
+        """Judge what was read of every row: see `read`, or the logits of the row's options."""
         ...
+
+
+def judged_logits(question: Question, logits: Sequence[Tensor]) -> Judged:
+    """Judge the logits of every row, `[positions from first on, tokens]`."""
+    return question.judged(
+        [
+            part[:, list(row.options)] if row.options else read(part, torch.tensor(row.targets))
+            for row, part in zip(question.rows, logits, strict=True)
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +88,14 @@ class Letters:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        return (Row(self.tokens, len(self.tokens) - 1),)
+        return (Row(self.tokens, len(self.tokens) - 1, options=self.options),)
 
     @property
     def right_answer(self) -> tuple[int, ...]:
         return (self.gold,)
 
-    def judged(self, logits: Sequence[Tensor]) -> Judged:
-        (at_last,) = logits[0][-1:]
-        return _best(at_last[list(self.options)].float().softmax(dim=0), self.gold)
+    def judged(self, readings: Sequence[Tensor]) -> Judged:
+        return _best(readings[0][-1].float().softmax(dim=0), self.gold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +115,15 @@ class Likelihoods:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        return tuple(Row(self.tokens + o[:-1], len(self.tokens) - 1) for o in self.options)
+        first = len(self.tokens) - 1
+        return tuple(Row(self.tokens + o[:-1], first, targets=o) for o in self.options)
 
     @property
     def right_answer(self) -> tuple[int, ...]:
         return (self.gold,)
 
-    def judged(self, logits: Sequence[Tensor]) -> Judged:
-        pairs = zip(logits, self.options, strict=True)
-        means = [_log_probabilities(line, option).mean() for line, option in pairs]
+    def judged(self, readings: Sequence[Tensor]) -> Judged:
+        means = [reading[:, 0].mean() for reading in readings]
         return _best(torch.stack(means).softmax(dim=0), self.gold)
 
 
@@ -117,24 +143,18 @@ class Exact:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        return (Row(self.tokens + self.answer[:-1], len(self.tokens) - 1),)
+        row = Row(self.tokens + self.answer[:-1], len(self.tokens) - 1, targets=self.answer)
+        return (row,)
 
     @property
     def right_answer(self) -> tuple[int, ...]:
         return self.answer
 
-    def judged(self, logits: Sequence[Tensor]) -> Judged:
-        best = tuple(logits[0].argmax(dim=-1).tolist())
-        likelihood, confidence = (
-            float(_log_probabilities(logits[0], answer).sum().exp())
-            for answer in (self.answer, best)
-        )
-        return Judged(best, best == self.answer, likelihood, confidence)
-
-
-def _log_probabilities(logits: Tensor, tokens: Sequence[int]) -> Tensor:
-    """Return log-probabilities `[n]` of tokens, one per position of logits `[n, tokens]`."""
-    return logits.float().log_softmax(dim=-1)[torch.arange(len(tokens)), list(tokens)]
+    def judged(self, readings: Sequence[Tensor]) -> Judged:
+        target, token, best = readings[0].unbind(dim=-1)
+        found = tuple(map(int, token.tolist()))
+        likelihood, confidence = float(target.sum().exp()), float(best.sum().exp())
+        return Judged(found, found == self.answer, likelihood, confidence)
 
 
 def _best(shares: Tensor, gold: int) -> Judged:

@@ -8,7 +8,14 @@ import torch
 
 from nas.jobs.adapt.evaluator import ChainEvaluator
 from nas.jobs.adapt.oracle import Found, Search, perturbed, search_each, shares
-from nas.jobs.adapt.questions import Exact, Judged, Letters, Likelihoods, Question
+from nas.jobs.adapt.questions import (
+    Exact,
+    Judged,
+    Letters,
+    Likelihoods,
+    Question,
+    judged_logits,
+)
 from nas.jobs.adapt.reward import reward
 from nas.jobs.adapt.searches.tree import TreeOfEdits
 from search_spaces.decisions import at_random
@@ -47,7 +54,7 @@ def test_questions_asked_together_get_the_same_answers_as_alone() -> None:
             run_chain(model, torch.tensor([row.tokens]), chain)[0, row.first :]
             for row in asked[number].rows
         ]
-        alone = asked[number].judged(logits)
+        alone = judged_logits(asked[number], logits)
         assert (found.answer, found.correct) == (alone.answer, alone.correct)
         assert found.likelihood == pytest.approx(alone.likelihood, abs=1e-4)
 

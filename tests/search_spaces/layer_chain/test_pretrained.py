@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
 
 from search_spaces.layer_chain.decoder import Slot, generate, run_chain
-from search_spaces.layer_chain.pretrained import Pretrained, layers_of
+from search_spaces.layer_chain.pretrained import Pretrained
 from search_spaces.layer_chain.trie import PrefixTrie
 from tests.search_spaces.layer_chain.models import random_chains, random_tokens
 
@@ -91,6 +90,10 @@ def test_use_does_not_change_the_model() -> None:
     assert all("forward" not in vars(layer) for layer in decoder.stack)
 
 
-def test_the_refusal_of_a_model_without_layers_says_where_it_looked() -> None:
-    with pytest.raises(ValueError, match=r"Linear has no list of decoder layers at model\.layers"):
-        layers_of(nn.Linear(2, 2))
+def test_a_model_that_is_not_causal_is_refused() -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {**SIZES, "num_hidden_layers": 2}
+    del sizes["num_key_value_heads"], sizes["head_dim"]
+    model = transformers.AutoModelForCausalLM.from_config(transformers.BertConfig(**sizes))
+    with pytest.raises(ValueError, match="BertLMHeadModel is not causal"):
+        Pretrained(model)

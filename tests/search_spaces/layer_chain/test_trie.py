@@ -36,6 +36,8 @@ class Counting:
     """A decoder that counts its calls, and whose layers add a fraction given by their number."""
 
     layers = 28
+    tokens = 1
+    cacheable = False
 
     def __init__(self) -> None:
         self.rows: list[int] = []
@@ -43,11 +45,11 @@ class Counting:
     def enter(self, tokens, last=None):
         return tokens.double().unsqueeze(-1), None
 
-    def call(self, layer, hidden, around, slot=None):
+    def call(self, layer, hidden, around, slot=None, rows=None):
         self.rows.append(len(hidden))
         return hidden * 0.9 + layer
 
-    def logits(self, hidden):
+    def logits(self, hidden, options=None):
         return hidden
 
 
