@@ -1,9 +1,11 @@
 """Static chains, the menu and its router, healing."""
 
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional
 
+from nas.jobs.adapt.config import Healing
 from nas.jobs.adapt.evaluator import ChainEvaluator
 from nas.jobs.adapt.grading import Grades
 from nas.jobs.adapt.healing import answers_of, heal, logits_of
@@ -94,7 +96,10 @@ def test_features_depend_only_on_the_prompt() -> None:
     assert features[:, -1].tolist() == [len(row.tokens) for row in one.rows]
 
 
-def test_healing_moves_answers_towards_the_whole_network() -> None:
+@pytest.mark.parametrize("way", ["full", "lora"])
+def test_healing_moves_answers_towards_the_whole_network(way: Healing) -> None:
+    if way == "lora":
+        pytest.importorskip("peft")
     whole, taught = small_llama(), evaluator(16)
     short = shortened(whole, (0, 1, 2))
 
@@ -105,7 +110,7 @@ def test_healing_moves_answers_towards_the_whole_network() -> None:
 
     before = distance(), sum(answers_of(short, taught))
     lengths = torch.tensor([len(row.tokens) for row in taught.rows])
-    heal(short, whole, taught.tokens, lengths, steps=60, seed=0)
+    short = heal(short, whole, taught.tokens, lengths, 60, 0, way)
     assert distance() < 0.5 * before[0]
     assert sum(answers_of(short, taught)) > before[1]
     assert all(answers_of(whole, taught))
