@@ -1,19 +1,21 @@
 """Five ways to make ResNet-56 twice as fast, with the same fine-tuning: which keeps most accuracy.
 
-TEACHER=FILE python -m tests.benchmarks.equal_time amounts [METHOD …]
-TEACHER=FILE python -m tests.benchmarks.equal_time run METHOD=AMOUNT … [--seeds 0 1 2] [--to FOLDER]
-TEACHER=FILE python -m tests.benchmarks.equal_time report [--to FOLDER]
+NAS_DATA=FOLDER TEACHER=FILE python -m tests.benchmarks.equal_time amounts [METHOD …]
+NAS_DATA=FOLDER TEACHER=FILE python -m tests.benchmarks.equal_time run METHOD=AMOUNT … [--to FOLDER]
+NAS_DATA=FOLDER TEACHER=FILE python -m tests.benchmarks.equal_time report [--to FOLDER]
 
-METHOD: ours (`nas compress`, layers removed), even (blocks removed evenly: what the search adds to
+METHOD: ours (`nas compress`, blocks removed), even (blocks removed evenly: what the search adds to
 this is its worth), magnitude and group-norm (Torch-Pruning), fastnas (NVIDIA ModelOpt). TEACHER is
-a file of `cifar_networks.py`. Methods see the training images 0 to 18,999 and select on 19,000 to
-19,999. All are judged on 20,000 to 29,999 and on 1,000 test images.
+a file of `cifar_networks.py` or a public one. Methods see the training images 0 to 8,999, select on
+9,000 to 9,999, and are judged on 1,000 test images. With `--judge test1k train_2` they are judged
+on the training images 20,000 to 29,999, too, which a public teacher has seen.
 amounts: how much each method must take away to need at most half of the teacher's milliseconds at
 batch 16 on one thread. run: make, fine-tune and judge the networks, and keep them in FOLDER.
 report: time all that were kept in turns with their teacher, and print the table.
 """
 
 import argparse
+import itertools
 import json
 import math
 import statistics
@@ -26,21 +28,18 @@ from torch import nn
 
 from compress.timing import milliseconds
 from nas.models.cifar_resnet import CifarBlock
-from tests.benchmarks.cifar_networks import accuracy
+from tests.benchmarks.cifar_networks import accuracy, images
 from tests.benchmarks.equal_time_methods import METHODS
 from tests.benchmarks.equal_time_setup import (
     STEPS,
     examples,
     fit,
-    judging_images,
     share_of_time,
     teacher,
-    validation_images,
 )
 
 TARGET = 0.5  # of the teacher's milliseconds
-JUDGED = ("validation", "10,000", "test")
-HEAD = "| method | n | parameters | blocks | time, batch 16 | batch 1 | 10,000 | test | ours - it |"
+HEAD = "| method | n | parameters | blocks | time, batch 16 | batch 1 | right on {0} | ours - it |"
 
 
 def amount_for(method: str) -> float:
@@ -56,7 +55,7 @@ def amount_for(method: str) -> float:
     return amounts[low]
 
 
-def run(method: str, amount: float, seed: int, folder: Path) -> dict[str, Any]:
+def run(method: str, amount: float, seed: int, parts: list[str], folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     model = METHODS[method](amount, seed)
     made = time.perf_counter()
@@ -70,41 +69,37 @@ def run(method: str, amount: float, seed: int, folder: Path) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in model.parameters()),
         "blocks": sum(isinstance(module, CifarBlock) for module in model.modules()),
         "seconds": [round(made - started), round(time.perf_counter() - made)],
-        **judged(model),
+        **judged(model, parts),
     }
     (folder / f"{name}.json").write_text(json.dumps(row))
     return row
 
 
-def judged(model: nn.Module) -> dict[str, float]:
-    """Return the share of right answers on the parts that are judged, in per cent."""
-    parts = (validation_images(), judging_images("train_2"), judging_images("test1k"))
-    return {n: 100 * accuracy(model, *part) for n, part in zip(JUDGED, parts, strict=True)}
+def judged(model: nn.Module, parts: list[str]) -> dict[str, float]:
+    """Return the share of right answers on some files of images, in per cent."""
+    return {part: 100 * accuracy(model, *images(part)) for part in parts}
 
 
-def report(folder: Path) -> None:
+def report(parts: list[str], folder: Path) -> None:
     """Print mean ± standard error over the seeds, and ours minus each, paired by seed."""
     rows = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
     names = [f"{row['method']}-{row['seed']}" for row in rows]
     models = [torch.load(folder / f"{name}.pt", weights_only=False).eval() for name in names]
     for batch in (16, 1):
-        slow, *fast = milliseconds((teacher(), *models), examples(batch), repeats=21)
+        slow, *fast = milliseconds((teacher(), *models), examples(batch), repeats=15)
         print(f"teacher: {slow:.2f} ms at batch {batch}")
         for row, taken in zip(rows, fast, strict=True):
             row[f"time {batch}"] = taken / slow
-    print(f"teacher: {judged(teacher())}\n\n{HEAD}\n{'|---' * 9}|")
-    own = {row["seed"]: row["10,000"] for row in rows if row["method"] == "ours"}
+    print(f"teacher: {judged(teacher(), parts)}\n\n{HEAD.format(', '.join(parts))}\n{'|---' * 8}|")
+    own = {row["seed"]: row[parts[0]] for row in rows if row["method"] == "ours"}
     for method in METHODS:
         if each := [row for row in rows if row["method"] == method]:
-            ahead = [own[row["seed"]] - row["10,000"] for row in each if row["seed"] in own]
+            ahead = [own[row["seed"]] - row[parts[0]] for row in each if row["seed"] in own]
             sizes = [f"{statistics.mean(r[k] for r in each):.0f}" for k in ("parameters", "blocks")]
             times = [f"{statistics.mean(r[f'time {b}'] for r in each):.2f}" for b in (16, 1)]
-            right = [spread([row[part] for row in each]) for part in JUDGED[1:]]
-            print(
-                "|",
-                " | ".join([method, str(len(each)), *sizes, *times, *right, spread(ahead)]),
-                "|",
-            )
+            right = ", ".join(spread([row[part] for row in each]) for part in parts)
+            cells = [method, str(len(each)), *sizes, *times, right, spread(ahead)]
+            print(f"| {' | '.join(cells)} |")
 
 
 def spread(values: list[float]) -> str:
@@ -120,18 +115,19 @@ def main() -> None:
     parser.add_argument("methods", nargs="*")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--to", type=Path, default=Path("equal_time"))
+    parser.add_argument("--judge", nargs="+", default=["test1k"])
     asked = parser.parse_args()
     asked.to.mkdir(exist_ok=True)
     torch.set_num_threads(1)
     if asked.what == "report":
-        report(asked.to)
+        report(asked.judge, asked.to)
     for given in asked.methods:
-        method, _, amount = given.partition("=")
         if asked.what == "amounts":
-            print(f"{method}={amount_for(method)}", flush=True)
-            continue
-        for seed in asked.seeds:
-            print(run(method, float(amount), seed, asked.to), flush=True)
+            print(f"{given}={amount_for(given)}", flush=True)
+    for seed, given in itertools.product(asked.seeds, asked.methods):
+        method, _, amount = given.partition("=")
+        if asked.what == "run":
+            print(run(method, float(amount), seed, asked.judge, asked.to), flush=True)
 
 
 if __name__ == "__main__":
