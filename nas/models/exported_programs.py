@@ -119,7 +119,7 @@ def _noted(file: str, written: Written) -> Iterator[None]:
 def _quiet() -> Iterator[None]:
     """Within, exporters keep to themselves what they warn of: recurrent modules keep lists of
     weights, and torchvision, which is not needed, is missing."""
-    logs = [logging.getLogger(name) for name in ("torch.onnx", "torch.export")]
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     levels = [log.level for log in logs]
     for log in logs:
         log.setLevel(logging.ERROR)

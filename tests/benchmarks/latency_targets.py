@@ -33,7 +33,12 @@ CASES: dict[str, dict[str, Any]] = {
     "resnet20": {
         "teacher": "resnet20",
         "weights": DATA / "weights" / "resnet20-12fca82f.th",
-        "task": {"name": "images", "data": str(DATA / "vision" / "cifar10")},
+        "task": {
+            "name": "images",
+            "data": str(DATA / "vision" / "cifar10"),
+            "batch": 32,
+            "validation": 0.02,
+        },
     },
     "lstm": {"teacher": "lstm-classifier", "task": SOUNDS},
     "encoder": {"teacher": "tests.benchmarks.latency_targets:Encoder", "task": SOUNDS},
@@ -43,8 +48,8 @@ SHARED = {
     "rollouts": 6,
     "survivors": 6,
     "controller": "tpe",
-    "teacher_steps": 600,
-    "training": {"steps": 480, "learning_rate": 2e-3},
+    "teacher_steps": 400,
+    "training": {"steps": 320, "learning_rate": 2e-3},
     "execution": {"executor": "serial"},
 }
 FIRST = {"max_ms": 0.6, "max_parameters": 0.8, "max_mb": 0.8, "max_macs": 0.8}  # of the teacher

@@ -70,7 +70,10 @@ def test_a_run_gets_a_new_target_without_a_new_search(limited: Path) -> None:
     assert results(limited) == before
     (record,) = results(folder)
     assert [rung["step"] for rung in record["rungs"]] == [12]
-    assert "is made for the limits" in nas("report", folder).stdout
+    assert "is made for the limits" in ended.stderr
+    assert f"a new target for {limited}" in nas("report", folder).stdout
+    with pytest.raises(BadInput, match=f"{folder} holds no search: pass {limited} instead"):
+        api.compress(resolve=folder, max_mb=0.001)
 
 
 @pytest.mark.usefixtures("no_programs")
@@ -82,6 +85,17 @@ def test_a_student_of_the_record_that_meets_the_new_target_is_taken(limited: Pat
     kept = finished[summary.measured.best]
     assert (summary.measured.student.validation) == kept["rungs"][-1]["metric"]
     assert max(r["measures"]["kept"] for r in finished.values()) == kept["measures"]["kept"]
+
+
+def test_a_new_target_that_the_record_misses_is_reported(limited: Path) -> None:
+    limits = ["--max-parameters", 60, "--set=least_accuracy=1"]
+    ended = nas("compress", "--resolve", limited, *limits)
+    assert ended.returncode == 3
+    assert ended.stderr.splitlines()[-1].startswith("nas: no student met the target: the closest")
+    assert (
+        "no student yet"
+        in nas("report", limited / "resolved" / "max_parameters=60,least_accuracy=1").stdout
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,16 +38,14 @@ def run_resolve(config: CompressConfig) -> None:
         source, task = find_teacher(settings)
     limited = within_limits(settings, student_space(settings, source, task), task)
     job = compress_job(settings, source, task, limited, config.resolve)
-    chosen, costs = _chosen(job, config.resolve, about)
-    how = "meets" if chosen.rungs else "is made for"
-    note = f"student {chosen.number} of {config.resolve} {how} the limits"
-    print(note, file=sys.stderr)
-    details = about.details | {"note": "\n".join(filter(None, (about.details.get("note"), note)))}
-    about = replace(about, settings=settings.model_dump(mode="json"), details=details)
+    about = replace(about, settings=settings.model_dump(mode="json"))
     with (
         RunFolder.open(config.run, settings.identity(), (OBJECTIVE,)) as run,
         keep_run_file(run.folder, about),
     ):
+        chosen, costs = _chosen(job, config.resolve)
+        how = "meets" if chosen.rungs else "is made for"
+        print(f"student {chosen.number} of {config.resolve} {how} the limits", file=sys.stderr)
         until = compress_plan(settings).steps[-1]
         trained = _trained(run, job, chosen, config.resolve, until)
         kept = trained.measures["kept"]
@@ -61,15 +59,21 @@ def _settings(config: CompressConfig, earlier: Path) -> tuple[RunFile, CompressC
     about = read_run_file(earlier)
     if about.kind != "compress":
         raise BadInput(f"{earlier} holds a run of `nas {about.kind}`: pass one of `nas compress`")
-    if not any(candidate.rungs for candidate in candidates_in(earlier)):
+    if about.settings.get("resolve"):
+        raise BadInput(f"{earlier} holds no search: pass {about.settings['resolve']} instead")
+    trained = [candidate for candidate in candidates_in(earlier) if candidate.rungs]
+    if not trained:
         raise BadInput(f"{earlier} has no trained students yet: let `nas compress` finish first")
+    if "milliseconds" not in trained[0].measures:
+        raise BadInput(f"{earlier} was written by an earlier version of nas: start it again")
     return about, CompressConfig(**{**about.settings, **config.new_target()})
 
 
-def _chosen(job: CompressJob, earlier: Path, about: RunFile) -> tuple[Candidate, Costs]:
+def _chosen(job: CompressJob, earlier: Path) -> tuple[Candidate, Costs]:
     """Return the best recorded student within the limits, else the best one made smaller."""
     candidates = candidates_in(earlier)
-    if (job.meter.at_batch, job.meter.threads) != _timed_for(about):
+    before = read_run_file(earlier).settings
+    if (job.meter.at_batch, job.meter.threads) != (before["at_batch"], before["threads"]):
         candidates = tuple(_timed_again(job, c) for c in candidates)
     try:
         return best_within(job, candidates, _quality)
@@ -85,10 +89,6 @@ def _chosen(job: CompressJob, earlier: Path, about: RunFile) -> tuple[Candidate,
 def _quality(candidate: Candidate) -> tuple[int, float]:
     """Order candidates by how long they were trained, then by what they keep of the teacher."""
     return candidate.rungs[-1].step, candidate.measures["kept"]
-
-
-def _timed_for(about: RunFile) -> tuple[int, int]:
-    return about.settings["at_batch"], about.settings["threads"]
 
 
 def _timed_again(job: CompressJob, candidate: Candidate) -> Candidate:

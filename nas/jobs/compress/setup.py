@@ -18,6 +18,7 @@ from nas.jobs.compress.config import CompressConfig
 from nas.jobs.compress.costs import Meter, check_limits, limits_of
 from nas.jobs.compress.distilled import Distilled
 from nas.jobs.compress.job import OBJECTIVE, CompressJob
+from nas.jobs.compress.kept import kept_lines
 from nas.jobs.compress.students import StudentMaker
 from nas.jobs.compress.teacher import answers_of, checked_quality
 from nas.loop.controller import Controller
@@ -45,7 +46,8 @@ def student_space(config: CompressConfig, source: ModelSource, task: Task) -> La
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"{source.name} cannot take inputs of {shape}: {reason}") from None
     if not outline.removable and not outline.channels:
-        raise BadInput(f"nothing of {source.name} can be removed or narrowed")
+        why = "; ".join(kept_lines(outline.kept))
+        raise BadInput(f"nothing of {source.name} can be removed or narrowed: {why}")
     maker = StudentMaker(source, example, config.inherit)
     return LayerRemovalSpace(outline, maker, round(config.narrowest * SHARES))
 

@@ -77,7 +77,8 @@ class CompressSummary:
 
     folder: of the run. teacher_name: as the user named it.
     metric, higher_is_better: of the task, "accuracy" or "perplexity" for instance.
-    note: what was found of the teacher's weights, "" if there is nothing to say.
+    note: what was found of the teacher's weights and which run was resolved, "" if there is
+        nothing to say.
     kept: a line for each reason why layers stay whole.
     measured: teacher and student side by side; None while the run has no student yet.
     seconds: of all drivers together. finished: False if interrupted or still running.
@@ -121,13 +122,15 @@ class CompressSummary:
 def read_compression(folder: Path) -> CompressSummary:
     """A compression's record, finished or not; raises `BadInput` if the folder holds no run."""
     about = read_run_file(folder)
-    file = folder / MEASURED
+    file, resolved = folder / MEASURED, about.settings.get("resolve")
     return CompressSummary(
         folder=folder,
         teacher_name=about.details["teacher"],
         metric=about.metric,
         higher_is_better=about.higher_is_better,
-        note=about.details.get("note", ""),
+        note="\n".join(
+            filter(None, (about.details.get("note"), resolved and f"a new target for {resolved}"))
+        ),
         kept=tuple(kept_lines(map(tuple, about.details.get("kept", ())))),
         candidates=candidates_in(folder),
         measured=_read_measurements(file) if file.exists() else None,

@@ -48,7 +48,8 @@ def checked_quality(source: ModelSource, task: Task) -> Measured:
     if task.metric == "accuracy":
         raise BadInput(
             f"{source.name} is right on {found.metric:.1%} of the validation data, which is "
-            f"guessing among {answers} classes: give --weights and the data they are for"
+            f"guessing among {answers} classes: train it longer with --set teacher_steps=NUMBER, "
+            "or give --weights and the data they are for"
         )
     among = f" among {answers} tokens" if task.metric == "perplexity" else ""
     raise BadInput(
