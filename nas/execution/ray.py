@@ -3,6 +3,7 @@
 import os
 import pickle
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cache
@@ -14,10 +15,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayError, RayTaskError
 
 import nas
-from nas.core.errors import BadInput
+from nas.core.errors import BadInput, NasError
 from nas.core.executor import (
     CandidateFailed,
     Handle,
@@ -27,12 +29,13 @@ from nas.core.executor import (
     WorkerLost,
     outcome_of,
 )
+from nas.execution.ray_cleaner import RayCleaner
 from nas.execution.watchdog import Watchdog
 
 OBJECT_STORE_BYTES = 512 * 2**20
-
-
 CONNECT_SECONDS = 5.0
+CHECK_SECONDS, CHECKS = 1.0, 3
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
 class NoRay(BadInput):
@@ -57,23 +60,17 @@ class RayExecutor:
         object_store_bytes: int = OBJECT_STORE_BYTES,
         time_limit: float | None = None,
     ) -> None:
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         self._joined = ray.is_initialized()
+        self._cleaner: RayCleaner | None = None
         if not self._joined:
             try:
                 if address is None:
-                    _preload_nas()
-                    ray.init(
-                        address="local",
-                        num_cpus=workers,
-                        include_dashboard=False,
-                        object_store_memory=object_store_bytes,
-                        **quiet,
-                    )
+                    _start(workers, object_store_bytes)
+                    self._cleaner = RayCleaner(_node().get_session_dir_path())
                 else:
                     _check_reachable(address)
                     _check_no_other_nas()
-                    ray.init(address=address, **quiet)
+                    ray.init(address=address, **QUIET)
             except (RayError, OSError, RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 raise NoRay(
@@ -82,6 +79,7 @@ class RayExecutor:
                 ) from error
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.width = workers or max(1, cpus)
+        self._head = _Head(address is None and not self._joined)
         self._remote: dict[Callable[..., Any], Any] = {}
         self._time_limit = time_limit
         self._warm = [ray.remote(max_retries=0)(_import_torch).remote() for _ in range(self.width)]
@@ -107,14 +105,76 @@ class RayExecutor:
         return remote.remote(limit, *arguments)
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> list[tuple[Handle, Outcome]]:
+        self._head.check()
         ready, _ = ray.wait(list(handles), num_returns=1, timeout=seconds)
         if ready:
             ready, _ = ray.wait(list(handles), num_returns=len(handles), timeout=0)
         return [(handle, _outcome(handle, self._time_limit)) for handle in ready]
 
     def close(self) -> None:
+        if self._head.is_dead and self._cleaner:
+            self._cleaner.clean()  # Ray would wait for its head first
         if not self._joined:
             ray.shutdown()
+        if self._cleaner:
+            self._cleaner.clean()
+
+
+class RayDied(NasError):
+    """Ray's head is gone, so no evaluation can end."""
+
+
+class _Head:
+    """Notices that Ray's head died; a minute later, Ray would end the driver without a word.
+
+    is_ours: whether this process started Ray.
+    """
+
+    def __init__(self, is_ours: bool) -> None:
+        self._is_ours = is_ours
+        self._address = ray.get_runtime_context().gcs_address
+        self._checked = time.monotonic()
+        self._failures = 0
+        self.is_dead = False
+
+    def check(self) -> None:
+        """Raise `RayDied` if the head has been gone for a few seconds."""
+        if time.monotonic() - self._checked < CHECK_SECONDS:
+            return
+        self._checked = time.monotonic()
+        try:
+            _check_reachable(self._address)
+            gone = self._is_ours and _node().dead_processes()
+        except OSError:
+            gone = True
+        self._failures = self._failures + 1 if gone else 0
+        if self._failures >= CHECKS:
+            self.is_dead = True
+            where = "" if self._is_ours else f" at {self._address}"
+            raise RayDied(f"Ray{where} died: run the same command again to continue")
+
+
+def _start(workers: int | None, object_store_bytes: int) -> None:
+    """Start Ray for this process alone, reachable from this machine alone."""
+    _preload_nas()
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"  # listen on the loopback interface
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=object_store_bytes,
+            **QUIET,
+        )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = True
+        del os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR]
+
+
+def _node() -> Any:
+    """Return the Ray processes that this process started."""
+    return ray._private.worker._global_node  # type: ignore[attr-defined]
 
 
 def _check_reachable(address: str) -> None:

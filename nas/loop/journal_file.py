@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial
 
 from nas.core.errors import NasError
 
@@ -85,11 +87,24 @@ class RunJournal(BaseJournalBackend):
 
 
 class RunStorage(JournalStorage):
-    """The storage of a run's journal."""
+    """The storage of a run's journal; equal distributions of all trials are one object."""
 
     def __init__(self, journal: RunJournal) -> None:
         super().__init__(journal)
         self.journal = journal
+        self._distributions: dict[BaseDistribution, BaseDistribution] = {}
+        for study in self.get_all_studies():
+            for trial in self.get_all_trials(study._study_id, deepcopy=False):
+                self._share(trial)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        trial_id = super().create_new_trial(study_id, template_trial)
+        self._share(self.get_trial(trial_id))
+        return trial_id
+
+    def _share(self, trial: FrozenTrial) -> None:
+        known = self._distributions
+        trial.distributions = {n: known.setdefault(d, d) for n, d in trial.distributions.items()}
 
 
 def repair_journal(path: Path) -> int:
