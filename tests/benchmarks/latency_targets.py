@@ -44,12 +44,12 @@ CASES: dict[str, dict[str, Any]] = {
     "encoder": {"teacher": "tests.benchmarks.latency_targets:Encoder", "task": SOUNDS},
 }
 SHARED = {
-    "updates": 8,
+    "updates": 12,
     "rollouts": 6,
     "survivors": 6,
     "controller": "tpe",
     "teacher_steps": 400,
-    "training": {"steps": 320, "learning_rate": 2e-3},
+    "training": {"steps": 240, "learning_rate": 2e-3},
     "execution": {"executor": "serial"},
 }
 FIRST = {"max_ms": 0.6, "max_parameters": 0.8, "max_mb": 0.8, "max_macs": 0.8}  # of the teacher
