@@ -1,13 +1,19 @@
 """`nas bench kernels` times cells beside the other ways to run them."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from kernels.cell.spec import CellSpec
 from kernels.cell.zoo import ZOO
+from nas.bench import kernels
 from nas.bench.kernels import Setting, measure, sizes_of, table
 from nas.core.errors import BadInput
+from tests.benchmarks import gpu
 from tests.jobs.command import nas
 
 CELLS = {"lstm": CellSpec.from_recipe(ZOO["lstm"])}
@@ -47,3 +53,29 @@ def test_the_command_names_the_instruction_set() -> None:
     assert ended.returncode == 0, ended.stderr
     said = json.loads(ended.stdout)
     assert said["instructions"] and said["rows"][0]["batch"] == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_benchmark_refuses_in_one_line() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.gpu"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode and done.stdout == ""
+    assert done.stderr == (
+        "this measures a GPU, and PyTorch sees none: run it on a machine with one\n"
+    )
+
+
+def test_the_benchmark_of_a_gpu_writes_what_each_part_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken() -> str:
+        raise RuntimeError("no such kernel\nand a long trace")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(kernels, "machine", lambda: {"gpu": "one"})
+    monkeypatch.setattr(gpu, "PARTS", {"Works": lambda: "fast", "Breaks": broken})
+    monkeypatch.setattr(gpu, "RESULTS", tmp_path / "gpu.md")
+    gpu.main()
+    text = (tmp_path / "gpu.md").read_text()
+    assert "gpu one" in text and "## Works\n\nfast" in text
+    assert "failed: RuntimeError: no such kernel\n" in text

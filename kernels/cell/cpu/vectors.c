@@ -57,7 +57,7 @@ static inline long least(long a, long b) { return a < b ? a : b; }
   static NOINLINE void product_##R(real *out, long out_row, int add, const real *factors,       \
                                    long row, long step, const real *weights, long depth) {      \
     vector left[R], right[R];                                                                   \
-    for (int r = 0; r < R; r++) {                                                               \
+    _Pragma("GCC unroll 12") for (int r = 0; r < R; r++) { /* in registers from the start */    \
       left[r] = add ? *(vector *)(out + r * out_row) : (vector){0};                             \
       right[r] = add ? *(vector *)(out + r * out_row + LANES) : (vector){0};                    \
     }                                                                                           \
@@ -70,7 +70,7 @@ static inline long least(long a, long b) { return a < b ? a : b; }
         right[r] += f * w1;                                                                     \
       }                                                                                         \
     }                                                                                           \
-    for (int r = 0; r < R; r++) {                                                               \
+    _Pragma("GCC unroll 12") for (int r = 0; r < R; r++) {                                      \
       *(vector *)(out + r * out_row) = left[r];                                                 \
       *(vector *)(out + r * out_row + LANES) = right[r];                                        \
     }                                                                                           \
