@@ -284,7 +284,22 @@ def _called(what: str, function: Any, options: Mapping[str, Any], *arguments: An
     if missing:
         flag = "--data PATH" if missing[0] == "data" else f"the option {missing[0]}"
         raise BadInput(f"{what} needs {flag}")
+    given = {name: _fitting(f"{what}: {name}", accepted[name], options[name]) for name in options}
     try:
-        return function(*arguments, **options)
+        return function(*arguments, **given)
     except ValueError as error:
         raise BadInput(f"{what}: {error}") from None
+
+
+def _fitting(what: str, parameter: inspect.Parameter, value: Any) -> Any:
+    """Return an option's value as its parameter's type; raises `BadInput` if it is none of it."""
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    if parameter.annotation is parameter.empty or isinstance(parameter.annotation, str):
+        return value
+    try:
+        return TypeAdapter(parameter.annotation).validate_python(value)
+    except PydanticUserError:  # a type of the user's, or of ours
+        return value
+    except ValidationError as error:
+        raise BadInput(f"{what}: {error.errors()[0]['msg']}, not {value!r}") from None
