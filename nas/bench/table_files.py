@@ -1,6 +1,7 @@
 """Reads files of trained architectures: published benchmarks, and your own JSON Lines."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -140,10 +141,12 @@ def _plain(answer: Any) -> bool:
 
 
 def _csv(path: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    try:
         for row in reader:
             yield f"{path} line {reader.line_num}", row
+    except csv.Error as error:
+        raise BadInput(f"{path} line {reader.line_num + 1}: {error}: write it again") from None
 
 
 def _numbers(row: dict[str, str | None]) -> dict[str, float]:

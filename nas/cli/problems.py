@@ -37,6 +37,9 @@ def say_error(error: BaseException) -> int:
         case OSError() if error.errno is not None:
             _say(_system_error(error))
             return 2
+        case MemoryError():
+            _say("out of memory: use smaller sizes, less data or fewer workers")
+            return 1
         case KeyboardInterrupt():
             _say("interrupted: run the same command again")
             return 130

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas.core.errors import BadInput
-from nas.core.files import reason_of
+from nas.core.files import DAMAGE, reason_of
 from nas.core.trust import check_trusted
 
 if TYPE_CHECKING:
@@ -284,7 +284,30 @@ def _called(what: str, function: Any, options: Mapping[str, Any], *arguments: An
     if missing:
         flag = "--data PATH" if missing[0] == "data" else f"the option {missing[0]}"
         raise BadInput(f"{what} needs {flag}")
+    misfits = [text for name in options if (text := _misfit(name, accepted[name], options[name]))]
     try:
-        return function(*arguments, **options)
-    except ValueError as error:
+        made = function(*arguments, **options)
+    except ValueError as error:  # its own message says more
         raise BadInput(f"{what}: {error}") from None
+    except DAMAGE as error:
+        if not misfits:
+            raise
+        raise BadInput(f"{what}: {misfits[0]}") from error
+    if misfits:
+        raise BadInput(f"{what}: {misfits[0]}")
+    return made
+
+
+def _misfit(name: str, parameter: inspect.Parameter, value: Any) -> str | None:
+    """Return why an option's value is not of its parameter's type; None if it is."""
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    if parameter.annotation is parameter.empty or isinstance(parameter.annotation, str):
+        return None
+    try:
+        TypeAdapter(parameter.annotation).validate_python(value)
+    except (PydanticUserError, NameError, RecursionError):  # a type that pydantic does not know
+        return None
+    except ValidationError as error:
+        return f"{name}: {error.errors()[0]['msg']}, not {value!r}"
+    return None

@@ -139,7 +139,7 @@ def _same_size(data: Path, parts: Mapping[str, Examples]) -> None:
 
 def _read(path: Path) -> Examples:
     """Return one file's images, channels first."""
-    if not zipfile.is_zipfile(path):
+    if not (path.is_file() and zipfile.is_zipfile(path)):
         raise BadData(f"{path} is not an .npz file: write one with numpy.savez")
     try:
         with np.load(path) as stored:

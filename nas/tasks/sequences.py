@@ -64,7 +64,7 @@ def _steps(examples: Examples) -> np.ndarray:
 
 
 def _read(path: Path) -> Mapping[str, np.ndarray]:
-    if not zipfile.is_zipfile(path):
+    if not (path.is_file() and zipfile.is_zipfile(path)):
         raise BadData(f"{path} is not an .npz file: write one with numpy.savez")
     try:
         with np.load(path) as stored:

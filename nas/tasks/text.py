@@ -213,6 +213,8 @@ def _read(paths: list[Path], level: Level) -> bytes:
                 texts[-1].decode()
         except OSError as error:
             raise BadData(f"{path} cannot be read: {error.strerror}") from None
+        except MemoryError:
+            raise BadData(f"{path} does not fit into memory: split it, and give a part") from None
         except UnicodeDecodeError as error:
             raise BadData(
                 f"{path} is not UTF-8 at byte {error.start}: convert it, or set level to byte"

@@ -46,7 +46,7 @@ GOOD = {"decisions": {"a": 1, "b": 2}, "value": 1}
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2: Expecting"),
+        ("{", "line 2: not JSON: Expecting"),
         ("[]", "line 2"),
         ({"value": 1}, "line 2: add the missing 'recipe'"),
         ({"decisions": {"a": 1, "b": 2}}, "line 2: add the missing 'loss'"),

@@ -45,16 +45,22 @@ def run(words: list[str], folder: Path) -> Ended:
 
 
 @contextlib.contextmanager
-def checks_only() -> Iterator[None]:
-    """Inside, jobs end with `STARTED` instead of opening their run."""
+def checks_only(but_search: bool = False) -> Iterator[None]:
+    """Inside, jobs end with `STARTED` instead of opening their run.
+
+    but_search: searches work as usual.
+    """
 
     def started(*_: object, **__: object) -> None:
         raise Started("would start")
 
     with contextlib.ExitStack() as patches:
-        for job in ("search", "compress", "sweep", "adapt"):
+        for job in ("compress", "sweep", "adapt"):
             patches.enter_context(patch(f"nas.jobs.{job}.run.open_session", started))
-        patches.enter_context(patch("nas.jobs.search.single.SearchJob.screen", started))
+        patches.enter_context(patch("nas.jobs.compress.run.student_space", started))
+        if not but_search:
+            patches.enter_context(patch("nas.jobs.search.run.open_session", started))
+            patches.enter_context(patch("nas.jobs.search.job.SearchJob.screen", started))
         yield
 
 

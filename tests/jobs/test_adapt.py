@@ -80,7 +80,7 @@ def test_a_killed_run_continues_to_the_same_result(
         (("--actions", "skip,fly"), "actions"),
         (("--memory", 1e9), "this machine has"),
         (("--memory", 0.001), "cannot hold four hidden states"),
-        (("--items", "none.jsonl"), "none.jsonl cannot be read"),
+        (("--items", "none.jsonl"), "none.jsonl does not exist"),
         (("--set", "task.name=n-parity"), "has no option operations"),
     ],
 )

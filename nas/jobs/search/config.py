@@ -79,14 +79,14 @@ class SearchConfig(RunSettings):
             return data
         warm, objectives = data.get("warm_start"), data.get("objectives")
         given = data.get("scores", [] if warm else cls.model_fields["scores"].default)
-        if not isinstance(given, list | tuple) or not all(isinstance(g, str) for g in given):
+        if not isinstance(given, list | tuple):
             return data  # pydantic refuses it
         given = [score for score in given if score != "none"]
-        first = (
-            [warm["score"]] if isinstance(warm, dict) and isinstance(warm.get("score"), str) else []
-        )
+        first = [warm["score"]] if isinstance(warm, dict) and "score" in warm else []
         timed = isinstance(objectives, list | tuple) and "latency" in objectives
         scores = [*first, *given, *(["latency"] if timed else [])]
+        if not all(isinstance(score, str) for score in scores):
+            return {**data, "scores": scores}  # pydantic refuses it
         return {**data, "scores": list(dict.fromkeys(scores))}
 
     @model_validator(mode="after")
