@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-wheel check bench clean
+.PHONY: demo test test-slow test-wheel check bench faults clean
 
 demo: $(READY)
 	$(BIN)/nas search runs/recipes/demo.toml
@@ -26,6 +26,9 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/scheduling.py
 	$(BIN)/python tests/benchmarks/search_quality.py
 	$(BIN)/nas bench kernels
+
+faults: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/faults.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
