@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-wheel check bench bench-gpu clean
+.PHONY: demo test test-slow test-wheel check bench bench-gpu faults clean
 
 demo: $(READY)
 	$(BIN)/nas search runs/recipes/demo.toml
@@ -29,6 +29,9 @@ bench: $(READY)
 
 bench-gpu: $(READY)
 	$(BIN)/python -m tests.benchmarks.gpu
+
+faults: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/faults.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

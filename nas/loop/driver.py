@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 from nas.core.errors import BadInput, Interrupted
 from nas.core.executor import CandidateFailed, Executor
 from nas.core.job import Job, Screened
+from nas.core.memory import many_objects
 from nas.loop.calls import Call, Calls, Result
 from nas.loop.candidate import Candidate
 from nas.loop.controller import Proposer
@@ -116,10 +117,11 @@ class Driver:
 
     def _take_up_all(self, trials: list[FrozenTrial]) -> None:
         """Restore recorded candidates; those without a result are evaluated again."""
-        for trial in trials:
-            if self._proposals.opening is None:
-                self._proposals.open()
-            self._take_up(trial)
+        with many_objects():
+            for trial in trials:
+                if self._proposals.opening is None:
+                    self._proposals.open()
+                self._take_up(trial)
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Restore a recorded candidate, and evaluate it again if it has no result."""

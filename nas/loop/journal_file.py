@@ -15,6 +15,7 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
 from nas.core.errors import NasError
+from nas.core.memory import many_objects
 
 Log = dict[str, Any]
 
@@ -90,7 +91,8 @@ class RunStorage(JournalStorage):
     """The storage of a run's journal; equal distributions of all trials are one object."""
 
     def __init__(self, journal: RunJournal) -> None:
-        super().__init__(journal)
+        with many_objects():
+            super().__init__(journal)
         self.journal = journal
         self._distributions: dict[BaseDistribution, BaseDistribution] = {}
         for study in self.get_all_studies():

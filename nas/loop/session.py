@@ -1,5 +1,6 @@
 """Opens what every job needs: run folder, TensorBoard, executor, signals, progress, driver."""
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.core.errors import NasError
 from nas.core.executor import Executor, Resources
 from nas.core.job import Job, Objective
 from nas.core.registry import create_controller
@@ -23,6 +25,8 @@ from nas.loop.run_file import RunFile, check_run_folder, keep_run_file
 from nas.loop.run_folder import RunFolder
 from nas.loop.signals import Stop, stop_on_signals
 from nas.loop.tensorboard import TensorBoard
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
 MakeController = Callable[[int, Path | None], Controller]
 
@@ -117,6 +121,7 @@ def open_session(
     identity = {"kind": about.kind, **settings.identity()}
     check_run_folder(settings.run, about.kind)
     with (
+        _errors_of_the_disk(settings.run),
         RunFolder.open(settings.run, identity, judged, settings.storage) as run,
         keep_run_file(run.folder, about),
         closing(TensorBoard(run.folder, about.metric, about.objective, guide)) as board,
@@ -124,6 +129,20 @@ def open_session(
         stop_on_signals(execution.grace, execution.in_this_process) as stop,
     ):
         yield Session(settings, about, run, executor, stop, board, watchers)
+
+
+@contextmanager
+def _errors_of_the_disk(folder: Path) -> Iterator[None]:
+    """Turn an error from writing the run into one line; what is written stays whole."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise NasError(
+            f"{folder} cannot be written ({error.strerror}): make room or get the right to write, "
+            "then run the same command again to continue"
+        ) from error
 
 
 def _drawer(seed: int, trials: int) -> Controller:
