@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nas.jobs.adapt.export import failed_exports
 from nas.jobs.adapt.oracle import shares
 from nas.jobs.adapt.shared_chains import Static
 from nas.jobs.adapt.summary import AdaptSummary
@@ -22,6 +23,7 @@ def adapt_facts(summary: AdaptSummary) -> dict[str, Any]:
         "run": str(summary.folder),
         "model": summary.model,
         "failed": list(summary.failed),
+        "failed_exports": failed_exports(summary.folder),
         **_without_nan(shares(summary.found)),
         "layer_calls": summary.layer_calls,
         "layer_calls_naive": summary.layer_calls_naive,
@@ -87,6 +89,7 @@ def adapt_table(summary: AdaptSummary) -> str:
         head = ["on held-out items", "right (pass@1)", "layer calls"]
         rows = [[name, f"{right:.3f}", f"{calls:.2f}"] for name, right, calls in used]
         lines += ["", *_left_aligned([head, *rows])]
+    lines += failed_exports(summary.folder)
     return "\n".join([*lines, *(f"failed: {reason}" for reason in summary.failed)])
 
 
@@ -140,7 +143,8 @@ def _lengths(axes: Axes, summary: AdaptSummary) -> None:
     groups = summary.groups
     found = [[len(one.shortest) for one in g if one.shortest] for g in groups.values()]
     places = [i for i, lengths in enumerate(found) if lengths]
-    axes.boxplot([found[i] for i in places], positions=places, widths=0.6)
+    if places:
+        axes.boxplot([found[i] for i in places], positions=places, widths=0.6)
     axes.axhline(summary.depth, color="#999999", linestyle=":")
     axes.set_xticks(range(len(groups)), list(groups))
     axes.set(xlabel="difficulty" if len(groups) > 1 else "", ylabel="layer calls", ylim=(0, None))

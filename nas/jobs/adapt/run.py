@@ -94,7 +94,7 @@ def _share(
         statics, best = statics_of(job, evaluators, config)
         shared = replace(shared, statics=tuple(statics), best_static=best)
         network = shortened(job.source.load().module, statics[best].chain)
-        write_network(network, run.folder / "static", evaluators.test)
+        write_network(network, run.folder / "static", evaluators.test.tokens[:4])
         if config.generate:
             chains = (job.rules.full, statics[best].chain)
             language = job.source.load()
@@ -102,7 +102,7 @@ def _share(
             shared = replace(shared, generated=Generated(*right))
         if config.heal_steps:
             healed, short = healed_chain(job, statics, evaluators, config)
-            write_network(short, run.folder / "healed", evaluators.test)
+            write_network(short, run.folder / "healed", evaluators.test.tokens[:4])
             shared = replace(shared, healed=healed)
     if config.menu:
         found = [

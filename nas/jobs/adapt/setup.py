@@ -14,6 +14,7 @@ from nas.jobs.adapt.oracle import Search
 from nas.models.source import find_model
 from nas.tasks.arithmetic import TEST, Arithmetic
 from search_spaces.layer_chain.chain import SIZES, Rules, skips_and_repeats
+from search_spaces.layer_chain.faithful import check_chains
 from search_spaces.space import ModelSize
 
 DECODER = "llama8"  # the default model, which is trained first
@@ -94,7 +95,21 @@ def adapt_job(config: AdaptConfig, source: DecoderSource, items: Items) -> Adapt
                 job.evaluator(asked)
     except ValueError as error:
         raise BadInput(f"--memory {config.memory:g}: {error}") from None
+    if items.test and (config.static or config.heal_steps):
+        _check_exports(config, job)
     return job
+
+
+def _check_exports(config: AdaptConfig, job: AdaptJob) -> None:
+    """Raise `BadInput` if the chains that a search may find cannot be written as checkpoints."""
+    language = job.source.load()
+    try:
+        check_chains(language.decoder, language.module, job.rules)
+    except ValueError as error:
+        raise BadInput(
+            f"{error}: pass --actions skip if only repeats fail, or search without exports, with "
+            "--no-static --set heal_steps=0"
+        ) from None
 
 
 def _memory(mebibytes: float) -> int:
