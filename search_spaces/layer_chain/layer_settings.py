@@ -36,8 +36,9 @@ def translated(config: Any, chain: Chain, layers: int) -> Any:
     else:
         name = next(name for name, value in vars(config).items() if value is text)
         written[name] |= _translated(text, written[name], chain, layers)
-    found = type(config).from_dict(written)
+    found = type(config).from_dict(written | {"layer_chain": list(chain)})
     found._attn_implementation = config._attn_implementation
+    found._name_or_path = config._name_or_path
     return found
 
 

@@ -14,10 +14,10 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search_spaces.rnn_cell.zoo import ZOO
 
 from nas import api
 from nas.models.file_checks import Written
-from search_spaces.rnn_cell.zoo import ZOO
 from tests.fuzz.in_process import Ended, assert_well_ended, checks_only, content, run
 
 FIXED = {"derandomize": True, "deadline": None, "database": None}

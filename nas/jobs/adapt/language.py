@@ -1,5 +1,6 @@
 """Decoders with their tokenizers: trained here, from llama2.c files, or from `transformers`."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -141,19 +142,31 @@ def _transformers(name: str) -> Language:
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError:
         raise BadInput(f'{name} needs transformers: pip install "transformers>=5"') from None
+    if _is_path(name) and not Path(name).exists():
+        raise BadInput(f"there is no folder {name}: pass a folder or a hub name, as OWNER/NAME")
     without_bars()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
-        decoder = Pretrained(model.requires_grad_(False))
-    except (OSError, ValueError) as error:
+        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True)
+    except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{name} cannot be loaded: {reason[:300]}") from None
+    try:
+        decoder = Pretrained(model.requires_grad_(False))
+    except ValueError as error:
+        raise BadInput(f"{name} cannot be adapted: {error}") from None
 
     def encode(text: str) -> list[int]:
         return list(tokenizer(text)["input_ids"])
 
     return Words(model, decoder, encode, tokenizer.decode)
+
+
+def _is_path(name: str) -> bool:
+    """Return whether a name cannot be that of a model on the hub, or starts with a folder here."""
+    first, *others = Path(name).parts or (name,)
+    hub = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and first not in (".", "..")
+    return not hub or (bool(others) and Path(first).is_dir())
 
 
 def without_bars() -> None:

@@ -4,6 +4,7 @@ import math
 from statistics import stdev
 from typing import Any
 
+from nas.jobs.adapt.export import failed_exports
 from nas.jobs.adapt.figures import figure
 from nas.jobs.adapt.held_out_table import held_out_facts, held_out_table, share_error
 from nas.jobs.adapt.oracle import shares
@@ -20,6 +21,7 @@ def adapt_facts(summary: AdaptSummary) -> dict[str, Any]:
         "run": str(summary.folder),
         "model": summary.model,
         "failed": list(summary.failed),
+        "failed_exports": failed_exports(summary.folder),
         **_without_nan(shares(summary.found)),
         "layer_calls": summary.layer_calls,
         "layer_calls_naive": summary.layer_calls_naive,
@@ -70,6 +72,7 @@ def adapt_table(summary: AdaptSummary) -> str:
     if summary.by != "gold":
         lines.append(f"chosen by {summary.by}: {_chosen_right(summary):.3f} right (pass@1)")
     lines += held_out_table(summary.shared)
+    lines += failed_exports(summary.folder)
     return "\n".join([*lines, *(f"failed: {reason}" for reason in summary.failed)])
 
 

@@ -19,6 +19,7 @@ from nas.models.trained import with_trained_weights
 from nas.tasks.arithmetic import Arithmetic
 from nas.training import TrainingSettings
 from search_spaces.layer_chain.chain import SIZES, Rules, skips_and_repeats
+from search_spaces.layer_chain.faithful import check_chains
 
 TRAINING = TrainingSettings(learning_rate=2e-3, weight_decay=0.0, clip=1.0)  # for the small decoder
 
@@ -108,6 +109,8 @@ def adapt_job(config: AdaptConfig, source: DecoderSource, items: Items) -> Adapt
                 job.evaluator(asked)
     except ValueError as error:
         raise BadInput(f"--memory {config.memory:g}: {error}") from None
+    if items.test and (config.static or config.heal_steps):
+        _check_exports(config, job)
     return job
 
 
@@ -118,6 +121,18 @@ def rules_of(config: AdaptConfig, layers: int) -> Rules:
         SIZES if "skip" in config.actions else (), repeats if "repeat" in config.actions else ()
     )
     return Rules(layers, edits, most=config.edits)
+
+
+def _check_exports(config: AdaptConfig, job: AdaptJob) -> None:
+    """Raise `BadInput` if the chains that a search may find cannot be written as checkpoints."""
+    language = job.source.load()
+    try:
+        check_chains(language.decoder, language.module, job.rules)
+    except ValueError as error:
+        raise BadInput(
+            f"{error}: pass --actions skip if only repeats fail, or search without exports, with "
+            "--no-static --set heal_steps=0"
+        ) from None
 
 
 def memory_bytes(mebibytes: float) -> int:
