@@ -1,6 +1,6 @@
 """Compares chain searches at equal numbers of evaluated chains.
 
-python tests/benchmarks/chain_searches.py FOLDER LAYERS TASK STEPS [SEEDS [SAMPLES]]
+python tests/benchmarks/chain_searches.py FOLDER LAYERS TASK STEPS [SEEDS [SAMPLES [METHOD …]]]
 
 FOLDER keeps the small decoder, which is trained by `nas adapt`'s recipe if it is not there. For
 each method and budget it prints the mean length of the shortest right chain (all layers where none
@@ -88,7 +88,7 @@ if __name__ == "__main__":
     seeds, samples = int(rest[0]) if rest else 3, int(rest[1]) if rest[1:] else 32
     SEARCHES["shortest-first"] = ShortestFirst  # type: ignore[index]
     rows = [["method", "chains", "shortest right", "by chance", "put right", "layer calls"]]
-    for method in SEARCHES:
+    for method in rest[2:] or SEARCHES:
         every: list[Found] = []
         for seed in range(seeds):
             config = AdaptConfig(

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from nas.jobs.adapt.searches.descent import Descent
 from nas.jobs.adapt.searches.search import SEARCHES, ChainSearch
 from search_spaces.layer_chain.chain import Chain, Rules, skips_and_repeats
 
@@ -67,6 +68,12 @@ def test_removal_expands_the_best_chain_and_goes_back_to_longer_ones() -> None:
     assert set(found[:6]) == set(combinations(range(6), 5))
     assert found.index((0, 3)) < 25  # there are 41 chains of 5, 4 and 3 layers
     assert set(found) == {c for n in range(1, 6) for c in combinations(range(6), n)}
+
+
+def test_descent_moves_on_at_the_first_better_chain() -> None:
+    found = tried(Descent(RULES, np.random.default_rng(0), WEAKEST), 6, batch=1)
+    shorter = [(0, 1, 2, 3, 5), (0, 2, 3, 5), (0, 3, 5)]
+    assert found == [*shorter, (3, 5), (0, 5), (0, 3)]  # (3, 5) and (0, 5) are wrong
 
 
 def test_both_ends_begins_with_the_most_important_layers_then_takes_turns() -> None:
