@@ -22,10 +22,10 @@ from nas.jobs.adapt.config import AdaptConfig, Decoder
 from nas.jobs.adapt.oracle import Found, search_each
 from nas.jobs.adapt.searches.search import SEARCHES
 from nas.jobs.adapt.setup import adapt_job, find_items, find_source, with_trained_decoder
-from nas.reporting.table import aligned
 from search_spaces.layer_chain.chain import Chain, Rules
 
 BUDGETS = (25, 100, 200)
+HEAD = ["method", "chains", "shortest right", "by chance", "put right", "layer calls"]
 
 
 class ShortestFirst:
@@ -67,6 +67,10 @@ def calls(found: Found, budget: int) -> int:
     return len({chain[:end] for chain in tried for end in range(1, len(chain) + 1)})
 
 
+def aligned_row(row: Sequence[str]) -> str:
+    return f"{row[0]:14s}" + "".join(f"{cell:>15s}" for cell in row[1:])
+
+
 def cells(name: str, found: Sequence[Found], budget: int) -> list[str]:
     depth, wrong = len(found[0].full), [one for one in found if not one.right_at_first]
     lengths = np.array([shortest(one, budget) or depth for one in found])
@@ -87,7 +91,8 @@ if __name__ == "__main__":
     where, layers, task, steps, *rest = sys.argv[1:]
     seeds, samples = int(rest[0]) if rest else 3, int(rest[1]) if rest[1:] else 32
     SEARCHES["shortest-first"] = ShortestFirst  # type: ignore[index]
-    rows = [["method", "chains", "shortest right", "by chance", "put right", "layer calls"]]
+    print(f"llama{layers}, {task}, {steps} steps, {seeds} seeds of {samples} samples")
+    print(aligned_row(HEAD), flush=True)
     for method in rest[2:] or SEARCHES:
         every: list[Found] = []
         for seed in range(seeds):
@@ -97,12 +102,9 @@ if __name__ == "__main__":
                 samples=samples,
                 others=8,
                 simulations=max(BUDGETS),
-                search="tree",
                 seed=seed,
             ).model_copy(update={"search": method})
             every += searched(config, Path(where))
-        rows += [cells(method, every, budget) for budget in BUDGETS]
-        print(f"{method} done", file=sys.stderr, flush=True)
-    right = sum(one.right_at_first for one in every)
-    print(f"llama{layers}, {task}, {steps} steps: full chain right {right} of {len(every)}")
-    print("\n".join(aligned(rows)))
+        for budget in BUDGETS:
+            print(aligned_row(cells(method, every, budget)), flush=True)
+    print(f"full chain right: {sum(one.right_at_first for one in every)} of {len(every)}")

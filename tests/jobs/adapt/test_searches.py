@@ -106,3 +106,12 @@ def test_a_search_without_repeats_never_repeats() -> None:
     for method in SEARCHES:
         for chain in tried(made(method, rules), 30, rules=rules):
             assert list(chain) == sorted(set(chain))
+
+
+def test_a_search_without_skips_never_skips_and_one_layer_is_enough() -> None:
+    rules = Rules(6, skips_and_repeats([], [(1, 2), (2, 2)]))
+    for method in set(SEARCHES) - {"removal"}:
+        found = tried(made(method, rules), 20, rules=rules)
+        assert len(found) == 20 and all(set(chain) == set(rules.full) for chain in found)
+    for method in SEARCHES:
+        assert all(tried(made(method, Rules(1)), 5, len, Rules(1)))
