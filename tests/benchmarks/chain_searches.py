@@ -3,9 +3,10 @@
 python tests/benchmarks/chain_searches.py FOLDER LAYERS TASK STEPS [SEEDS [SAMPLES [METHOD …]]]
 
 FOLDER keeps the small decoder, which is trained by `nas adapt`'s recipe if it is not there. For
-each method and budget it prints the mean length of the shortest right chain (all layers where none
-is right) with its standard error over samples, the same for random perturbations as large as the
-chains' changes, wrong samples put right, and layer calls per sample when chains share beginnings.
+each method and budget it prints the mean length of the shortest right chain, over samples that the
+full chain answers right, with its standard error; the same for random perturbations as large as the
+chains' changes; wrong samples put right and the mean length of their shortest right chain; and
+layer calls per sample when chains share beginnings.
 """
 
 import itertools
@@ -25,7 +26,15 @@ from nas.jobs.adapt.setup import adapt_job, find_items, find_source, with_traine
 from search_spaces.layer_chain.chain import Chain, Rules
 
 BUDGETS = (25, 100, 200)
-HEAD = ["method", "chains", "shortest right", "by chance", "put right", "layer calls"]
+HEAD = [
+    "method",
+    "chains",
+    "shortest right",
+    "by chance",
+    "put right",
+    "their length",
+    "layer calls",
+]
 
 
 class ShortestFirst:
@@ -68,20 +77,22 @@ def calls(found: Found, budget: int) -> int:
 
 
 def aligned_row(row: Sequence[str]) -> str:
-    return f"{row[0]:14s}" + "".join(f"{cell:>15s}" for cell in row[1:])
+    return f"{row[0]:14s}" + "".join(f"{cell:>14s}" for cell in row[1:])
 
 
 def cells(name: str, found: Sequence[Found], budget: int) -> list[str]:
-    depth, wrong = len(found[0].full), [one for one in found if not one.right_at_first]
-    lengths = np.array([shortest(one, budget) or depth for one in found])
-    chance = np.array([shortest(one, budget, by_chance=True) or depth for one in found])
-    fixed = sum(shortest(one, budget) is not None for one in wrong)
+    right = [one for one in found if one.right_at_first]
+    wrong = [one for one in found if not one.right_at_first]
+    lengths = np.array([shortest(one, budget) for one in right], float)
+    chance = np.mean([shortest(one, budget, by_chance=True) for one in right])  # type: ignore[arg-type]
+    fixed = [length for one in wrong if (length := shortest(one, budget))]
     return [
         name,
         str(budget),
-        f"{lengths.mean():.2f} ± {lengths.std(ddof=1) / len(found) ** 0.5:.2f}",
-        f"{chance.mean():.2f}",
-        f"{fixed}/{len(wrong)}",
+        f"{lengths.mean():.2f} ± {lengths.std(ddof=1) / len(right) ** 0.5:.2f}",
+        f"{chance:.2f}",
+        f"{len(fixed)}/{len(wrong)}",
+        f"{np.mean(fixed):.2f}" if fixed else "–",
         f"{np.mean([calls(one, budget) for one in found]):.0f}",
     ]
 
