@@ -1,11 +1,12 @@
 """Compares chain searches at equal numbers of evaluated chains.
 
-python tests/benchmarks/chain_searches.py FOLDER LAYERS TASK STEPS [SEEDS [SAMPLES]]
+python tests/benchmarks/chain_searches.py FOLDER LAYERS TASK STEPS [SEEDS [SAMPLES [METHOD …]]]
 
 FOLDER keeps the small decoder, which is trained by `nas adapt`'s recipe if it is not there. For
-each method and budget it prints the mean length of the shortest right chain (all layers where none
-is right) with its standard error over samples, the same for random perturbations as large as the
-chains' changes, wrong samples put right, and layer calls per sample when chains share beginnings.
+each method and budget it prints the mean length of the shortest right chain, over samples that the
+full chain answers right, with its standard error; the same for random perturbations as large as the
+chains' changes; wrong samples put right and the mean length of their shortest right chain; and
+layer calls per sample when chains share beginnings.
 """
 
 import itertools
@@ -22,10 +23,18 @@ from nas.jobs.adapt.config import AdaptConfig, Decoder
 from nas.jobs.adapt.oracle import Found, search_each
 from nas.jobs.adapt.searches.search import SEARCHES
 from nas.jobs.adapt.setup import adapt_job, find_items, find_source, with_trained_decoder
-from nas.reporting.table import aligned
 from search_spaces.layer_chain.chain import Chain, Rules
 
 BUDGETS = (25, 100, 200)
+HEAD = [
+    "method",
+    "chains",
+    "shortest right",
+    "by chance",
+    "put right",
+    "their length",
+    "layer calls",
+]
 
 
 class ShortestFirst:
@@ -67,17 +76,23 @@ def calls(found: Found, budget: int) -> int:
     return len({chain[:end] for chain in tried for end in range(1, len(chain) + 1)})
 
 
+def aligned_row(row: Sequence[str]) -> str:
+    return f"{row[0]:14s}" + "".join(f"{cell:>14s}" for cell in row[1:])
+
+
 def cells(name: str, found: Sequence[Found], budget: int) -> list[str]:
-    depth, wrong = len(found[0].full), [one for one in found if not one.right_at_first]
-    lengths = np.array([shortest(one, budget) or depth for one in found])
-    chance = np.array([shortest(one, budget, by_chance=True) or depth for one in found])
-    fixed = sum(shortest(one, budget) is not None for one in wrong)
+    right = [one for one in found if one.right_at_first]
+    wrong = [one for one in found if not one.right_at_first]
+    lengths = np.array([shortest(one, budget) for one in right], float)
+    chance = np.mean([shortest(one, budget, by_chance=True) for one in right])  # type: ignore[arg-type]
+    fixed = [length for one in wrong if (length := shortest(one, budget))]
     return [
         name,
         str(budget),
-        f"{lengths.mean():.2f} ± {lengths.std(ddof=1) / len(found) ** 0.5:.2f}",
-        f"{chance.mean():.2f}",
-        f"{fixed}/{len(wrong)}",
+        f"{lengths.mean():.2f} ± {lengths.std(ddof=1) / len(right) ** 0.5:.2f}",
+        f"{chance:.2f}",
+        f"{len(fixed)}/{len(wrong)}",
+        f"{np.mean(fixed):.2f}" if fixed else "–",
         f"{np.mean([calls(one, budget) for one in found]):.0f}",
     ]
 
@@ -87,8 +102,9 @@ if __name__ == "__main__":
     where, layers, task, steps, *rest = sys.argv[1:]
     seeds, samples = int(rest[0]) if rest else 3, int(rest[1]) if rest[1:] else 32
     SEARCHES["shortest-first"] = ShortestFirst  # type: ignore[index]
-    rows = [["method", "chains", "shortest right", "by chance", "put right", "layer calls"]]
-    for method in SEARCHES:
+    print(f"llama{layers}, {task}, {steps} steps, {seeds} seeds of {samples} samples")
+    print(aligned_row(HEAD), flush=True)
+    for method in rest[2:] or SEARCHES:
         every: list[Found] = []
         for seed in range(seeds):
             config = AdaptConfig(
@@ -97,12 +113,9 @@ if __name__ == "__main__":
                 samples=samples,
                 others=8,
                 simulations=max(BUDGETS),
-                search="tree",
                 seed=seed,
             ).model_copy(update={"search": method})
             every += searched(config, Path(where))
-        rows += [cells(method, every, budget) for budget in BUDGETS]
-        print(f"{method} done", file=sys.stderr, flush=True)
-    right = sum(one.right_at_first for one in every)
-    print(f"llama{layers}, {task}, {steps} steps: full chain right {right} of {len(every)}")
-    print("\n".join(aligned(rows)))
+        for budget in BUDGETS:
+            print(aligned_row(cells(method, every, budget)), flush=True)
+    print(f"full chain right: {sum(one.right_at_first for one in every)} of {len(every)}")

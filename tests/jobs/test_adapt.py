@@ -78,6 +78,7 @@ def test_a_killed_run_continues_to_the_same_result(
         (("--model", "nowhere/at-all"), "cannot be loaded"),
         (("--samples", 10_000), "too few for 10000 samples"),
         (("--actions", "skip,fly"), "actions"),
+        (("--search", "removal", "--actions", "repeat"), "needs --actions skip"),
         (("--memory", 1e9), "this machine has"),
         (("--memory", 0.001), "cannot hold four hidden states"),
         (("--items", "none.jsonl"), "none.jsonl does not exist"),

@@ -95,6 +95,8 @@ class AdaptConfig(RunSettings):
             read_items(self.items)
         if self.items is not None and self.text is not None:
             raise BadInput("--items and --text: give one of them")
+        if self.search == "removal" and "skip" not in self.actions:
+            raise BadInput("--search removal needs --actions skip: choose another search")
         if "lora" in self.heal and find_spec("peft") is None:
             raise BadInput('--heal lora needs peft: pip install "peft>=0.21", or use --heal full')
 

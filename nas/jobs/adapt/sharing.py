@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from safetensors.torch import save
@@ -27,7 +27,10 @@ from search_spaces.layer_chain.shortened import shortened
 
 @dataclass
 class Sharing:
-    """The state of the stages after the search; each stage adds to `shared`."""
+    """The state of the stages after the search; each stage adds to `shared`.
+
+    written: tokens per second of the chains that were measured.
+    """
 
     job: AdaptJob
     config: AdaptConfig
@@ -35,6 +38,7 @@ class Sharing:
     evaluators: Evaluators
     test: Sequence[Item]
     shared: SharedChains
+    written: dict[Chain, float] = field(default_factory=dict)
 
     def all_stages(self, found: Sequence[Found]) -> SharedChains:
         """Run the stages that the settings ask for."""
@@ -57,10 +61,12 @@ class Sharing:
 
     def _judge(self, key: str, name: str, chain: Chain) -> None:
         test, seed = self.evaluators.test, self.config.seed
-        prompt = torch.tensor([test.rows[0].tokens])
-        (speed,) = speeds(self.job.source.load().decoder, [chain], prompt)
+        if chain not in self.written:
+            prompt = torch.tensor([test.rows[0].tokens])
+            (speed,) = speeds(self.job.source.load().decoder, [chain], prompt)
+            self.written[chain] = speed.written
         chains = [chain] * len(self.test)
-        self._add(key, judgement(name, test, chains, seed, speed.written))
+        self._add(key, judgement(name, test, chains, seed, self.written[chain]))
 
     def _exit(self) -> None:
         with stage("early exit"):

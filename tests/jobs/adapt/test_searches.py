@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from nas.jobs.adapt.searches.descent import Descent
 from nas.jobs.adapt.searches.search import SEARCHES, ChainSearch
 from search_spaces.layer_chain.chain import Chain, Rules, skips_and_repeats
 
@@ -69,6 +70,12 @@ def test_removal_expands_the_best_chain_and_goes_back_to_longer_ones() -> None:
     assert set(found) == {c for n in range(1, 6) for c in combinations(range(6), n)}
 
 
+def test_descent_moves_on_at_the_first_better_chain() -> None:
+    found = tried(Descent(RULES, np.random.default_rng(0), WEAKEST), 6, batch=1)
+    shorter = [(0, 1, 2, 3, 5), (0, 2, 3, 5), (0, 3, 5)]
+    assert found == [*shorter, (3, 5), (0, 5), (0, 3)]  # (3, 5) and (0, 5) are wrong
+
+
 def test_both_ends_begins_with_the_most_important_layers_then_takes_turns() -> None:
     found = tried(made("both-ends"), 9)
     assert found[:5] == [(0, 1, 2, 3, 5), (0, 2, 3, 5), (0, 3, 5), (3, 5), (5,)]
@@ -99,3 +106,12 @@ def test_a_search_without_repeats_never_repeats() -> None:
     for method in SEARCHES:
         for chain in tried(made(method, rules), 30, rules=rules):
             assert list(chain) == sorted(set(chain))
+
+
+def test_a_search_without_skips_never_skips_and_one_layer_is_enough() -> None:
+    rules = Rules(6, skips_and_repeats([], [(1, 2), (2, 2)]))
+    for method in set(SEARCHES) - {"removal"}:
+        found = tried(made(method, rules), 20, rules=rules)
+        assert len(found) == 20 and all(set(chain) == set(rules.full) for chain in found)
+    for method in SEARCHES:
+        assert all(tried(made(method, Rules(1)), 5, len, Rules(1)))
