@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -83,6 +83,7 @@ def compare(cell: CellSpec, dtype: torch.dtype, batch: int, lengths: Tensor | No
         outputs = outputs if outputs.shape[-1] == len(shown) else outputs[..., shown]
         ramp = torch.arange(outputs.numel(), dtype=dtype).cos().view_as(outputs)
         total = (outputs * ramp).sum() + sum((part * part).sum() for part in last)
+        total = total + sum(0 * leaf.sum() for leaf in leaves)  # a weight may be unread
         grads = torch.autograd.grad(total, leaves, allow_unused=True)
         zeros = [torch.zeros_like(leaf) for leaf in leaves]
         grads = [z if g is None else g for z, g in zip(zeros, grads, strict=True)]
@@ -102,11 +103,10 @@ def test_outputs_states_and_gradients_agree_with_the_layers(name: str, batch: in
     assert compare(cell, torch.float32, batch, None) < 1e-4
 
 
-@settings(max_examples=20, **QUIET)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much], **QUIET)
 @given(cells(reducing=False), st.integers(1, 40))
 def test_any_cell_can_be_wired(cell: CellSpec, batch: int) -> None:
-    nodes = enumerate(cell.nodes, start=cell.states + 1)
-    assume({node.op for v, node in nodes if v in cell.needed()} & {"linear", "diagonal"})
+    assume(any(node.op in ("linear", "diagonal") for node in cell.nodes))
     try:
         error = compare(cell, torch.float64, batch, None)
     except InvalidCell:
