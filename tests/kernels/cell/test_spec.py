@@ -30,9 +30,9 @@ def shuffled(recipe: dict, rng: random.Random) -> dict:
     result = {}
     for name, node in items:
         inputs = [names.get(i, i) for i in node["input"]]
-        if node["op"] != "blend":
+        if not OPERATIONS[node["op"]].ordered:
             rng.shuffle(inputs)
-        result[names[name]] = {"op": node["op"], "input": inputs}
+        result[names[name]] = {**node, "input": inputs}
     return result
 
 
