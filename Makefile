@@ -26,6 +26,7 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/scheduling.py
 	$(BIN)/python tests/benchmarks/search_quality.py
 	$(BIN)/nas bench kernels
+	$(BIN)/nas bench mixers
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
