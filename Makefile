@@ -26,6 +26,7 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/scheduling.py
 	$(BIN)/python tests/benchmarks/search_quality.py
 	$(BIN)/nas bench kernels
+	$(BIN)/nas bench mixers
 
 bench-gpu: $(READY)
 	$(BIN)/python -m tests.benchmarks.gpu

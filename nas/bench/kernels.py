@@ -128,14 +128,14 @@ def _rows(
         others = (lengths, setting.inference, setting.torch_compile)
         found = dict(peers(name, cell, sizes, x, *others))
         steps = [partial(_step, peer, x) for peer in found.values()]
-        *seconds, product = medians([*steps, _large_product(setting)], repeats, setting.device)
+        *seconds, product = medians([*steps, large_product(setting)], repeats, setting.device)
     steps_run = batch * setting.steps if lengths is None else int(lengths.sum())
     passes = 1 if setting.inference else 3  # the backward pass has two products for each
     flops = steps_run * sum(cell.flops(i, o) for i, o in pairwise(sizes)) * passes
     times = {peer: 1e3 * taken for peer, taken in zip(found, seconds, strict=True)}
     compiled = {peer: kind.compile_seconds for peer, kind in found.items() if kind.compile_seconds}
     for form in (form for form in OURS if form in times):
-        share = 1e3 * flops / times[form] * product / _PRODUCT_FLOPS
+        share = 1e3 * flops / times[form] * product / PRODUCT_FLOPS
         yield Row(
             cell=name,
             shape=shape,
@@ -196,10 +196,10 @@ def _clock(device: str) -> float:
     return time.perf_counter()
 
 
-_PRODUCT_FLOPS = 2 * 1400 * 600 * 1400
+PRODUCT_FLOPS = 2 * 1400 * 600 * 1400
 
 
-def _large_product(setting: Setting) -> Callable[[], object]:
+def large_product(setting: Setting) -> Callable[[], object]:
     """Return one large matrix product, by oneDNN where PyTorch has it for this dtype."""
     a, b = (torch.randn(1400, 600, device=setting.device, dtype=setting.dtype) for _ in range(2))
     if setting.device == "cpu" and setting.dtype == torch.float32:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from nas.cli import adapt, cache, compress, doctor, export, ls, report, score, search, sweep, train
-from nas.cli.bench import graphs, kernels, rungs, scores
+from nas.cli.bench import graphs, kernels, mixers, rungs, scores
 from nas.cli.bench import search as bench_search
 from nas.cli.output import results_on_stdout
 from nas.cli.problems import say_error, say_usage_error, use_utf8
@@ -51,7 +51,11 @@ for verb in (
 
 
 benches = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
-for bench in (kernels.kernels, bench_search.search, scores.scores, rungs.rungs, graphs.graphs):
+BENCHES = (
+    *(kernels.kernels, mixers.mixers, bench_search.search),
+    *(scores.scores, rungs.rungs, graphs.graphs),
+)
+for bench in BENCHES:
     benches.command(bench.__name__)(_ended_well(bench))
 app.add_typer(benches, name="bench")
 
