@@ -15,7 +15,7 @@ def fitted(
     """Return the student with all widths scaled by one factor, the largest that meets the limits.
 
     Where the narrowest widths are too wide still, more layers are removed first: those that the
-    student narrows most.
+    student narrows most. Where whole widths leave room, removed layers come back, first to last.
     meets: whether a student meets the limits; asked about ten times.
     Returns the smallest student there is if not even that one meets them.
     """
@@ -25,7 +25,10 @@ def fitted(
         return scaled(outline, student, 0, narrowest)
     low, high = narrowest / 20 / max(kept), 2 / min(kept)  # the narrowest; the whole
     if meets(whole := scaled(outline, student, high, narrowest)):
-        return whole
+        fuller = _with_a_layer_back(outline, student)
+        if fuller is None or not meets(scaled(outline, fuller, 0, narrowest)):
+            return whole
+        return fitted(outline, fuller, narrowest, meets)
     best = scaled(outline, student, 0, narrowest)
     for _ in range(STEPS):
         middle = sqrt(low * high)
@@ -56,3 +59,11 @@ def _with_layers_removed(
         if meets(scaled(outline, student, 0, narrowest)):
             return student, True
     return student, False
+
+
+def _with_a_layer_back(outline: Outline, student: Student) -> Student | None:
+    """Return the student with the first of its removed layers again; None if it has them all."""
+    back = next((block for block in outline.removable if block[0] in student.removed), None)
+    if back is None:
+        return None
+    return Student(tuple(path for path in student.removed if path not in back), student.widths)

@@ -46,8 +46,11 @@ def test_where_narrow_layers_are_too_large_those_narrowed_most_are_removed() -> 
     assert fit(proposed, 11).removed == ("a", "b")
 
 
-def test_what_meets_the_limit_at_full_width_keeps_it() -> None:
-    assert fit(Student(("a",), (("stem", 10),)), 1000) == Student(("a",), ())
+def test_removed_layers_come_back_where_whole_widths_leave_room() -> None:
+    found = fit(Student(("a", "b"), (("stem", 10),)), 200)  # the stem alone costs 100
+    assert found.removed == ("b",)
+    assert 194 <= cost(found) <= 200
+    assert fit(Student(("a", "b"), ()), 105) == Student(("b",), (("stem", 47), ("a.inner", 47)))
 
 
 def test_the_smallest_is_returned_where_nothing_meets_the_limit() -> None:
