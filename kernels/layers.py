@@ -118,7 +118,10 @@ class TorchStack(Stack, nn.RNNBase):
         weights = weights._replace(on_x=torch.cat([weights.on_x, on_h], dim=-1))
         start = (torch.zeros_like(c), c)
         y, (last, c) = self._run_cell(suffix, torch.cat([x, given], dim=-1), start, weights, rows)
-        return functional.linear(y, projection), (functional.linear(last, projection), c)
+        last = functional.linear(last, projection)
+        if rows is not None:  # a sequence without steps keeps its state
+            last = torch.where((rows.lengths == 0).to(h.device)[:, None], h, last)
+        return functional.linear(y, projection), (last, c)
 
     def _suffixes(self) -> list[str]:
         ways = ("", "_reverse") if self.bidirectional else ("",)

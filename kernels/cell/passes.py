@@ -75,7 +75,8 @@ def run_backward(
     """
     grad_outputs, grad_last = above
     if grad_outputs is not None:
-        grad_outputs = (grad_outputs.transpose(0, 1) if padded else grad_outputs).contiguous()
+        rowwise = grad_outputs.transpose(0, 1).flatten(0, 1) if padded else grad_outputs
+        grad_outputs = rowwise.contiguous()  # [R, H]
     if grad_last is None:
         shape = (len(saved.states), rows.batch, weights.bias.shape[1])
         grad_last = saved.states.new_zeros(shape)

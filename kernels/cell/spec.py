@@ -119,7 +119,8 @@ class CellSpec:
             labels.append(
                 f"{node.op} {roles}" + (f" {node.value}" if node.value is not None else "")
             )
-        inputs: list[tuple[int, ...]] = [()] * first + [node.inputs for node in self.nodes]
+        # nodes without inputs are put behind the leaves, as if they read x
+        inputs: list[tuple[int, ...]] = [()] * first + [node.inputs or (0,) for node in self.nodes]
         ordered = [True] * first + [OPERATIONS[node.op].ordered for node in self.nodes]
         order = canonical_order(labels, inputs, ordered)
         new = {old: position for position, old in enumerate(order)}

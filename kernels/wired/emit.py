@@ -176,12 +176,12 @@ def _gradients_of_weights(schedule: Schedule) -> str:
         lines += ["      real *to = at->grad_square + (k * at->size + m) * CONNECTIONS * LANES;"]
         lines += [*(f"      {_gather(c, row)}" for _, c, row in group), "    }"]
     for i, v in enumerate(layout.diagonals):
-        source = schedule.node(v).inputs[0]
         lines += [f"    const real *e{i} = node_at(a, LINEARS + {i}, at) + k * PANEL;"]
         if not schedule.node(v).inputs:
             lines += [f"    LEFT(a->grad_diagonal + (u * DIAGONALS + {i}) * LANES) +="]
             lines += [f"        LEFT(e{i}) + RIGHT(e{i});"]
             continue
+        (source,) = schedule.node(v).inputs
         lines += [f"    const real *s{i} = {row_of(schedule, source, 'at')} + k * PANEL;"]
         lines += [f"    LEFT(a->grad_diagonal + (u * DIAGONALS + {i}) * LANES) +="]
         lines += [f"        LEFT(e{i}) * LEFT(s{i}) + RIGHT(e{i}) * RIGHT(s{i});"]

@@ -30,9 +30,15 @@ def graph(architecture: Architecture) -> DiGraph:
         if i in cell.needed():
             drawn.add_node(i, label=f"h{i - 1}", kind="input", state=None)
     for number, node in enumerate(cell.nodes, start=cell.states + 1):
-        kind = node.op.split("_")[0] if node.op != "blend" else "elementwise"
+        kind = node.op.split("_")[0]
+        kind = kind if kind in ("linear", "activation") else "elementwise"
         state = cell.outputs.index(number) if number in cell.outputs else None
-        drawn.add_node(number, label=LABELS[node.op], kind=kind, state=state)
+        drawn.add_node(
+            number,
+            label=LABELS.get(node.op, node.op.removeprefix("activation_")),
+            kind=kind,
+            state=state,
+        )
         for place, source in enumerate(node.inputs):
             drawn.add_edge(source, number, place=place)
     return drawn

@@ -20,6 +20,11 @@ def architecture_of(recipe: Mapping[str, Any]) -> Architecture:
     """
     architecture = read_recipe(recipe)
     cell = cell_of(architecture)
+    unread = [f"h_prev_{i - 1}" for i in range(1, cell.states + 1) if i not in cell.needed()]
+    if unread:
+        raise InvalidArchitecture(
+            f'no new state depends on "{unread[0]}": read it or remove its "h_new"'
+        )
     names = cell.value_names()
     for value in cell.outputs:
         for source in cell.nodes[value - cell.states - 1].inputs:
@@ -31,7 +36,7 @@ def architecture_of(recipe: Mapping[str, Any]) -> Architecture:
 
 
 def read_recipe(recipe: Mapping[str, Any]) -> Architecture:
-    """Return the architecture of any cell that uses all its inputs, such as a standard GRU.
+    """Return the architecture of any cell, such as a standard GRU.
 
     Raises `InvalidArchitecture` naming the node.
     """
@@ -39,11 +44,6 @@ def read_recipe(recipe: Mapping[str, Any]) -> Architecture:
         cell = CellSpec.from_recipe(recipe).canonical()
     except InvalidCell as error:
         raise InvalidArchitecture(str(error)) from error
-    unread = [f"h_prev_{i - 1}" for i in range(1, cell.states + 1) if i not in cell.needed()]
-    if unread:
-        raise InvalidArchitecture(
-            f'no new state depends on "{unread[0]}": read it or remove its "h_new"'
-        )
     nodes = cell.to_recipe().items()
     spec = tuple(
         (name, node["op"], tuple(node["input"]), *([node["value"]] if "value" in node else []))

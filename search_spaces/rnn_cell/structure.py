@@ -144,7 +144,7 @@ def _degree_of(op: str, inputs: Sequence[float]) -> float:
     if op == "blend":
         gate, first, second = inputs
         return gate + max(first, second)
-    return max(inputs)
+    return max(inputs, default=0.0)
 
 
 def _gates(cell: CellSpec) -> dict[str, float]:

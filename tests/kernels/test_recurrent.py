@@ -93,6 +93,13 @@ def test_resets_and_lengths_together() -> None:
     close((y[:1, :3], last[:, :1]), rnn(x[:1, :3]))
 
 
+def test_a_sequence_without_steps_keeps_its_state_also_with_projections() -> None:
+    rnn = layer("lstm", proj_size=2)
+    states = torch.randn(1, B, 2).double(), torch.randn(1, B, H).double()
+    _, last = rnn(torch.randn(B, T, C).double(), states, lengths=LENGTHS)
+    assert all(torch.equal(a[:, 2], b[:, 2]) for a, b in zip(last, states, strict=True))
+
+
 def test_time_first_takes_resets_time_first() -> None:
     rnn, x = layer("gru"), torch.randn(B, T, C).double()
     resets = torch.rand(B, T) < 0.3

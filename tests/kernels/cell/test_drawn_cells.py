@@ -16,9 +16,13 @@ POSITIVE = ("log", "sqrt", "reciprocal", "elementwise_div")  # defined for their
 
 
 @st.composite
-def cells(draw) -> CellSpec:
-    """Draw a cell: any operations on any earlier values; states and x may stay unread."""
+def cells(draw, reducing: bool = True) -> CellSpec:
+    """Draw a cell: any operations on any earlier values; states and x may stay unread.
+
+    reducing: whether units of a head can depend on each other without a matrix.
+    """
     states = draw(st.integers(1, 3))
+    names = [name for name in sorted(OPERATIONS) if reducing or not OPERATIONS[name].reduction]
     nodes: list[Node] = []
 
     def added(op: str, *inputs: int, value: float | None = None) -> int:
@@ -26,7 +30,7 @@ def cells(draw) -> CellSpec:
         return states + len(nodes)
 
     for _ in range(draw(st.integers(states, 7))):
-        name = draw(st.sampled_from(sorted(OPERATIONS)))
+        name = draw(st.sampled_from(names))
         operation = OPERATIONS[name]
         known = list(range(0 if name == "linear" else 1, states + 1 + len(nodes)))
         count = draw(st.integers(operation.fewest, min(operation.most, 3)))

@@ -8,6 +8,7 @@ import networkx
 import numpy as np
 import pytest
 
+from kernels.cell.operations import OPERATIONS
 from kernels.cell.spec import CellSpec, InvalidCell
 from kernels.cell.zoo import ZOO
 from search_spaces import genome
@@ -26,9 +27,9 @@ def shuffled(recipe: dict, rng: random.Random) -> dict:
     result = {}
     for name, node in items:
         inputs = [names.get(i, i) for i in node["input"]]
-        if node["op"] != "blend":
+        if not OPERATIONS[node["op"]].ordered:
             rng.shuffle(inputs)
-        result[names[name]] = {"op": node["op"], "input": inputs}
+        result[names[name]] = {**node, "input": inputs}
     return result
 
 
