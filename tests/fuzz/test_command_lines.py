@@ -154,13 +154,13 @@ def check(words: list[str], place: Path) -> None:
     assert content(place) == before, words
 
 
-@settings(max_examples=159, **FIXED)
+@settings(max_examples=50, **FIXED)
 @given(command_lines())
 def test_job_commands(place: Path, words: list[str]) -> None:
     check(words, place)
 
 
-@settings(max_examples=100, **FIXED)
+@settings(max_examples=40, **FIXED)
 @given(other_lines())
 def test_other_commands(place: Path, words: list[str]) -> None:
     check(words, place)

@@ -239,7 +239,7 @@ CASES = st.tuples(
 )
 
 
-@settings(max_examples=80, **FIXED)
+@settings(max_examples=25, **FIXED)
 @given(CASES)
 def test_damaged_files(sound: Path, case: tuple[str, int, int, int]) -> None:
     with no_drawings():
