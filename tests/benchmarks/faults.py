@@ -113,13 +113,16 @@ def deterministic(folder: Path) -> Count:
 def misbehaving(folder: Path, fault: str, executor: str) -> Count:
     """Let every candidate of a kind misbehave; only those may fail."""
     run = folder / "run"
-    limit = ["--set", "execution.isolate=true", "--set", "execution.time_limit=15"]
-    command = search(run, executor, *(limit if fault == "hang" or executor == "serial" else ()))
+    limit = ["--set", "execution.isolate=true", "--set", "execution.time_limit=10"]
+    more = ["--controller", "random", "--set", "execution.batch=1"]
+    command = search(
+        run, executor, *more, *(limit if fault == "hang" or executor == "serial" else ())
+    )
     command = ["toys:Misbehaves" if p == "toys:FirstWeight" else p for p in command]
     finished(*command, NAS_TOY_FAULT=fault)
-    bad = [r for r in results(run) if r["architecture"]["spec"][0] == 4]
+    bad = [r for r in results(run) if r["architecture"]["spec"] == [4]]
     note = f"{len(bad)} candidates at fault failed" if all(r["failed"] for r in bad) else "?"
-    return counted(run, len(bad), note, lambda r: r["architecture"]["spec"][0] == 4)
+    return counted(run, len(bad), note, lambda r: r["architecture"]["spec"] == [4])
 
 
 def children_of(pid: int, name: str) -> list[int]:
@@ -376,7 +379,7 @@ def main(names: list[str]) -> int:
             except (FileNotFoundError, subprocess.CalledProcessError, ImportError) as error:
                 print(f"{name:32}skipped: {error}", flush=True)
                 continue
-            except AssertionError as error:
+            except (AssertionError, subprocess.TimeoutExpired) as error:
                 count = Count(0, 1, 0, str(error))
         seconds = time.monotonic() - began
         bad += count.lost + count.doubled
