@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,22 +27,38 @@ def sharing(model: nn.Module, chain: Chain) -> nn.Module:
     """Return the network of `shortened`, but with the model's own weights."""
     if isinstance(model, Llama):
         checked(chain, model.layers)
-        short: nn.Module = Llama(replace(model.size, layers=len(chain)), torch.Generator())
+        llama = Llama(replace(model.size, layers=len(chain)), torch.Generator())
         kept, layers = _split(tensors_of(model), "stack.")
-        _fill(short, kept | _ordered(layers, "stack.", chain))
-        return short.eval()
+        _fill(llama, kept | _ordered(layers, "stack.", chain))
+        return llama.eval()
     seen = watched(model, probe_tokens(model))
     checked(chain, len(seen.stack))
     try:
-        short = _described(model, seen, chain)
+        short: Any = _described(model, seen, chain)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(_cannot_describe(model, chain, error)) from None
-    short.tie_weights()  # type: ignore[operator]
+    short.tie_weights()
     short.generation_config = deepcopy(model.generation_config)
-    return short.eval()
+    if not _caches(short.eval()):
+        short.config.get_text_config(decoder=True).use_cache = False
+        short.generation_config.use_cache = False
+    return short
 
 
-def _described(model: nn.Module, seen: Watched, chain: Chain) -> nn.Module:
+@torch.no_grad()
+def _caches(short: nn.Module) -> bool:
+    """Return whether the network can read tokens with a cache.
+
+    `transformers` has no cache for convolutions or recurrences alone in some hybrid families.
+    """
+    try:
+        short(probe_tokens(short), use_cache=True)
+    except Exception:
+        return False
+    return True
+
+
+def _described(model: nn.Module, seen: Watched, chain: Chain) -> Any:
     """Return the network that the translated configuration describes, with the model's weights."""
     count, prefix = len(seen.stack), f"{seen.place}."
     short = _empty(model, chain, count)
