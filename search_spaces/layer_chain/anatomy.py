@@ -61,6 +61,10 @@ def watched(model: nn.Module, tokens: Tensor) -> Watched:
         for hook in hooks:
             hook.remove()
     found = [place for place in lists if _is_stack(calls[place], len(lists[place]))]
+    if len(found) > 1:  # some families also project their states by a short list
+        config: Any = model.config
+        count = config.get_text_config(decoder=True).num_hidden_layers
+        found = [place for place in found if len(lists[place]) == count] or found
     if len(found) != 1:
         raise ValueError(_refusal(type(model).__name__, calls, found))
     seen = calls[found[0]]

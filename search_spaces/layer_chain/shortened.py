@@ -40,8 +40,8 @@ def sharing(model: nn.Module, chain: Chain) -> nn.Module:
     short.tie_weights()
     short.generation_config = deepcopy(model.generation_config)
     if not _caches(short.eval()):
-        short.config.get_text_config(decoder=True).use_cache = False
-        short.generation_config.use_cache = False
+        for settings in (short.config.get_text_config(decoder=True), short.generation_config):
+            setattr(settings, "use_cache", False)  # noqa: B010 - the type of both is not known here
     return short
 
 
