@@ -47,12 +47,12 @@ class Proposals:
     @property
     def left(self) -> int:
         """The number of proposals that the plan still needs."""
-        return self._plan.records - len(self._candidates)
+        return max(0, self._plan.records - len(self._candidates))
 
     def wanted_now(self) -> int:
         """Return how many proposals to screen in the next call; 0 while the pool finishes."""
         if self.opening is None:
-            return min(self._plan.batch, self._plan.pool - len(self._candidates))
+            return min(self._plan.batch, max(0, self._plan.pool - len(self._candidates)))
         return min(self._plan.batch if self._plan.guide else 1, self.left)
 
     def propose(self, wanted: int) -> list[int]:

@@ -116,6 +116,13 @@ class Measuring(SearchJob):
         return replace(trained, measures={"after": 2.0})
 
 
+def test_a_smaller_budget_ends_a_run_that_has_more_candidates(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
+        search(run)
+        again = search(run, replace(PLAN, candidates=4))
+        assert len(again.candidates) == 6
+
+
 def test_a_jobs_measurements_are_in_the_record(tmp_path: Path) -> None:
     job = Measuring(**{name: getattr(JOB, name) for name in SearchJob.__dataclass_fields__})
     with RunFolder.open(tmp_path / "run", {}, PLAN.judged_by) as run:
