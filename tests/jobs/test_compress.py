@@ -49,7 +49,7 @@ def compressed(tmp_path_factory: pytest.TempPathFactory):
     files = ("--run", folder / "run", "--policy", folder / "policy.safetensors")
     ended = nas("compress", *settings, *files, "--json", fresh=True)
     assert ended.returncode == 0, ended.stderr
-    assert "kept whole: linear (the network answers with them)" in ended.stderr
+    assert "kept whole: linear (they are outputs of the network)" in ended.stderr
     return folder, json.loads(ended.stdout)
 
 
@@ -101,7 +101,7 @@ def test_the_student_is_tested_and_timed_in_int8(compressed) -> None:
     assert int8["metric"] == metric_of(files / INT8, task, task.test_batches())
     assert abs(int8["metric"] - facts["student"]["accuracy"]) < 0.1
     said = nas("report", folder / "run").stdout
-    assert "kept whole: linear (the network answers with them)" in said
+    assert "kept whole: linear (they are outputs of the network)" in said
     assert "int8 accuracy" in said and "int8 milliseconds_batch_1 (ONNX)" in said
     assert max(len(line) for line in said.splitlines() if "(ONNX)" in line) <= 80
 
