@@ -11,7 +11,7 @@ _USER = re.compile(r"([a-z][a-z0-9+.-]*:/+)\S*@", re.IGNORECASE)
 _OPTION = re.compile(
     r"([?&;][\w.-]*(?:pass|pwd|secret|token|key|sig|auth|cred)[\w.-]*=)[^\s&;'\"]+", re.IGNORECASE
 )
-_PASSWORD = re.compile(r"^[^:]*:/*[^:@]*:(.*)@", re.DOTALL)
+_PASSWORD = re.compile(r"^(?:[^:]*:/+)?[^:@]*:(.*)@", re.DOTALL)  # the scheme may be missing
 
 _secrets: set[str] = set()  # of the URLs that this process was given
 

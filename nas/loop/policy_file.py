@@ -5,10 +5,10 @@ from pathlib import Path
 
 from optuna.samplers import BaseSampler
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
 from nas.core.errors import BadInput
-from nas.core.files import write_atomically
+from nas.core.files import read_bytes, reason_of, write_atomically
 from nas.loop.controller import Controller
 from nas.loop.run_folder import RunFolder
 from policies.path_sampler import PathSampler
@@ -26,11 +26,11 @@ def load_policy(policy: PolicyGradient, path: Path) -> None:
     They apply to the decisions that have the same names in both spaces; with n2n, to all layers.
     Raises `BadInput` if the file does not hold such a policy.
     """
+    content = read_bytes(path, "pass a file that --policy wrote")
     try:
-        policy.network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"{path} is not a policy of this controller: {reason}") from None
+        policy.network.load_state_dict(load(content))
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise BadInput(f"{path} is not a policy of this controller: {reason_of(error)}") from None
 
 
 def first_controller(

@@ -136,7 +136,7 @@ def test_a_missing_compiler_is_reported(monkeypatch) -> None:
         (["--family", "torus"], "torus"),
         (["--graphs", 3], "graphs"),
         (["--task", "python-text"], "python-text"),
-        (["--figure", "none/here.png"], "none/here.png: create the folder none first"),
+        (["--figure", "none/here.png"], "none/here.png cannot be written"),
         (["--figure", "graphs.docx"], "graphs.docx: end the figure's name in .png"),
     ],
 )

@@ -111,7 +111,7 @@ def test_the_command_prints_one_object(tmp_path) -> None:
     path.write_text(path.read_text() + '\n{"decisions": 3}')
     failed = nas(*command)
     assert failed.returncode == 2
-    assert f"{path} line 26" in failed.stderr
+    assert f"{path}, line 26" in failed.stderr
 
 
 @POLICIES

@@ -11,7 +11,6 @@ speakers whom neither training nor validation has heard.
 
 from functools import cache
 
-import librosa
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -39,6 +38,8 @@ def encoder_task() -> LoaderTask:
 @cache
 def _windows(part: str) -> Tensor:
     """Return mel spectrograms `[n, 160, 40]`, computed as `resemblyzer` computes them."""
+    import librosa
+
     cut = []
     for audio in streams(part):
         mels = librosa.feature.melspectrogram(

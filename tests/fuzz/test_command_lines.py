@@ -22,7 +22,14 @@ END = ["--executor", "serial", "--run", "run"]
 BASES = {
     "search": (
         SearchConfig,
-        ["--space", "toys:Perceptrons", "--task", "toys:Quadrants", "--score", "toys:FirstWeight"],
+        [
+            "--space",
+            "tests.toys:Perceptrons",
+            "--task",
+            "tests.toys:Quadrants",
+            "--score",
+            "tests.toys:FirstWeight",
+        ],
     ),
     "compress": (CompressConfig, ["--teacher", "n-parity-rnn-tanh"]),
     "sweep": (SweepConfig, ["--model", "n-parity-rnn-tanh", "--epoch-steps", "1"]),

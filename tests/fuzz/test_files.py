@@ -14,8 +14,8 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_spaces.rnn_cell.zoo import ZOO
 
+from kernels.cell.zoo import ZOO
 from nas import api
 from nas.models.file_checks import Written
 from tests.fuzz.in_process import Ended, assert_well_ended, checks_only, content, run

@@ -44,8 +44,8 @@ def test_a_text_gives_chains_healed_networks_and_speeds(text: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--text", "none.txt"), "none.txt cannot be read"),
-        (("--text", "none.txt", "--items", "none.jsonl"), "none.jsonl cannot be read"),
+        (("--text", "none.txt"), "none.txt does not exist"),
+        (("--text", "none.txt", "--items", "none.jsonl"), "none.jsonl does not exist"),
         (("--set", "window=100000"), "windows of 100000 tokens, but needs four"),
         (("--heal", "half"), "heal"),
     ],

@@ -61,7 +61,7 @@ def test_every_student_uses_what_the_limits_allow(limited: Path) -> None:
 
 def test_a_run_gets_a_new_target_without_a_new_search(limited: Path) -> None:
     before = results(limited)
-    ended = nas("compress", "--resolve", limited, "--max-parameters", 100, "--json")
+    ended = nas("compress", "--resolve", limited, "--max-parameters", 100, "--json", "--trust")
     assert ended.returncode == 0, ended.stderr
     student = json.loads(ended.stdout)["student"]
     folder = limited / "resolved" / "max_parameters=100"
@@ -88,7 +88,7 @@ def test_a_student_of_the_record_that_meets_the_new_target_is_taken(limited: Pat
 
 
 def test_a_new_target_that_the_record_misses_is_reported(limited: Path) -> None:
-    limits = ["--max-parameters", 60, "--set=least_accuracy=1"]
+    limits = ["--max-parameters", 60, "--set=least_accuracy=1", "--trust"]
     ended = nas("compress", "--resolve", limited, *limits)
     assert ended.returncode == 3
     assert ended.stderr.splitlines()[-1].startswith("nas: no student met the target: the closest")

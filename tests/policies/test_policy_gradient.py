@@ -135,8 +135,8 @@ def test_a_saved_policy_knows_another_space_with_the_same_names(tmp_path) -> Non
 
 def test_a_file_without_a_policy_is_refused(tmp_path) -> None:
     (tmp_path / "text").write_text("no weights")
-    for name in ("text", "none"):
-        with pytest.raises(BadInput, match=f"{name} is not a policy of this controller"):
+    for name, said in (("text", "is not a policy of this controller"), ("none", "does not exist")):
+        with pytest.raises(BadInput, match=f"{name} {said}"):
             load_policy(policy(), tmp_path / name)
 
 

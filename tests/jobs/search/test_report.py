@@ -28,7 +28,7 @@ RUNGS = (Rung(50, 2.5, 2.5, 12.2, 2.9, 1.0, "a"), Rung(100, 2.1, 2.1, 8.2, 2.3, 
 
 
 def candidates() -> list[Candidate]:
-    cells = [read_recipe(recipe) for recipe in ZOO.values()]
+    cells = [read_recipe(recipe) for recipe in list(ZOO.values())[:9]]
     scored = [
         Candidate(i, cell, 1000 + i, 2000, {"hidden-covariance-1": -(10.0**i)}, seconds=0.1)
         for i, cell in enumerate(cells)

@@ -49,7 +49,9 @@ def test_a_recipe_survives_a_round_trip(name: str) -> None:
     assert CellSpec.from_recipe(canonical.to_recipe()) == canonical
 
 
+PARTIAL = {"elementwise_div", "log", "reciprocal", "sqrt"}  # undefined for some numbers
 MEANING = {
+    **{"exp": math.atan, "softplus": math.atan, "normal_cdf": math.erf},  # anything that is finite
     **{"tanh": math.tanh, "sigmoid": lambda a: 1 / (1 + math.exp(-a)), "full": float},
     **{
         "minimum": min,
@@ -83,15 +85,12 @@ def recipes(draw) -> dict[str, dict]:
     }
     known = ["n", *(f"h_prev_{i}" for i in range(states))]
     for number in range(draw(st.integers(1, 6))):
-        name = draw(st.sampled_from(["constant", *sorted(OPERATIONS)]))
+        name = draw(st.sampled_from(["constant", *sorted(OPERATIONS.keys() - PARTIAL)]))
         operation = OPERATIONS[name]
         count = draw(st.integers(operation.fewest, min(operation.most, 3)))
         unique = name == "linear"
-        read = (
-            draw(st.lists(st.sampled_from(known), min_size=count, max_size=count, unique=unique))
-            if count <= len(known)
-            else list(known)
-        )
+        count = min(count, len(known)) if unique else count
+        read = draw(st.lists(st.sampled_from(known), min_size=count, max_size=count, unique=unique))
         value = {"value": draw(st.sampled_from([2, 3.5, -1, 0.0]))} if name == "constant" else {}
         recipe[f"n{number}"] = {"op": name, "input": read, **value}
         known.append(f"n{number}")
