@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nas.core.errors import BadInput
+from nas.core.files import read_text
 from nas.jobs.adapt.language import Language
 
 CHARACTERS = 8  # read per token that is wanted; tokens of English have about 4
@@ -32,10 +33,7 @@ def read_windows(path: Path, language: Language, count: int, length: int) -> Win
         a text, so with the start token if the tokenizer has one.
     Raises `BadInput` for a text that cannot be read or has fewer than four windows.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read as UTF-8 text: {error}") from None
+    text = read_text(path)
     found = _windows(path, text, language, (HEALING + 1) * count, length)
     if len(found) < 4:
         raise BadInput(
