@@ -55,17 +55,20 @@ def amount_for(method: str) -> float:
     return amounts[low]
 
 
-def run(method: str, amount: float, seed: int, parts: list[str], folder: Path) -> dict[str, Any]:
+def run(
+    method: str, amount: float, seed: int, steps: int, parts: list[str], folder: Path
+) -> dict[str, Any]:
     started = time.perf_counter()
     model = METHODS[method](amount, seed)
     made = time.perf_counter()
-    fit(model, STEPS, seed)
+    fit(model, steps, seed)
     name = f"{method}-{seed}"
     torch.save(model, folder / f"{name}.pt")
     row = {
         "method": method,
         "amount": amount,
         "seed": seed,
+        "steps": steps,
         "parameters": sum(p.numel() for p in model.parameters()),
         "blocks": sum(isinstance(module, CifarBlock) for module in model.modules()),
         "seconds": [round(made - started), round(time.perf_counter() - made)],
@@ -114,6 +117,7 @@ def main() -> None:
     parser.add_argument("what", choices=["amounts", "run", "report"])
     parser.add_argument("methods", nargs="*")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=STEPS, help="of fine-tuning")
     parser.add_argument("--to", type=Path, default=Path("equal_time"))
     parser.add_argument("--judge", nargs="+", default=["test1k"])
     asked = parser.parse_args()
@@ -127,7 +131,7 @@ def main() -> None:
     for seed, given in itertools.product(asked.seeds, asked.methods):
         method, _, amount = given.partition("=")
         if asked.what == "run":
-            print(run(method, float(amount), seed, asked.judge, asked.to), flush=True)
+            print(run(method, float(amount), seed, asked.steps, asked.judge, asked.to), flush=True)
 
 
 if __name__ == "__main__":

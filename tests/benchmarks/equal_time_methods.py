@@ -4,7 +4,6 @@ Each returns a network with weights of the teacher's that was not trained since.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -121,7 +120,6 @@ def fastnas(amount: float, seed: int) -> nn.Module:
             "data_loader": [(batch,) for batch in calibration],
             "collect_func": lambda batch: batch[0],
             "score_func": lambda model: accuracy(model, pixels, classes),
-            "checkpoint": os.environ["TEACHER"] + ".fastnas",
         },
     )[0]
 
