@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
+from kernels.cell.cpu.loops import REALS
 from kernels.mixer.spec import Recurrence
 
 TEXT = Path(__file__).parent / "mixer.c"
-REALS = {torch.float32: "float", torch.float64: "double"}
 
 
 def emit_mixer(recurrence: Recurrence, dtype: torch.dtype) -> str:

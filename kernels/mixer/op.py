@@ -1,6 +1,5 @@
 """Runs a recurrence over time: compiled C on a CPU, chunks of matrix products elsewhere."""
 
-import ctypes
 from functools import lru_cache
 from typing import Any
 
@@ -9,10 +8,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kernels.cell.cpu.build import CannotCompile, build
+from kernels.cell.cpu.loops import REALS
+from kernels.cell.cpu.structs import function_of, number_of, struct_of
 from kernels.cell.op import choose_backend, warn_once
 from kernels.mixer.arguments import Arguments, checked
 from kernels.mixer.chunks import in_chunks
-from kernels.mixer.emit import REALS, emit_mixer
+from kernels.mixer.emit import emit_mixer
 from kernels.mixer.reference import reference
 from kernels.mixer.spec import Recurrence
 
@@ -24,13 +25,7 @@ _ARRAYS = (
 )
 
 
-class _Arguments(ctypes.Structure):
-    """The struct `arguments` in mixer.c."""
-
-    _fields_ = [
-        *((name, ctypes.c_long) for name in _NUMBERS),
-        *((name, ctypes.c_void_p) for name in _ARRAYS),
-    ]
+_Arguments = struct_of(_NUMBERS, _ARRAYS)  # the struct `arguments` in mixer.c
 
 
 class CompiledMixer:
@@ -38,11 +33,10 @@ class CompiledMixer:
 
     def __init__(self, recurrence: Recurrence, dtype: torch.dtype) -> None:
         library = build(emit_mixer(recurrence, dtype))
-        self.forward, self.backward = library.forward, library.backward
-        for function in (self.forward, self.backward):
-            function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
-        self.every = ctypes.c_long.in_dll(library, "every").value
-        self.mark_numbers = ctypes.c_long.in_dll(library, "mark_numbers").value
+        self.forward = function_of(library, "forward", _Arguments)
+        self.backward = function_of(library, "backward", _Arguments)
+        self.every = number_of(library, "every")
+        self.mark_numbers = number_of(library, "mark_numbers")
 
 
 @lru_cache(maxsize=1024)

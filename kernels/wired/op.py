@@ -14,6 +14,7 @@ from kernels.cell.arguments import check_arguments
 from kernels.cell.cpu.build import CannotCompile, build
 from kernels.cell.cpu.loops import REALS
 from kernels.cell.cpu.scratch import scratch
+from kernels.cell.cpu.structs import function_of, number_of, struct_of
 from kernels.cell.op import warn_once
 from kernels.cell.schedule import Schedule, schedule_of
 from kernels.cell.spec import CellSpec
@@ -29,13 +30,7 @@ _ARRAYS = (
 )
 
 
-class _Arguments(ctypes.Structure):
-    """The struct `arguments` in wired.c."""
-
-    _fields_ = [
-        *((name, ctypes.c_long) for name in _NUMBERS),
-        *((name, ctypes.c_void_p) for name in _ARRAYS),
-    ]
+_Arguments = struct_of(_NUMBERS, _ARRAYS)  # the struct `arguments` in wired.c
 
 
 class WiredLoops:
@@ -47,10 +42,9 @@ class WiredLoops:
     def __init__(self, cell: CellSpec, dtype: torch.dtype) -> None:
         self.schedule: Schedule = schedule_of(cell)
         library = build(emit_wired(self.schedule, REALS[dtype]))
-        self.forward, self.backward = library.forward, library.backward
-        for function in (self.forward, self.backward):
-            function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
-        self.panel = ctypes.c_long.in_dll(library, "panel").value
+        self.forward = function_of(library, "forward", _Arguments)
+        self.backward = function_of(library, "backward", _Arguments)
+        self.panel = number_of(library, "panel")
 
 
 @lru_cache(maxsize=1024)

@@ -73,8 +73,21 @@ class Classes:
         return logits.flatten(0, -2), targets.flatten()
 
 
+class _Numbers:
+    """What goals have in common whose targets are numbers, `[B, outputs]` or `[B, T, outputs]`."""
+
+    def targets(self, inputs: Any, targets: Any, batch: Any) -> Any:
+        return required(targets).float()
+
+    def outputs(self, targets: Iterable[Tensor]) -> int:
+        return _width(next(iter(targets)))
+
+    def is_every_step(self, targets: Tensor) -> bool:
+        return targets.dim() > 2
+
+
 @dataclass(frozen=True)
-class Regression:
+class Regression(_Numbers):
     """Squared error of numbers. The metric is taken over all examples, not as a mean of batches.
 
     metric: "mse", "mae", or "r2", the mean over the outputs of the share of variance explained.
@@ -85,15 +98,6 @@ class Regression:
     @property
     def higher_is_better(self) -> bool:
         return self.metric == "r2"
-
-    def targets(self, inputs: Any, targets: Any, batch: Any) -> Any:
-        return required(targets).float()
-
-    def outputs(self, targets: Iterable[Tensor]) -> int:
-        return _width(next(iter(targets)))
-
-    def is_every_step(self, targets: Tensor) -> bool:
-        return targets.dim() > 2
 
     def loss(self, answers: Any, targets: Tensor) -> Tensor:
         return functional.mse_loss(_like(answers, targets), targets)
@@ -106,21 +110,12 @@ class Regression:
 
 
 @dataclass(frozen=True)
-class MultiLabel:
+class MultiLabel(_Numbers):
     """Binary cross-entropy of labels that are 0 or 1 each; F1 counts all labels together."""
 
     metric: Literal["f1"] = "f1"
 
     higher_is_better = True
-
-    def targets(self, inputs: Any, targets: Any, batch: Any) -> Any:
-        return required(targets).float()
-
-    def outputs(self, targets: Iterable[Tensor]) -> int:
-        return _width(next(iter(targets)))
-
-    def is_every_step(self, targets: Tensor) -> bool:
-        return targets.dim() > 2
 
     def loss(self, answers: Any, targets: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(_like(answers, targets), targets)

@@ -6,7 +6,6 @@ between the products is float32.
 """
 
 import ctypes
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from kernels.cell.cpu.loops import CompiledLoops
 from kernels.cell.cpu.products import WORTH_THREADS
 from kernels.cell.cpu.scratch import UntilChanged, scratch
 from kernels.cell.cpu.sparse import Fans, fans_of
+from kernels.cell.cpu.structs import function_of, number_of
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
 
@@ -58,11 +58,9 @@ class FewBitLoops(CompiledLoops):
         super().__init__(schedule, torch.float32)
         library = build(self.source)
         self._per, self._window, self._offset, has_fans = (
-            ctypes.c_long.in_dll(library, name).value
-            for name in ("per", "window", "offset", "few_bits_fans")
+            number_of(library, name) for name in ("per", "window", "offset", "few_bits_fans")
         )
-        self._project: Callable[..., None] = library.project
-        self._project.argtypes, self._project.restype = [ctypes.POINTER(_Projection)], None
+        self._project = function_of(library, "project", _Projection)
         self._mask, self._fans = mask, None
         if mask is not None and has_fans:
             size = (self._panel // 2, self._window, self._per)

@@ -12,6 +12,7 @@ from kernels.cell.cpu.build import build
 from kernels.cell.cpu.emit import DENSE, FEW_BITS, emit_c
 from kernels.cell.cpu.products import DEPTH
 from kernels.cell.cpu.scratch import fresh, scratch
+from kernels.cell.cpu.structs import function_of, number_of, struct_of
 from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule
 from kernels.cell.weight_gradients import Gradients, Saved
@@ -44,19 +45,7 @@ WORTH_THREADS = 1_000_000  # multiplications per step; below this, starting thre
 REALS = {torch.float32: "float", torch.float64: "double"}
 
 
-class _Arguments(ctypes.Structure):
-    """The struct `arguments` in prelude.c."""
-
-    _fields_ = [
-        *((name, ctypes.c_long) for name in _NUMBERS),
-        *((name, ctypes.c_void_p) for name in _ARRAYS),
-    ]
-
-
-def _loop(library: ctypes.CDLL, name: str) -> Callable[..., None]:
-    function = getattr(library, name)
-    function.argtypes, function.restype = [ctypes.POINTER(_Arguments)], None
-    return function
+_Arguments = struct_of(_NUMBERS, _ARRAYS)  # the struct `arguments` in prelude.c
 
 
 class CompiledLoops:
@@ -74,9 +63,11 @@ class CompiledLoops:
         library = build(self.source)
         products.library(dtype)  # if it cannot be compiled, it must fail here and not in a run
         self.compile_seconds = time.perf_counter() - started
-        self._forward = _loop(library, "forward")
-        self._backward = None if self.stored in FEW_BITS else _loop(library, "backward")
-        self._panel = ctypes.c_long.in_dll(library, "panel").value
+        self._forward = function_of(library, "forward", _Arguments)
+        self._backward = None
+        if self.stored not in FEW_BITS:
+            self._backward = function_of(library, "backward", _Arguments)
+        self._panel = number_of(library, "panel")
 
     def width(self, depth: int) -> int:
         """Return the columns of a head of `depth` units in states and kept values."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from kernels.cell.cpu.build import CannotCompile, build
 from kernels.cell.cpu.emit import emit_products
 from kernels.cell.cpu.scratch import scratch
+from kernels.cell.cpu.structs import function_of, number_of
 
 DEPTH = 256  # as in products.c
 WORTH_THREADS = 10_000_000  # multiplications
@@ -35,8 +36,7 @@ class _Arguments(ctypes.Structure):
 def library(dtype: torch.dtype) -> tuple[Callable[..., None], int]:
     """Return the compiled product of a dtype and its panel; raises `CannotCompile`."""
     built = build(emit_products("float" if dtype == torch.float32 else "double"))
-    built.multiply.argtypes, built.multiply.restype = [ctypes.POINTER(_Arguments)], None
-    return built.multiply, ctypes.c_long.in_dll(built, "panel").value
+    return function_of(built, "multiply", _Arguments), number_of(built, "panel")
 
 
 def instructions() -> str:
