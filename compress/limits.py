@@ -40,7 +40,7 @@ class Limits:
         return self.excess(costs, kept) == 0
 
 
-def said(
+def in_units(
     costs: Mapping[str, float],
     names: Iterable[str],
     setting: str,
@@ -50,9 +50,9 @@ def said(
 
     setting: what milliseconds are for.
 
-    >>> said({"milliseconds": 1.94, "bytes": 8e5}, ("milliseconds", "bytes"), "at batch 1")
+    >>> in_units({"milliseconds": 1.94, "bytes": 8e5}, ("milliseconds", "bytes"), "at batch 1")
     '0.8 MB and 1.94 ms at batch 1'
-    >>> said({"flops": 4.2e7}, ["flops"], "", {"flops": 5e7})
+    >>> in_units({"flops": 4.2e7}, ["flops"], "", {"flops": 5e7})
     '21,000,000 of 25,000,000 MACs'
     """
     parts = []

@@ -100,7 +100,7 @@ class Packing:
         return x.flatten(0, 1).index_select(0, self.places.to(x.device))
 
     def unpack(self, rows: Tensor, batch: int, steps: int) -> Tensor:
-        """Return rows `[R, H]` as `[batch, steps, H]`, with zeros where there is no row."""
+        """Return rows `[R, H]` as `[batch, steps, H]`, zeros for steps without a row."""
         flat = rows.new_zeros(batch * steps, rows.shape[1])
         return flat.index_copy(0, self.places.to(rows.device), rows).unflatten(0, (batch, steps))
 

@@ -21,7 +21,7 @@ class Saved(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """The gradients of x, the initial states, and the weights; None where nobody needs them."""
+    """The gradients of x, the initial states, and the weights; None where they are not needed."""
 
     x: Tensor | None
     state: Tensor

@@ -35,7 +35,7 @@ def export(
         raise BadInput("--best and --candidate exclude each other: pass only one")
     from nas import api
     from nas.cli.output import say, say_json
-    from nas.models.files_said import said_of
+    from nas.models.description import file_lines
 
     check_folder(to, "--to")
     with trusting(trust):
@@ -49,7 +49,7 @@ def export(
             f"candidate {facts['candidate']} ({facts['digest']}) → {facts['folder']}: "
             f"{', '.join(facts['files'])}; largest difference {facts['largest_difference']:.2g}"
         )
-    for line in [] if json else said_of(facts):
+    for line in [] if json else file_lines(facts):
         say(f"  {line}")
     if int8 and not json:
         say(_int8_line(facts["int8"]))

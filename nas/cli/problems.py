@@ -24,7 +24,7 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def say_error(error: BaseException) -> int:
     """Print why a command ends; returns its exit code.
 
-    Errors that nobody foresaw keep their traceback, without secrets.
+    Unexpected errors keep their traceback, without secrets.
     """
     match error:
         case typer.Exit():

@@ -161,7 +161,7 @@ def resolve(kind: Kind, name: str) -> Any:
 def imported(what: str, reference: str) -> Any:
     """Return what a `package.module:attribute` names; modules may lie in the current folder.
 
-    what: begins the message of the `BadInput` that is raised if there is no such thing.
+    what: names the thing in the message of `BadInput`, which is raised if it does not exist.
     """
     module_name, _, attribute = reference.partition(":")
     if not all(name.isidentifier() for name in (*module_name.split("."), attribute)):

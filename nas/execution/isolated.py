@@ -26,6 +26,7 @@ from nas.core.executor import (
     WorkerLost,
     outcome_of,
 )
+from nas.core.files import reason_of
 
 PROGRAM = """
 import json, sys
@@ -185,9 +186,9 @@ def _pickled(value: Any) -> bytes:
     try:
         pickle.Pickler(buffer).dump(value)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(
-            f"a {type(value).__name__} cannot be sent to another process ({reason}): keep data in "
-            "memory and functions at the top of a module, or omit isolate and time_limit"
+            f"a {type(value).__name__} cannot be sent to another process ({reason_of(error)}): "
+            "keep data in memory and functions at the top of a module, or omit isolate and "
+            "time_limit"
         ) from None
     return buffer.getvalue()

@@ -29,6 +29,7 @@ from nas.core.executor import (
     WorkerLost,
     outcome_of,
 )
+from nas.core.files import reason_of
 from nas.execution.ray_cleaner import RayCleaner
 from nas.execution.watchdog import Watchdog
 
@@ -72,10 +73,9 @@ class RayExecutor:
                     _check_no_other_nas()
                     ray.init(address=address, **QUIET)
             except (RayError, OSError, RuntimeError, ValueError) as error:
-                reason = str(error).splitlines()[0]
+                what = f"join Ray at {address}" if address else "start Ray"
                 raise NoRay(
-                    f"cannot {f'join Ray at {address}' if address else 'start Ray'}: {reason}; "
-                    "run `nas doctor`, or use --executor serial"
+                    f"cannot {what}: {reason_of(error)}; run `nas doctor`, or use --executor serial"
                 ) from error
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.width = workers or max(1, cpus)
@@ -89,7 +89,7 @@ class RayExecutor:
         try:
             return ray.put(value)
         except (TypeError, pickle.PicklingError) as error:
-            reason = str(error.__cause__ or error).splitlines()[0]
+            reason = reason_of(error.__cause__ or error)
             raise BadInput(
                 f"a {type(value).__name__} cannot be sent to workers ({reason}): "
                 "keep data in memory and functions at the top of a module, or use --executor serial"

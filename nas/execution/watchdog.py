@@ -21,8 +21,11 @@ while True:
 
 
 class Watchdog:
-    """A child process that kills its parent, which cannot end itself while it is stopped or inside
-    C code that holds the interpreter's lock. The child ends with the parent."""
+    """A child process that kills its parent when a time limit is over.
+
+    The parent cannot end itself while it is stopped or inside C code that holds the interpreter's
+    lock. The child ends with the parent.
+    """
 
     def __init__(self) -> None:
         command = [sys.executable, "-I", "-S", "-c", PROGRAM, str(os.getpid())]
@@ -30,7 +33,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
-        """Kill this process if the block takes more than so many seconds."""
+        """Kill this process if the block takes longer than `seconds`."""
         self._say(seconds)
         try:
             yield

@@ -5,7 +5,7 @@ from typing import Any
 
 from nas.core.errors import BadInput, NasError
 from nas.loop.run_file import read_run_file
-from nas.models.files_said import DESCRIPTION, read_description
+from nas.models.description import DESCRIPTION, read_description
 
 KEPT = {"compress": "student", "sweep": "pruned", "adapt": "static"}  # folders of a run
 

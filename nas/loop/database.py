@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from nas.core.errors import NasError, RunLocked
+from nas.core.files import reason_of
 
 LEASE_SECONDS = 60.0  # a driver that is silent for this long has lost its study
 BEAT_SECONDS = 15.0
@@ -191,6 +192,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    original = getattr(cause, "orig", None) or cause
-    return (str(original).strip().splitlines() or [type(original).__name__])[0]
+    if isinstance(error, StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    original: BaseException = getattr(error, "orig", None) or error
+    return reason_of(original)

@@ -14,7 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 
 from nas.core.errors import BadInput
-from nas.core.files import write_atomically
+from nas.core.files import reason_of, write_atomically
 from nas.core.job import Objective
 from nas.loop.journal_file import RunJournal, RunStorage
 
@@ -88,8 +88,9 @@ def _opened(
             load_if_exists=True,
         )
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"cannot open the storage {_where(folder, url)}: {reason}") from error
+        raise BadInput(
+            f"cannot open the storage {_where(folder, url)}: {reason_of(error)}"
+        ) from error
     return storage, study
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from nas.core.errors import BadInput
+from nas.core.files import reason_of
 from nas.models.names import check_weights_file
 
 # keys under which weights are often put, averaged ones last
@@ -70,7 +71,7 @@ def _read(path: Path) -> Any:
             f"{path} holds more than tensors{named}: save model.state_dict() and pass that file"
         ) from None
     except (OSError, EOFError, RuntimeError, ValueError, SafetensorError) as error:
-        raise BadInput(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
+        raise BadInput(f"{path} cannot be read as weights: {reason_of(error)}") from None
 
 
 def _dictionaries(content: Mapping[Any, Any], key: str = "") -> Iterator[tuple[str, dict]]:

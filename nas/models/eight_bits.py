@@ -66,7 +66,7 @@ def measured_int8(folder: Path, task: Task, batches: Iterable[Batch]) -> Int8:
 
 
 def has_classes(task: Task) -> bool:
-    """Return whether a network's outputs are logits of classes, of which the largest counts."""
+    """Return whether a network's outputs are logits, whose largest is the answer."""
     return task.metric == "accuracy"
 
 

@@ -14,8 +14,9 @@ from torch import nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from nas.models.any_length import RECURRENT, WITH_ONNX_OPERATOR, cells_as_scans, shapes_by_rule
-from nas.models.file_checks import Checker, Written, first_line
+from nas.models.file_checks import Checker, Written
 from nas.models.inputs import Inputs
+from nas.models.without_us import first_line
 from search_spaces.inputs import tensors_of
 from search_spaces.output import Output
 

@@ -35,12 +35,6 @@ class Written:
         return {"takes": self.takes, "failed": self.failed}
 
 
-def first_line(error: Exception) -> str:
-    """Return the kind of an error and the first line of what it says."""
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {said[0] if said else 'no reason given'}"[:300]
-
-
 class Checker:
     """A process without this project, that imports what it needs while files are written.
 

@@ -116,7 +116,7 @@ def _stored(graph: "GraphProto", tensor: "TensorProto", axes: int) -> "list[Node
 def rounded(weights: np.ndarray, axes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return int8 numbers and scales whose product is nearest to the weights.
 
-    axes: so many leading axes have a scale for each of their indices.
+    axes: the number of leading axes; each of their indices has its own scale.
     """
     rest = tuple(range(axes, weights.ndim))
     scales = np.abs(weights).max(axis=rest, keepdims=True) / LARGEST

@@ -17,9 +17,9 @@ from nas.core.registry import create
 from nas.core.task import Batch
 from nas.core.trust import named_by
 from nas.models.changes import narrowed_in
+from nas.models.description import DESCRIPTION, MOST_WEIGHTS, REMEDY, read_description
 from nas.models.exported_programs import write_programs
 from nas.models.file_checks import TOLERANCE, Written
-from nas.models.files_said import DESCRIPTION, MOST_WEIGHTS, REMEDY, read_description
 from nas.models.inputs import Inputs
 from search_spaces.architecture import Architecture
 from search_spaces.space import DataShape, ModelShape, ModelSize

@@ -12,12 +12,13 @@ from torch import nn
 from nas.core.files import write_atomically
 from nas.models.changes import changes_between, tensors_of_smaller
 from nas.models.exported_programs import write_programs
-from nas.models.file_checks import TOLERANCE, Written, first_line
+from nas.models.file_checks import TOLERANCE, Written
 from nas.models.inputs import Inputs
 from nas.models.model_files import SEQUENCES, load_model
 from nas.models.own_code import write_own_code
 from nas.models.source import ModelSource
 from nas.models.space import Answering
+from nas.models.without_us import first_line
 
 
 def network_of(model: nn.Module) -> nn.Module:

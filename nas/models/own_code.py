@@ -30,7 +30,7 @@ import {module}
 SKIP = '''
 
 class Skipped(nn.Module):
-    """Hands its first input on; what is read from it is read from the module that it replaces."""
+    """Returns its first input; attributes are read from the module that it replaces."""
 
     def __init__(self, replaced):
         super().__init__()

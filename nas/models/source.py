@@ -18,7 +18,7 @@ from nas.core.task import Task
 from nas.core.tensor_files import to_bytes
 from nas.core.trust import named_by
 from nas.models.changes import Narrowed, narrowed_in
-from nas.models.files_said import DESCRIPTION, MOST_WEIGHTS, REMEDY, read_description
+from nas.models.description import DESCRIPTION, MOST_WEIGHTS, REMEDY, read_description
 from nas.models.names import TaskCell, read_name
 from nas.models.space import FOUND_AS, Answering, NamedModels
 from nas.models.weights import load_weights

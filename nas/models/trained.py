@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from nas.core.errors import BadInput
-from nas.core.files import write_atomically
+from nas.core.files import reason_of, write_atomically
 from nas.core.task import Measured, Task, guess
 from nas.models.source import ModelSource, weights_of
 from nas.training import TrainingSettings, evaluate, train_rung
@@ -23,8 +23,7 @@ def measured(model: nn.Module, name: str, task: Task) -> Measured:
     except BadInput:
         raise
     except Exception as error:  # of anybody's code
-        reason = str(error).splitlines() or [type(error).__name__]
-        raise BadInput(f"{name} cannot answer the task {task.name}: {reason[0]}") from error
+        raise BadInput(f"{name} cannot answer the task {task.name}: {reason_of(error)}") from error
 
 
 def only_guesses(task: Task, metric: float) -> bool:

@@ -38,7 +38,7 @@ def _outcomes(file: Path, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     try:
         run = RUNNERS[file.suffix](file)
     except Exception as error:  # whatever goes wrong is what came of it
-        return [{"failed": _line(error)}] * len(cases)
+        return [{"failed": first_line(error)}] * len(cases)
     return [_outcome(run, case) for case in cases]
 
 
@@ -52,7 +52,7 @@ def _outcome(run: Callable[..., Any], case: dict[str, Any]) -> dict[str, Any]:
         with torch.no_grad():
             found = list(_tensors(run(*case["args"], **case["kwargs"])))
     except Exception as error:  # of the network, or of what runs it
-        return {"failed": _line(error)}
+        return {"failed": first_line(error)}
     if [f.shape for f in found] != [e.shape for e in expected]:
         return {"failed": "the answers have other shapes"}
     pairs = [(f.double(), e.double()) for f, e in zip(found, expected, strict=True)]
@@ -107,7 +107,8 @@ def _tensors(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the kind of an error and the first line of its message."""
     said = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {said[0] if said else 'no reason given'}"[:300]
 

@@ -67,7 +67,7 @@ class Functions:
         loss = self.loss_function(answers, targets)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise BadInput(
-                f'loss "{_name(self.loss_function)}" returned {said(loss)}: '
+                f'loss "{_name(self.loss_function)}" returned {described(loss)}: '
                 "return a tensor of one number, as .mean() does"
             )
         return loss.reshape(())
@@ -87,7 +87,7 @@ class Functions:
             return float(value)
         except (TypeError, ValueError, RuntimeError):
             raise BadInput(
-                f'metric "{self.metric}" returned {said(value)}: return one number'
+                f'metric "{self.metric}" returned {described(value)}: return one number'
             ) from None
 
 
@@ -95,7 +95,7 @@ def _name(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def said(value: Any) -> str:
+def described(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {list(value.shape)}"
     return f"a {type(value).__name__}"

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from nas.core.errors import BadInput
 from nas.core.task import Measured
-from nas.tasks.goals import Answered, Goal, said
+from nas.tasks.goals import Answered, Goal, described
 from nas.tasks.sums import ErrorSums, Means
 from search_spaces.inputs import answer_of, call
 
@@ -65,8 +65,9 @@ class Classes:
         logits = answer_of(answers)
         if logits.shape[:-1] != targets.shape:
             raise BadInput(
-                f"the network answers {said(logits)}, but the targets are {said(targets)}: it must "
-                "answer one number per class, in the last dimension, for each target"
+                f"the network answers {described(logits)}, but the targets are "
+                f"{described(targets)}: it must answer one number per class, in the last "
+                "dimension, for each target"
             )
         if self.shift:
             logits, targets = logits[:, :-1], targets[:, 1:]
@@ -205,7 +206,9 @@ def _like(answers: Any, targets: Tensor) -> Tensor:
     """Return the answers in the shape of the targets: `[B, 1]` fits `[B]`."""
     answer = answer_of(answers)
     if answer.numel() != targets.numel():
-        raise BadInput(f"the network answers {said(answer)}, but the targets are {said(targets)}")
+        raise BadInput(
+            f"the network answers {described(answer)}, but the targets are {described(targets)}"
+        )
     return answer.reshape(targets.shape)
 
 

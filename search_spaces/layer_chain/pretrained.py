@@ -28,7 +28,7 @@ from search_spaces.layer_chain.decoder_check import check_decoder, keeps_a_cache
 
 
 class Entered(Exception):
-    """Raised by the last stand-in, so that no head computes logits that nobody reads."""
+    """Raised by the last stand-in, so that the head does not compute unused logits."""
 
 
 class Pretrained:

@@ -7,6 +7,7 @@ from safetensors.torch import load
 from torch import nn
 
 from nas.core.errors import BadInput
+from nas.core.files import reason_of
 from nas.core.settings import Named
 from nas.jobs.adapt.small_decoder import built, decoder_source, decoder_task
 from nas.models.space import Answering
@@ -35,8 +36,7 @@ def load_layer_chain(
         layers = {name.split(".")[2] for name in load(weights) if name.startswith(STACK)}
         network = built(decoder_source(len(layers), found, weights))
     except (RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"{decoder} is not a decoder for {task}: {reason}") from None
+        raise BadInput(f"{decoder} is not a decoder for {task}: {reason_of(error)}") from None
 
     def make(chain: Chain) -> nn.Module:
         return Answering(shortened(network, chain).requires_grad_(True))

@@ -143,7 +143,9 @@ def _transformers(name: str) -> Language:
     except ImportError:
         raise BadInput(f'{name} needs transformers: pip install "transformers>=5"') from None
     if _is_path(name) and not Path(name).exists():
-        raise BadInput(f"there is no folder {name}: pass a folder or a hub name, as OWNER/NAME")
+        raise BadInput(
+            f"{name} does not exist: pass a model's folder, or its name on the hub, OWNER/NAME"
+        )
     without_bars()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)

@@ -26,11 +26,11 @@ class Distilling(Section):
     """
 
     steps: int = Field(default=320, ge=1, description="optimiser steps of the last rung")
-    rungs: int = Field(default=3, ge=1, le=50, description="stretches of training")
-    reduction: int = Field(default=4, ge=2, description="of so many students one goes on")
+    rungs: int = Field(default=3, ge=1, le=50, description="number of stages of training")
+    reduction: int = Field(default=4, ge=2, description="one of this many students trains further")
     method: Distillation = "mse"
     temperature: float = Field(default=4.0, gt=0)
-    learning_rate: float = Field(default=1e-3, gt=0, description="at first; it falls to 0")
+    learning_rate: float = Field(default=1e-3, gt=0, description="initial; it falls to 0")
     noise: float = Field(default=0.0, ge=0, description="η of gradient noise")
     guide: Literal["none", "teacher", "untrained"] = "none"
     guidance: float = Field(default=0.1, gt=0, description="weight of a guide's alignment")
@@ -45,25 +45,24 @@ class CompressConfig(RunSettings):
     teacher: a model of `nas ls`, a folder that `nas train --to` wrote, or package.module:function.
         The function returns the network; it is passed `classes` and `channels` if it names them.
         Weights that it gives the network are kept, unless the network only guesses.
-    weights: of the teacher; without any it is trained for `teacher_steps`.
-    task: without a name, that of the teacher; digits where there are neither data nor weights.
-    policy: file that a policy gradient begins with where it exists, and is written to at the end.
-    updates, rollouts: so many times so many students are proposed.
-    pool: students drawn at random and screened before any is trained, by their rewards on a batch
-        of training data, where they are to answer as their teacher; the first `rollouts` to be
-        trained are the best of them.
-    survivors: how many of them go on after the first rung.
-    cost: what of a student is to become smaller.
-    target_compression: how many times smaller it must be.
-    max_ms: the most milliseconds that a student may take on the CPU, measured, for `at_batch`
-        examples with so many `threads`.
-    max_mb, max_macs, max_parameters: the most megabytes of weights (of 1,000,000 bytes),
-        multiplications with additions for one example, and parameters. Students are made as large
-        as the limits allow.
-    least_accuracy: share of the teacher's validation accuracy that it must keep.
-    narrowest: share of its width that a layer keeps at least; 1 removes layers and narrows none.
-    resolve: folder of an earlier run whose students get a new target, without searching again; its
-        settings count, but for the limits. The run is then RESOLVE/resolved/LIMITS by default.
+    weights: the teacher's weights; without them it is trained for `teacher_steps`.
+    task: by default the teacher's task, or digits if it has neither data nor weights.
+    policy: file from which a policy gradient starts, if it exists; it is updated at the end.
+    updates: number of the controller's updates. rollouts: students proposed in each update.
+    pool: number of random students that are screened before any is trained, by how well they agree
+        with the teacher on a batch of training data. The best `rollouts` are trained first.
+    survivors: number of students that train beyond the first rung.
+    cost: the cost of a student that is to be reduced.
+    target_compression: factor by which that cost must be reduced.
+    max_ms: limit on the measured milliseconds of a forward pass on the CPU, for `at_batch` examples
+        and `threads` threads.
+    max_mb: limit on the weights in megabytes of 1,000,000 bytes.
+    max_macs: limit on the multiply-accumulate operations for one example.
+    max_parameters: limit on the parameters. Students are made as large as all limits allow.
+    least_accuracy: share of the teacher's validation accuracy that a student must keep.
+    narrowest: least share of its width that a layer keeps; 1 only removes layers.
+    resolve: folder of an earlier run whose students get a new target without a new search. Its
+        settings apply, except for the limits; `run` is then RESOLVE/resolved/LIMITS by default.
     fit: package.module:function(model, steps) that trains a student in place of the distillation,
         see `nas.jobs.compress.fit`.
     inherit: students begin with the teacher's weights, not with fresh ones.

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from compress.limits import UNITS, Limits, said
+from compress.limits import UNITS, Limits, in_units
 from compress.timing import milliseconds, using_threads, weight_bytes
 from nas.core.errors import BadInput
 from nas.core.task import Batch
@@ -25,8 +25,8 @@ EXACT: Mapping[str, Callable[[nn.Module, Batch], float]] = {
     "bytes": lambda model, batch: weight_bytes(model),
 }
 ROUNDS = 5  # of timing, where the figure is reported
-TURNS = (7, 31)  # of networks that are timed side by side: the fewest and the most;
-SECONDS = 1.0  # as many as the teacher can take in this time
+TURNS = (7, 31)  # fewest and most repeats of a side-by-side timing
+SECONDS = 1.0  # that the teacher's repeats should take
 Costs = Mapping[str, float]
 
 
@@ -108,13 +108,13 @@ def limits_of(config: CompressConfig, teacher: Costs) -> Limits:
 def check_limits(teacher: str, limits: Limits, meter: Meter, smallest: Costs) -> None:
     """Raise `BadInput` if not even the smallest student meets the limits, or the teacher does."""
     if limits.are_met(meter.teacher):
-        costs = said(meter.teacher, limits.most, meter.setting)
+        costs = in_units(meter.teacher, limits.most, meter.setting)
         raise BadInput(f"{teacher} meets the limits as it is, with {costs}: ask for less")
     for name in limits.most:
         if smallest[name] > limits.most[name]:
-            most = said(limits.most, [name], meter.setting)
+            most = in_units(limits.most, [name], meter.setting)
             has = "takes about" if name == "milliseconds" else "has"
             raise BadInput(
                 f"no student of {teacher} meets the limit of {most}: "
-                f"the smallest {has} {said(smallest, [name], '')}"
+                f"the smallest {has} {in_units(smallest, [name], '')}"
             )

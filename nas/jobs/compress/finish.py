@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from compress.limits import said
+from compress.limits import in_units
 from compress.structure.layer_features import layer_widths
 from compress.timing import speeds
 from nas.core.errors import NasError, TargetNotMet
-from nas.core.files import write_atomically
+from nas.core.files import reason_of, write_atomically
 from nas.core.task import Task
 from nas.jobs.compress.costs import ROUNDS, Costs
 from nas.jobs.compress.job import CompressJob, recorded
@@ -60,7 +60,7 @@ def best_within(
 
 def missed_target(job: CompressJob, costs: Costs, kept: float) -> TargetNotMet:
     """Return the error that tells of the student that came closest."""
-    found = said(costs, job.limits.most or [job.cost], job.meter.setting, job.limits.most)
+    found = in_units(costs, job.limits.most or [job.cost], job.meter.setting, job.limits.most)
     return TargetNotMet(
         f"no student met the target: the closest has {found} and keeps {kept:.1%} of the "
         f"{job.task.metric}; go on with more --updates, or train longer"
@@ -111,4 +111,4 @@ def _int8(folder: Path, task: Task) -> Int8 | str:
     try:
         return measured_int8(folder, task, task.test_batches())
     except Exception as error:
-        return str(error).partition("\n")[0] or type(error).__name__
+        return reason_of(error)

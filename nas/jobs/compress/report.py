@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from nas.jobs.compress.summary import CompressSummary, Measurements, Network
-from nas.models.files_said import said_of
+from nas.models.description import file_lines
 from nas.models.int8 import Int8
 from nas.reporting.figure import BLUE, ORANGE
 from nas.reporting.html import folded, table
@@ -31,7 +31,7 @@ def compress_report(summary: CompressSummary) -> Report:
     if said:
         text += f"\n\n{said}"
     if summary.measured:
-        files = "".join(f"\n  {line}" for line in said_of(summary.files))
+        files = "".join(f"\n  {line}" for line in file_lines(summary.files))
         text += f"\n\nstudent: {summary.student_folder}{files}"
     drawings = []
     if summary.trained:
@@ -223,7 +223,7 @@ def card(summary: CompressSummary) -> str:
             f"Removed: {', '.join(removed) or 'nothing'}.",
             f"Narrowed to: {', '.join(f'{path} {width}' for path, width in widths) or 'nothing'}.",
             "",
-            *(f"- {line}" for line in said_of(summary.files)),
+            *(f"- {line}" for line in file_lines(summary.files)),
             "",
             *(HOW_TO[file] for file in summary.files["takes"]),
             "With this project: `nas.jobs.compress.student_files.load_student(folder)`.",

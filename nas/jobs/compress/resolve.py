@@ -18,7 +18,7 @@ from nas.jobs.compress.teacher import find_teacher
 from nas.loop.candidate import Candidate, candidates_in
 from nas.loop.run_file import FILE, RunFile, keep_run_file, read_run_file
 from nas.loop.run_folder import RunFolder
-from nas.models.files_said import MOST_WEIGHTS
+from nas.models.description import MOST_WEIGHTS
 from search_spaces.architecture import Architecture
 from search_spaces.layer_removal.space import student_of
 

@@ -11,6 +11,7 @@ from compress.structure.graph import CannotTrace
 from compress.structure.outline import outline_of
 from nas.core.errors import BadInput
 from nas.core.executor import Resources
+from nas.core.files import reason_of
 from nas.core.registry import create_controller
 from nas.core.task import Task
 from nas.jobs.compress.adjusting import Adjusting, table_file
@@ -43,8 +44,7 @@ def student_space(config: CompressConfig, source: ModelSource, task: Task) -> La
         raise BadInput(f"{source.name}: {error}") from None
     except Exception as error:  # of anybody's code
         shape = ", ".join("×".join(map(str, x.shape[1:])) for x in tensors_of(example))
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{source.name} cannot take inputs of {shape}: {reason}") from None
+        raise BadInput(f"{source.name} cannot take inputs of {shape}: {reason_of(error)}") from None
     if not outline.removable and not outline.channels:
         why = "; ".join(kept_lines(outline.kept))
         raise BadInput(f"nothing of {source.name} can be removed or narrowed: {why}")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.limits import said
+from compress.limits import in_units
 from compress.speed import Speed
 from nas.core.files import read_text, undamaged
 from nas.core.json_text import parse_json
 from nas.jobs.compress.kept import kept_lines
 from nas.loop.candidate import Candidate, candidates_in
 from nas.loop.run_file import read_run_file
-from nas.models.files_said import read_description
+from nas.models.description import read_description
 from nas.models.int8 import Int8
 
 MEASURED = "measured.json"
@@ -46,7 +46,7 @@ class Met:
     setting: str
 
     def __str__(self) -> str:
-        return said(self.costs, self.most, self.setting, self.most)
+        return in_units(self.costs, self.most, self.setting, self.most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from nas.jobs.search.setup import search_job
 from nas.jobs.search.summary import read_search
 from nas.loop.candidate import checkpoint_of
 from nas.models.architecture_files import read_recipes
-from nas.models.files_said import MOST_WEIGHTS
+from nas.models.description import MOST_WEIGHTS
 from nas.models.model_files import write_model
 from nas.training import TrainingSettings, evaluate, restore
 from search_spaces.architecture import Architecture

@@ -11,6 +11,7 @@ from compress.pruning.masks import PrunedAway, refuse_empty_layers
 from compress.pruning.saliency import METHODS, Evidence
 from compress.pruning.targets import is_recurrent, targets_of
 from nas.core.errors import BadInput
+from nas.core.files import reason_of
 from nas.core.task import Batch, Task
 from nas.jobs.sweep.config import SweepConfig
 from nas.jobs.sweep.int8_rows import in_int8
@@ -77,8 +78,7 @@ def _check_fit(source: ModelSource, task: Task) -> None:
     except BadInput:
         raise
     except Exception as error:  # of anybody's code
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{source.name} does not fit task {task.name}: {reason}") from None
+        raise BadInput(f"{source.name} does not fit task {task.name}: {reason_of(error)}") from None
 
 
 def _check_int8(source: ModelSource, task: Task) -> None:

@@ -1,4 +1,4 @@
-"""What became of a network's files, in lines; imports no torch."""
+"""Reads a network's `architecture.json` and lists its files; imports no torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     return described
 
 
-def said_of(facts: Mapping[str, Any]) -> list[str]:
+def file_lines(facts: Mapping[str, Any]) -> list[str]:
     """Return a line for each file that takes inputs and for each that failed.
 
     facts: those of `Written`, or a description that holds them.
