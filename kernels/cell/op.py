@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from kernels.cell.cpu.build import CannotCompile, find_compiler
-from kernels.cell.cpu.emit import FEW_BITS
 from kernels.cell.cpu.few_bits import FewBitLoops
 from kernels.cell.cpu.loops import REALS, CompiledLoops
 from kernels.cell.cpu.sparse import SparseLoops
+from kernels.cell.cpu.storage import FEW_BITS
 from kernels.cell.function import run_loops
 from kernels.cell.passes import Loops
 from kernels.cell.reference import reference_rnn, reference_rows

@@ -1,6 +1,8 @@
 """Computes a cell step by step in plain PyTorch: slow, readable, correct in every dtype."""
 
+import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -8,7 +10,7 @@ from torch.nn import functional
 
 from kernels.cell.rows import Rows
 from kernels.cell.spec import CellSpec
-from kernels.cell.weights import Weights, layout_of
+from kernels.cell.weights import Layout, Weights, layout_of
 
 
 def reference_step(
@@ -32,87 +34,68 @@ def reference_values(
     values: list[Tensor] = [x, *state]
     for number, node in enumerate(cell.nodes, start=cell.states + 1):
         read = [values[i] for i in node.inputs]
-        match node.op:
-            case "linear":
-                row = layout.linears.index(number)
-                result = weights.bias[row].expand_as(state[0])
-                if 0 in node.inputs:
-                    result = functional.linear(x, weights.on_x[row], weights.bias[row])
-                for matrix, (source, to) in zip(weights.on_h, layout.connections, strict=True):
-                    if to == row:
-                        result = result + _by_heads(values[source], matrix)
-            case "diagonal":
-                result = weights.diagonal[layout.diagonals.index(number)].expand_as(state[0])
-                result = read[0] * result if read else result
-            case "blend":
-                result = read[0] * read[1] + (1 - read[0]) * read[2]
-            case "elementwise_prod":
-                result = read[0] * read[1]
-                for value in read[2:]:
-                    result = result * value
-            case "elementwise_sum":
-                result = sum(read[1:], start=read[0])
-            case "elementwise_max":
-                result = torch.maximum(read[0], read[1])
-            case "activation_tanh":
-                result = torch.tanh(read[0])
-            case "activation_sigm":
-                result = torch.sigmoid(read[0])
-            case "activation_leaky_relu":
-                result = functional.leaky_relu(read[0], 0.01)
-            case "activation_relu":
-                result = torch.relu(read[0])
-            case "activation_hard_sigm":
-                result = torch.clamp(
-                    read[0] / 6 + 0.5, 0, 1
-                )  # torch's hardsigmoid rounds 1/6 to float32
-            case "activation_softplus":
-                result = torch.logaddexp(read[0], torch.zeros_like(read[0]))
-            case "activation_silu":
-                result = functional.silu(read[0])
-            case "activation_gelu":
-                result = functional.gelu(read[0])
-            case "exp":
-                result = torch.exp(read[0])
-            case "log":
-                result = torch.log(read[0])
-            case "sqrt":
-                result = torch.sqrt(read[0])
-            case "reciprocal":
-                result = 1 / read[0]
-            case "elementwise_sub":
-                result = read[0] - read[1]
-            case "elementwise_div":
-                result = read[0] / read[1]
-            case "clamp":
-                result = torch.clamp(read[0], read[1], read[2])
-            case "mean" | "layer_norm" | "rms_norm" | "softmax":
-                result = _over_units(node.op, read[0], _heads(weights))
-            case "identity":
-                result = read[0]
-            case "one_minus":
-                result = 1 - read[0]
-            case "constant":
-                result = torch.full_like(state[0], node.value or 0.0)
-            case _:
-                raise ValueError(f"unknown operation {node.op}")
+        if node.op == "linear":
+            result = _linear(layout, number, values, 0 in node.inputs, weights)
+        elif node.op == "diagonal":
+            result = weights.diagonal[layout.diagonals.index(number)].expand_as(state[0])
+            result = read[0] * result if read else result
+        elif node.op == "constant":
+            result = torch.full_like(state[0], node.value or 0.0)
+        elif node.op in _OVER_UNITS:
+            units = read[0].unflatten(1, (_heads(weights), -1))
+            result = _OVER_UNITS[node.op](units).flatten(1)
+        elif node.op in _ELEMENTWISE:
+            result = _ELEMENTWISE[node.op](*read)
+        else:
+            raise ValueError(f"unknown operation {node.op}")
         values.append(result)
     return values
 
 
-def _over_units(op: str, value: Tensor, heads: int) -> Tensor:
-    """Combine the units of each head of `[B, H]`."""
-    units = value.unflatten(1, (heads, -1))
-    match op:
-        case "mean":
-            result = units.mean(2, keepdim=True).expand_as(units)
-        case "layer_norm":
-            result = functional.layer_norm(units, units.shape[2:])
-        case "rms_norm":
-            result = units / (units.square().mean(2, keepdim=True) + 1e-5).sqrt()
-        case _:
-            result = units.softmax(2)
-    return result.flatten(1)
+def _linear(
+    layout: Layout, number: int, values: list[Tensor], reads_x: bool, weights: Weights
+) -> Tensor:
+    row, x = layout.linears.index(number), values[0]
+    result = weights.bias[row].expand_as(values[1])
+    if reads_x:
+        result = functional.linear(x, weights.on_x[row], weights.bias[row])
+    for matrix, (source, to) in zip(weights.on_h, layout.connections, strict=True):
+        if to == row:
+            result = result + _by_heads(values[source], matrix)
+    return result
+
+
+_ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
+    "blend": lambda a, b, c: a * b + (1 - a) * c,
+    "elementwise_prod": lambda *read: reduce(operator.mul, read),
+    "elementwise_sum": lambda *read: reduce(operator.add, read),
+    "elementwise_sub": lambda a, b: a - b,
+    "elementwise_div": lambda a, b: a / b,
+    "elementwise_max": torch.maximum,
+    "activation_tanh": torch.tanh,
+    "activation_sigm": torch.sigmoid,
+    "activation_leaky_relu": lambda a: functional.leaky_relu(a, 0.01),
+    "activation_relu": torch.relu,
+    # torch's hardsigmoid rounds 1/6 to float32
+    "activation_hard_sigm": lambda a: torch.clamp(a / 6 + 0.5, 0, 1),
+    "activation_softplus": lambda a: torch.logaddexp(a, torch.zeros_like(a)),
+    "activation_silu": functional.silu,
+    "activation_gelu": functional.gelu,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "reciprocal": lambda a: 1 / a,
+    "clamp": torch.clamp,
+    "identity": lambda a: a,
+    "one_minus": lambda a: 1 - a,
+}
+
+_OVER_UNITS: dict[str, Callable[[Tensor], Tensor]] = {  # of each head, `[B, N, D]`
+    "mean": lambda units: units.mean(2, keepdim=True).expand_as(units),
+    "layer_norm": lambda units: functional.layer_norm(units, units.shape[2:]),
+    "rms_norm": lambda units: units / (units.square().mean(2, keepdim=True) + 1e-5).sqrt(),
+    "softmax": lambda units: units.softmax(2),
+}
 
 
 def _heads(weights: Weights) -> int:

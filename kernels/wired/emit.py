@@ -9,14 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 from kernels.cell.cpu.build import CannotCompile
-from kernels.cell.cpu.emit import (
-    arrived,
-    assignments,
-    kept_and_states,
-    passed_on,
-    row_of,
-    vectors,
-)
+from kernels.cell.cpu.emit import vectors
+from kernels.cell.cpu.emit_levels import arrived, assignments, kept_and_states, passed_on, row_of
 from kernels.cell.levels import Level, forward_level, reverse_level
 from kernels.cell.schedule import Schedule
 

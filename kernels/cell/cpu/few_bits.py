@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from kernels.cell.cpu.build import build
-from kernels.cell.cpu.emit import INT8
 from kernels.cell.cpu.loops import CompiledLoops
 from kernels.cell.cpu.products import WORTH_THREADS
 from kernels.cell.cpu.scratch import UntilChanged, scratch
 from kernels.cell.cpu.sparse import Fans, fans_of
+from kernels.cell.cpu.storage import INT8
 from kernels.cell.cpu.structs import function_of, number_of
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from kernels.cell.cpu import products
 from kernels.cell.cpu.build import build
-from kernels.cell.cpu.emit import DENSE, FEW_BITS, emit_c
+from kernels.cell.cpu.emit import emit_c
 from kernels.cell.cpu.products import DEPTH
 from kernels.cell.cpu.scratch import fresh, scratch
+from kernels.cell.cpu.storage import DENSE, FEW_BITS
 from kernels.cell.cpu.structs import function_of, number_of, struct_of
 from kernels.cell.rows import Rows
 from kernels.cell.schedule import Schedule

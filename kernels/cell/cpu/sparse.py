@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from kernels.cell.cpu.build import build
-from kernels.cell.cpu.emit import LISTS
 from kernels.cell.cpu.loops import CompiledLoops
 from kernels.cell.cpu.scratch import UntilChanged, scratch
+from kernels.cell.cpu.storage import LISTS
 from kernels.cell.schedule import Schedule
 from kernels.cell.weights import Weights
 
