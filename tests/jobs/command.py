@@ -40,7 +40,9 @@ def start(*arguments: object, fresh: bool = False, **environment: str) -> Comman
     """
     words = [str(argument) for argument in arguments]
     paths = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
-    variables = {**os.environ, **environment, "PYTHONPATH": paths}
+    # what Ray leaves in the environment of a test that starts it here is not the command's
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    variables = {**own, **environment, "PYTHONPATH": paths}
     if not fresh and all(name.startswith("NAS_") for name in environment):
         return ForkedCommand(words, variables, PATHS)
     return subprocess.Popen(

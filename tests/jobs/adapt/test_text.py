@@ -100,7 +100,7 @@ def test_a_text_that_is_too_short_or_not_text_is_refused(
     with pytest.raises(BadInput, match=r"has 3 windows of 10 tokens, but needs four"):
         read_windows(file, language, count=5, length=10)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(BadInput, match="cannot be read as UTF-8"):
+    with pytest.raises(BadInput, match="byte 0 is not UTF-8"):
         read_windows(file, language, count=5, length=10)
 
 
