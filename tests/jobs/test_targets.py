@@ -1,6 +1,7 @@
 """Limits of a compression through the real command line, and a new target for a finished run."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from compress.latency import LatencyTable
 from nas import api
 from nas.core.errors import BadInput, TargetNotMet
+from nas.core.trust import trusting
 from nas.jobs.compress.adjusting import Adjusting
 from nas.jobs.compress.costs import Meter
 from nas.jobs.compress.student_files import load_student
@@ -30,6 +32,13 @@ NUMBERS: Any = {
     "task": "tests.own_training:numbers",
 }
 TEACHER = 401  # parameters
+
+
+@pytest.fixture(autouse=True)
+def trusted() -> Iterator[None]:
+    """Read the runs of these tests as a user does who made them: with `--trust`."""
+    with trusting():
+        yield
 
 
 @pytest.fixture(scope="module")

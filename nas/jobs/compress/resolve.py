@@ -38,7 +38,8 @@ def run_resolve(config: CompressConfig) -> None:
         source, task = find_teacher(settings)
     limited = within_limits(settings, student_space(settings, source, task), task)
     job = compress_job(settings, source, task, limited, config.resolve)
-    about = replace(about, settings=settings.model_dump(mode="json"))
+    new = {"seconds": 0.0, "started": "", "ended": None, "finished": False}
+    about = replace(about, settings=settings.model_dump(mode="json"), **new)
     with (
         RunFolder.open(config.run, settings.identity(), (OBJECTIVE,)) as run,
         keep_run_file(run.folder, about),
