@@ -13,6 +13,7 @@ from nas.core.job import Objective
 from nas.loop.candidate import Candidate, best_first
 
 SECONDS_BETWEEN_LINES = 10.0
+SUSPICIOUS_SECONDS, SUSPICIOUS_TIMES = 60.0, 10.0  # without a result; of the longest wait so far
 
 
 class Progress:
@@ -40,6 +41,7 @@ class Progress:
         self._started = self._last_line = clock()
         self._before = (0, 0)  # candidates and rungs that an earlier driver finished
         self._screened_at: float | None = None
+        self._last_result, self._longest_wait, self._warned = self._started, 0.0, False
         self._stream = stream
         self._live = (
             Live(console=Console(file=stream), get_renderable=self._table, refresh_per_second=4)
@@ -50,7 +52,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         """Start the display; results received before were there when the run resumed."""
         self._before = (len(self.known), self._rungs_done())
-        self._started = self._clock()
+        self._started = self._last_result = self._clock()
         if self._live:
             self._live.start()
         return self
@@ -62,6 +64,9 @@ class Progress:
             self._print_line()
 
     def update(self, candidate: Candidate) -> None:
+        now = self._clock()
+        self._longest_wait = max(self._longest_wait, now - self._last_result)
+        self._last_result, self._warned = now, False
         self.known[candidate.number] = candidate
         if len(self.known) >= self.wanted and self._screened_at is None:
             self._screened_at = self._clock()
@@ -69,9 +74,22 @@ class Progress:
     def tick(self, in_flight: int) -> None:
         self.in_flight = in_flight
         now = self._clock()
+        self._warn_of_waiting(now - self._last_result)
         if self._live is None and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             self._print_line()
+
+    def _warn_of_waiting(self, waited: float) -> None:
+        """Name the time limit once, if a candidate may never end."""
+        limit = max(SUSPICIOUS_SECONDS, SUSPICIOUS_TIMES * self._longest_wait)
+        if self.in_flight and waited > limit and not self._warned:
+            self._warned = True
+            print(
+                f"nas: no result for {waited:.0f} s; if a candidate never ends, press Ctrl-C and "
+                "run the same command with --set execution.time_limit=SECONDS, which stops it",
+                file=self._stream,
+                flush=True,
+            )
 
     def facts(self) -> dict[str, str]:
         """Return the entries of the line, or the rows of the table."""

@@ -75,9 +75,13 @@ def check_run_folder(folder: Path, kind: str) -> None:
 
 
 @contextmanager
-def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
-    """Keep the run file up to date while a driver works inside."""
-    began, before = time.monotonic(), _read(folder) or run
+def keep_run_file(folder: Path, run: RunFile) -> Iterator[bool]:
+    """Keep the run file up to date while a driver works inside.
+
+    Yields whether the last driver died: it was killed or crashed, so it could not say its end.
+    """
+    began, found = time.monotonic(), _read(folder)
+    before = found or run
     run = replace(
         run,
         settings=_kept(run.settings),
@@ -93,7 +97,7 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
 
     write(finished=False, ended=None)
     try:
-        yield
+        yield found is not None and found.ended is None
     except BaseException:
         write(finished=False, ended=_now())
         raise

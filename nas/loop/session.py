@@ -1,6 +1,7 @@
 """Opens what every job needs: run folder, TensorBoard, executor, signals, progress, driver."""
 
 import errno
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ from nas.loop.signals import Stop, stop_on_signals
 from nas.loop.tensorboard import TensorBoard
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+CRASHES = (
+    "if a candidate crashes it each time, add --set execution.isolate=true to record that "
+    "candidate as failed"
+)
 
 MakeController = Callable[[int, Path | None], Controller]
 
@@ -123,11 +128,13 @@ def open_session(
     with (
         _errors_of_the_disk(settings.run),
         RunFolder.open(settings.run, identity, judged, settings.storage) as run,
-        keep_run_file(run.folder, about),
+        keep_run_file(run.folder, about) as died,
         closing(TensorBoard(run.folder, about.metric, about.objective, guide)) as board,
         executor_of(execution) as executor,
         stop_on_signals(execution.grace, execution.in_this_process) as stop,
     ):
+        if died and execution.in_this_process:
+            print(f"nas: the last driver of {settings.run} died; {CRASHES}", file=sys.stderr)
         yield Session(settings, about, run, executor, stop, board, watchers)
 
 

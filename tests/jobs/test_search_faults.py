@@ -55,7 +55,9 @@ def test_a_killed_serial_driver_continues_to_exactly_its_budget(tmp_path: Path) 
         journal.write('{"op_code": 4, "worker_id": "torn')
     ended = nas(*command(run, "serial"), fresh=True)
     assert ended.returncode == 0, ended.stderr
+    assert "the last driver" in ended.stderr and "execution.isolate=true" in ended.stderr
     assert_complete(run)
+    assert "the last driver" not in nas(*command(run, "serial")).stderr
     assert nas("report", run, fresh=True).returncode == 0
 
 

@@ -171,3 +171,15 @@ def test_progress_prints_what_is_done_and_left_every_ten_seconds() -> None:
         "screened 8/20, trained 0/3 rungs, failed 0, in flight 2, best none trained yet, "
         "time 10 s, left about 15 s"
     )
+
+
+def test_progress_names_the_time_limit_once_when_no_result_arrives() -> None:
+    now, stream = [0.0], Stream()
+    with Progress(20, 3, "perplexity", LOSS, stream, lambda: now[0]) as progress:
+        for second in range(200):
+            now[0] = float(second)
+            if second in (8, 20):  # the longest wait is 12 s
+                progress.update(candidates()[second % 8])
+            progress.tick(2)
+    hints = [line for line in stream.lines if "execution.time_limit" in line]
+    assert len(hints) == 1 and "no result for 121 s" in hints[0]
