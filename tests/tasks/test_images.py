@@ -22,6 +22,18 @@ def save(path: Path, **arrays: np.ndarray) -> Path:
     return path
 
 
+def test_the_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits as load
+
+    images, labels = load(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(labels))
+    task = load_digits()
+    parts = (task.valid, task.test, task.train)
+    found = np.concatenate([part.inputs for part in parts]).reshape(len(order), -1)
+    assert (found == images[order]).all()
+    assert (np.concatenate([part.targets for part in parts]) == labels[order]).all()
+
+
 def test_no_image_is_in_two_parts() -> None:
     task = load_digits()
     parts = [len(part) for part in (task.train, task.valid, task.test)]
