@@ -11,7 +11,7 @@ import numpy as np
 from compress.structure.labels import places_of
 from compress.structure.trace import Blocks, Trace
 
-TOO_FEW = "it has only one channel"
+TOO_FEW = "its channels cannot be removed one without the others"
 
 
 @dataclass(frozen=True)

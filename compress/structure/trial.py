@@ -155,8 +155,9 @@ def training_fails(model: nn.Module, example: Any) -> str | None:
 
 
 def _reason(error: Exception) -> str:
+    """Return the reason of a group whose removal breaks the network, a size in its code mostly."""
     lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    return f"without some of them it fails: {lines[0] if lines else type(error).__name__}"
 
 
 def agrees(wide: Trace, narrow: Trace, left: np.ndarray) -> bool:
