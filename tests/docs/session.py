@@ -15,7 +15,7 @@ from tests.docs.shape import difference
 from tests.jobs.forked import _context
 
 PATIENCE = 900  # seconds
-PLAIN = re.compile(r"(nas|python) [^|&;<>$`()]*")
+PLAIN = re.compile(r"(nas|python|cd) [^|&;<>$`()]*(> [\w./]+)?")
 
 
 class Ended(NamedTuple):
@@ -60,12 +60,11 @@ class Session:
             wrong = difference(block.expected, printed)
             assert wrong is None, f"{block.place}: {wrong}\n{printed}"
 
-    def command(self, *words: str) -> Ended:
+    def command(self, *words: str, folder: Path | None = None) -> Ended:
         """Run `nas …` or `python FILE …` in a process that has imported torch already."""
         files = [str(self.folder / f".{name}") for name in ("out", "err")]
-        process = _context.Process(
-            target=_run, args=(list(words), self.environment, str(self.folder), *files)
-        )
+        where = str(folder or self.folder)
+        process = _context.Process(target=_run, args=(list(words), self.environment, where, *files))
         process.start()
         process.join(PATIENCE)
         if process.is_alive():
@@ -74,14 +73,22 @@ class Session:
         return Ended(-1 if process.exitcode is None else process.exitcode, out, err)
 
     def _shell(self, text: str) -> Ended:
+        """Run a block's commands; those that only a shell understands make it slow."""
         lines = text.replace("\\\n", " ").splitlines()
         commands = [part for line in lines if (part := re.sub(r"(^|\s)#.*", "", line).strip())]
         if not all(PLAIN.fullmatch(command) for command in commands):
             return self._bash(text)
-        out = ""
+        folder, out = self.folder, ""
         for command in commands:
-            ended = self.command(*shlex.split(command))
-            out += ended.out
+            plain, _, file = command.partition(">")
+            words = shlex.split(plain)
+            if words[0] == "cd":
+                folder /= words[1]
+                continue
+            ended = self.command(*words, folder=folder)
+            if file:
+                (folder / file.strip()).write_text(ended.out)
+            out += "" if file else ended.out
             if ended.code:
                 return ended._replace(out=out)
         return Ended(0, out, "")

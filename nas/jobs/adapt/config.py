@@ -37,6 +37,7 @@ class AdaptConfig(RunSettings):
         most windows of `window` tokens that choose chains, and as many that test them.
     answers: how to judge choices: by the "letters" before them, or by the "likelihoods" of their
         texts.
+    task: what the small decoder is trained on, such as "arithmetic" or "python-text".
     samples: the number of items to search chains for, one search per item.
     others: the most other items; half of them fit static chains and the router, the other half
         test both.
