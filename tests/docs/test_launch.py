@@ -100,7 +100,7 @@ def test_the_tasks_of_an_array_join_the_first_and_end_with_it(
 
 
 def test_the_manifest_has_what_kuberay_requires() -> None:
-    yaml = pytest.importorskip("yaml")
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which Ray brings")
     text = (LAUNCH / "kuberay_search.yaml").read_text()
     volume, job = yaml.safe_load_all(text)
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
