@@ -1,6 +1,7 @@
 """A search space of your own: networks of convolutions along time."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,8 @@ class Convolutions(Space):
         self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
     ) -> nn.Module:
         """Build the network that the answers describe, with weights from the generator."""
-        activation, layers = architecture.spec
+        spec: Any = architecture.spec  # what `decide` gave to the architecture
+        activation, layers = spec
         with drawn_from(generator):
             return Network(activation, layers, shape.data.inputs, shape.data.outputs)
 
