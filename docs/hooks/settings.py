@@ -26,9 +26,9 @@ CONFIGS = {
     "nas adapt": AdaptConfig,
 }
 SIZES = {
-    "model": "Of the models that train.",
-    "screen": "Of the models that training-free scores judge.",
-    "size": "Of a recurrent network that is built by name.",
+    "model": "The models that train.",
+    "screen": "The models that training-free scores judge.",
+    "size": "A recurrent network that is built by name.",
 }
 HEADER = """\
 # Settings
