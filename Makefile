@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-wheel check bench bench-gpu faults clean
+.PHONY: demo test test-slow test-wheel check docs bench bench-gpu faults clean
 
 demo: $(READY)
 	$(BIN)/nas search runs/recipes/demo.toml
@@ -22,6 +22,10 @@ check: $(READY)
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q tests/test_layering.py
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow tests/docs/test_site.py
+
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/scheduling.py
 	$(BIN)/python tests/benchmarks/search_quality.py
@@ -36,8 +40,8 @@ faults: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	touch $(READY)
 
 clean:
-	rm -rf .venv runs/demo
+	rm -rf .venv .site runs/demo

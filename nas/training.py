@@ -25,7 +25,7 @@ Update = Callable[[nn.Module, torch.optim.Optimizer, float, int], None]
 class TrainingSettings:
     """How a candidate is trained; the defaults are those of NAS-Bench-NLP (section 4.1).
 
-    learning_rate, weight_decay: Adam's.
+    learning_rate, weight_decay: settings of the optimiser, Adam.
     clip: largest norm of all gradients together; 0 for no clipping.
     device: "cpu", "cuda" or "auto".
     """

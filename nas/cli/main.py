@@ -6,7 +6,20 @@ from collections.abc import Callable
 
 import typer
 
-from nas.cli import adapt, cache, compress, doctor, export, ls, report, score, search, sweep, train
+from nas.cli import (
+    adapt,
+    cache,
+    compress,
+    doctor,
+    export,
+    init,
+    ls,
+    report,
+    score,
+    search,
+    sweep,
+    train,
+)
 from nas.cli.bench import graphs, kernels, mixers, rungs, scores
 from nas.cli.bench import search as bench_search
 from nas.cli.output import results_on_stdout
@@ -36,6 +49,7 @@ def _ended_well(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 for verb in (
+    init.init,
     search.search,
     score.score,
     train.train,

@@ -49,17 +49,31 @@ class Named(Section):
 class Size(Section):
     """Sizes and regularisation of a model: see `search_spaces.space.ModelSize`."""
 
-    embedding: int = Field(default=64, ge=1)
-    hidden: int = Field(default=96, ge=1)
-    layers: int = Field(default=2, ge=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    hidden_dropout: float = Field(default=0.0, ge=0, lt=1)
-    input_dropout: float = Field(default=0.0, ge=0, lt=1)
-    embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
-    weight_drop: float = Field(default=0.0, ge=0, lt=1)
-    activation_penalty: float = Field(default=0.0, ge=0)
-    slowness_penalty: float = Field(default=0.0, ge=0)
-    frozen_recurrent: bool = False
+    embedding: int = Field(default=64, ge=1, description="features of an embedded token or input")
+    hidden: int = Field(default=96, ge=1, description="units of a recurrent layer")
+    layers: int = Field(default=2, ge=1, description="recurrent layers, one upon the other")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="share dropped from the output")
+    hidden_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share dropped between layers"
+    )
+    input_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share dropped from the embedded input"
+    )
+    embedding_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of whole words dropped from the embedding"
+    )
+    weight_drop: float = Field(
+        default=0.0, ge=0, lt=1, description="share dropped from the recurrent weights"
+    )
+    activation_penalty: float = Field(
+        default=0.0, ge=0, description="factor of the penalty on large outputs (AR)"
+    )
+    slowness_penalty: float = Field(
+        default=0.0, ge=0, description="factor of the penalty on outputs that change quickly (TAR)"
+    )
+    frozen_recurrent: bool = Field(
+        default=False, description="whether recurrent weights keep their initial values"
+    )
 
 
 class Execution(Section):

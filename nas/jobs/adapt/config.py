@@ -23,8 +23,8 @@ STAGES = ("others", "static", "tolerance", "menu", "generate", "heal_steps", "he
 class Decoder(Section):
     """The small decoder that is trained for `steps` if no model is given."""
 
-    layers: int = Field(default=8, ge=1, le=64)
-    steps: int = Field(default=600, ge=1)
+    layers: int = Field(default=8, ge=1, le=64, description="layers of the decoder")
+    steps: int = Field(default=600, ge=1, description="optimiser steps of its training")
 
 
 class AdaptConfig(RunSettings):
@@ -37,6 +37,7 @@ class AdaptConfig(RunSettings):
         most windows of `window` tokens that choose chains, and as many that test them.
     answers: how to judge choices: by the "letters" before them, or by the "likelihoods" of their
         texts.
+    task: what the small decoder is trained on, such as "arithmetic" or "python-text".
     samples: the number of items to search chains for, one search per item.
     others: the most other items; half of them fit static chains and the router, the other half
         test both.
@@ -56,7 +57,7 @@ class AdaptConfig(RunSettings):
     items: Path | None = None
     text: Path | None = None
     windows: int = Field(default=64, ge=1)
-    window: int = Field(default=128, ge=2)
+    window: int = Field(default=128, ge=2, description="tokens of a window of `text`")
     answers: Literal["letters", "likelihoods"] = "letters"
     task: Named = Named(name="arithmetic")
     decoder: Decoder = Decoder()
@@ -67,8 +68,15 @@ class AdaptConfig(RunSettings):
     search: Method = "both-ends"
     edits: int = Field(default=4, ge=1)
     batch: int = Field(default=8, ge=1)
-    objective: Objective = "shorter"
-    by: By = "gold"
+    objective: Objective = Field(
+        default="shorter",
+        description="shorter: use all simulations; correct: stop at the first correct answer",
+    )
+    by: By = Field(
+        default="gold",
+        description="what to reward: gold answers; or agreement with the full decoder or its "
+        "confidence, which need no labels",
+    )
     static: bool = True
     tolerance: float = Field(default=0.01, ge=0)
     menu: int = Field(default=8, ge=0)

@@ -22,6 +22,8 @@ Cost = Literal["parameters", "flops", "bytes", "milliseconds"]
 class Distilling(Section):
     """How students learn: see `nas.training.TrainingSettings` and `compress.learning`.
 
+    method: what students learn from the teacher's outputs: "mse" copies them, "kl" copies the
+        probabilities that they give. temperature: softens these probabilities.
     guide: the teacher, or an untrained network of the same architecture.
     """
 
@@ -71,7 +73,9 @@ class CompressConfig(RunSettings):
 
     teacher: str = "resnet14"
     weights: Path | None = None
-    teacher_steps: int = Field(default=400, ge=1)
+    teacher_steps: int = Field(
+        default=400, ge=1, description="optimiser steps of a teacher that has no weights"
+    )
     task: Named = Named(name="")
     size: Size = Size()
     controller: Named = Named(name="policy-gradient")
