@@ -13,6 +13,7 @@ from kernels.cell.cpu.structs import function_of, number_of, struct_of
 from kernels.cell.op import choose_backend, warn_once
 from kernels.mixer.arguments import Arguments, checked
 from kernels.mixer.chunks import in_chunks
+from kernels.mixer.diagonal import can_scan, run_diagonal
 from kernels.mixer.emit import emit_mixer
 from kernels.mixer.reference import reference, scanned
 from kernels.mixer.spec import Recurrence
@@ -101,6 +102,8 @@ def _run(recurrence: Recurrence, given: Arguments, backend: str) -> tuple[Tensor
         return reference(recurrence, given)
     if backend == "scan":
         return scanned(recurrence, given)
+    if backend == "cpu" and can_scan(recurrence, given.q.dtype):
+        return run_diagonal(given)
     mixer = compiled_mixer(recurrence, given.q.dtype) if backend == "cpu" else None
     if mixer is None:
         return in_chunks(recurrence, given)

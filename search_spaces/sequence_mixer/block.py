@@ -1,6 +1,5 @@
 """A block of a network: a mixing of steps, then a mixing of channels, each with a residual."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +18,9 @@ from search_spaces.sequence_mixer.spec import (
     MemoryMixing,
     Mixing,
     RecurrenceMixing,
+    StateSpaceMixing,
 )
+from search_spaces.sequence_mixer.state_space import StateSpace, reversed_steps
 from search_spaces.sequence_mixer.windows import Attention, Convolution, Memory, State
 
 HIDDEN_OF_SWIGLU = 2  # times the width
@@ -96,19 +97,9 @@ class BothWays(nn.Module):
     ) -> tuple[Tensor, State]:
         ahead, behind = (
             self.onward(x, None, lengths)[0],
-            self.back(_reversed(x, lengths), None, lengths)[0],
+            self.back(reversed_steps(x, lengths), None, lengths)[0],
         )
-        return ahead + _reversed(behind, lengths), ()
-
-
-def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Reverse the steps of `[B, T, C]`; those after a sequence's end stay where they are."""
-    if lengths is None:
-        return x.flip(1)
-    steps = torch.arange(x.shape[1], device=x.device)
-    ends = lengths.unsqueeze(1)
-    places = torch.where(steps < ends, ends - 1 - steps, steps)
-    return x.gather(1, places.unsqueeze(-1).expand_as(x))
+        return ahead + reversed_steps(behind, lengths), ()
 
 
 def module_of(mixing: Mixing, width: int, both_ways: bool) -> nn.Module:
@@ -131,5 +122,7 @@ def _one_way(mixing: Mixing, width: int) -> nn.Module:
             return Convolution(mixing, width)
         case MemoryMixing():
             return Memory(mixing, width)
+        case StateSpaceMixing(states):
+            return StateSpace(states, width)
         case AttentionMixing():
             return Attention(mixing, width)

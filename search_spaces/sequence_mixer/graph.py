@@ -10,6 +10,7 @@ from search_spaces.sequence_mixer.spec import (
     Mixing,
     NetworkSpec,
     RecurrenceMixing,
+    StateSpaceMixing,
 )
 
 
@@ -49,3 +50,5 @@ def label_of(mixing: Mixing) -> str:
             return f"memory {taps}, every {stride}"
         case AttentionMixing(span, heads, in_chunks):
             return f"{'chunked ' if in_chunks else ''}attention {span}, {heads} heads"
+        case StateSpaceMixing(states):
+            return f"S4D, {states} states"

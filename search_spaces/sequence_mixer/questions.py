@@ -14,9 +14,10 @@ from search_spaces.sequence_mixer.spec import (
     MemoryMixing,
     Mixing,
     RecurrenceMixing,
+    StateSpaceMixing,
 )
 
-MIXINGS = ("recurrence", "cell", "window", "attention")
+MIXINGS = ("recurrence", "cell", "window", "attention", "state-space")
 WINDOWS = ("convolution", "chunked-attention", "memory")
 CELLS = ("rnn-tanh", "gru", "lstm", "mgu", "min-gru", "indrnn", "leaky", "slstm")
 DECAYS: tuple[Decay, ...] = ("none", "head", "feature")
@@ -37,6 +38,7 @@ def decide_block(asked: Decisions, mixings: tuple[str, ...], width: int, most: i
         "cell": _cell,
         "window": _window,
         "attention": _attention,
+        "state-space": _state_space,
     }
     return kinds[asked.choose("mixing", mixings)](asked, width, most)
 
@@ -129,6 +131,10 @@ def _window(asked: Decisions, width: int, most: int) -> Mixing:
 def _attention(asked: Decisions, width: int, most: int) -> Mixing:
     heads = asked.choose("attention_heads", HEADS)
     return _sized(asked, "span_log2", (4, 10), lambda n: AttentionMixing(n, heads), width, most)
+
+
+def _state_space(asked: Decisions, width: int, most: int) -> Mixing:
+    return _sized(asked, "states_log2", (1, 6), StateSpaceMixing, width, most)
 
 
 def _sized(

@@ -86,13 +86,34 @@ class AttentionMixing:
         return COUNTER_BYTES + FLOAT_BYTES * (self.span - 1) * 2 * width
 
 
-Mixing = RecurrenceMixing | CellMixing | ConvolutionMixing | MemoryMixing | AttentionMixing
+@dataclass(frozen=True, slots=True)
+class StateSpaceMixing:
+    """A linear system of `states` states for each feature, the same at all steps (S4D).
+
+    The states are pairs of conjugate complex numbers, so their number is even.
+    """
+
+    states: int
+
+    def state_bytes(self, width: int) -> int:
+        return FLOAT_BYTES * self.states * width
+
+
+Mixing = (
+    RecurrenceMixing
+    | CellMixing
+    | ConvolutionMixing
+    | MemoryMixing
+    | AttentionMixing
+    | StateSpaceMixing
+)
 KINDS: dict[str, type[Mixing]] = {
     "recurrence": RecurrenceMixing,
     "cell": CellMixing,
     "convolution": ConvolutionMixing,
     "memory": MemoryMixing,
     "attention": AttentionMixing,
+    "state-space": StateSpaceMixing,
 }
 
 
@@ -199,6 +220,8 @@ def _check_numbers(mixing: Any) -> None:
         value = getattr(mixing, field.name)
         if field.type is not bool and (type(value) is not int or value < 1):
             raise ValueError(f"{field.name} must be a whole number of at least 1, not {value}")
+    if isinstance(mixing, StateSpaceMixing) and mixing.states % 2:
+        raise ValueError(f"states must be even, not {mixing.states}")
 
 
 def _listed(known: Sequence[Any]) -> str:

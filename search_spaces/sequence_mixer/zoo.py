@@ -13,6 +13,7 @@ from search_spaces.sequence_mixer.spec import (
     Mixing,
     NetworkSpec,
     RecurrenceMixing,
+    StateSpaceMixing,
 )
 
 HEADS, SIZE = 2, 16  # two heads of 16 key and 16 value features
@@ -55,6 +56,8 @@ STRIPES: dict[str, tuple[Mixing, ...]] = {
     "aaren": (_recurrence("none", gate="exponential", normaliser=True, feature_map="one", keys=1),),
     # Feng et al. 2024, https://arxiv.org/abs/2410.01201, section 3.1
     "minimal-gru": (CellMixing(read_recipe(CELLS["min-gru"]).spec),),
+    # Gu et al. 2022, https://arxiv.org/abs/2206.11893
+    "s4d": (StateSpaceMixing(states=64),),
     # Zhang et al. 2015, https://arxiv.org/abs/1512.08301
     "fsmn": (MemoryMixing(taps=16, stride=1),),
     # Bai et al. 2018, https://arxiv.org/abs/1803.01271

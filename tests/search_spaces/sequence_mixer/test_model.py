@@ -15,6 +15,7 @@ from search_spaces.sequence_mixer.spec import (
     NetworkSpec,
     network_of,
 )
+from search_spaces.sequence_mixer.state_space import StateSpace, legs_frequencies
 from search_spaces.sequence_mixer.zoo import STRIPES
 from search_spaces.space import DataShape, ModelShape, ModelSize
 
@@ -29,7 +30,9 @@ NETWORKS = {
         (STRIPES["gated-deltanet"][0], AttentionMixing(4, 1), STRIPES["minimal-gru"][0]), repeats=2
     ),
 }
-KINDS = [NETWORKS[name] for name in ("mlstm", "minimal-gru", "tcn", "memory", "chunked attention")]
+KINDS = [
+    NETWORKS[name] for name in ("mlstm", "minimal-gru", "tcn", "memory", "chunked attention", "s4d")
+]
 EVERY_NETWORK = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 
 
@@ -149,6 +152,31 @@ def test_attention_to_two_steps_is_softmax():
     scores = torch.stack([turned @ key[0], query @ key[1]]) / WIDE**0.5
     expected = layer.output(scores.softmax(0) @ value)
     torch.testing.assert_close(layer(x)[0][0, 1], expected)
+
+
+def test_a_state_space_convolves_with_the_powers_of_its_system():
+    torch.manual_seed(0)
+    layer = StateSpace(8, 3)
+    a = torch.complex(-layer.decay.exp(), layer.frequency)
+    step = layer.pace.exp()
+    kept, read = (step * a).exp(), torch.view_as_complex(layer.read) / a
+    x = torch.randn(1, 9, 3)
+    expected = layer.skip * x
+    for t in range(9):
+        for s in range(t + 1):
+            gain = 2 * (read * (kept - 1) * kept ** (t - s)).sum(-1).real
+            expected[:, t] += gain * x[:, s]
+    torch.testing.assert_close(layer(x)[0], layer.output(nn.functional.silu(expected)))
+
+
+def test_legs_has_the_eigenvalues_of_its_matrix():
+    roots = (torch.arange(6) + 0.5).sqrt().double()
+    matrix = -(roots.unsqueeze(1) * roots)
+    matrix = matrix.tril(-1) - matrix.triu(1) - 0.5 * torch.eye(6)
+    found = torch.linalg.eigvals(matrix)
+    torch.testing.assert_close(found.real, torch.full((6,), -0.5, dtype=torch.float64))
+    positive = found.imag[found.imag > 0].sort().values.float()
+    torch.testing.assert_close(legs_frequencies(6), positive)
 
 
 def test_states_of_other_models_and_batches_are_refused():

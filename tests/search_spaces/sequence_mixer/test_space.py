@@ -41,7 +41,7 @@ def test_every_kind_of_mixing_is_drawn():
         kinds |= {type(mixing).__name__ for mixing in network_of(architecture).stripe}
     assert kinds == {
         *("RecurrenceMixing", "CellMixing", "ConvolutionMixing"),
-        *("MemoryMixing", "AttentionMixing"),
+        *("MemoryMixing", "AttentionMixing", "StateSpaceMixing"),
     }
 
 
@@ -85,6 +85,7 @@ def test_a_state_that_holds_nothing_is_refused_with_the_remedy():
         ((32, 1, "none", "rows", False, (("loop", 4),)), 'block 0: unknown kind "loop"'),
         ((32, 1, "none", "rows", False, (("memory", 4, 0),)), "block 0: stride must be"),
         ((32, 1, "none", "rows", False, (("memory",),)), "block 0"),
+        ((32, 1, "none", "rows", False, (("state-space", 3),)), "block 0: states must be even"),
         (
             (32, 1, "none", "rows", False, (("recurrence", "none", 1, "key", 4, 4),)),
             "block 0: erasing needs keys of length 1",
