@@ -40,23 +40,26 @@ class StateSpace(nn.Module):
         before = torch.view_as_complex(carried(state, empty)[0].contiguous())
         log_kept, read = self._system()
         if steps == 1 and lengths is None:
-            last = log_kept.exp() * before + x[:, 0].unsqueeze(-1)
+            last = _exp(log_kept, x) * before + x[:, 0].unsqueeze(-1)
             y = 2 * (read * last).sum(-1).real.unsqueeze(1)
         else:
             times = torch.arange(steps, device=x.device)
-            powers = (log_kept.unsqueeze(-1) * times).exp()  # Ā^t, [C, pairs, T]
+            powers = _exp(log_kept.unsqueeze(-1) * times, x)  # Ā^t, [C, pairs, T]
             y = convolved(x, 2 * torch.einsum("cn,cnt->ct", read, powers).real)
             if state is not None:
-                from_before = torch.einsum("bcn,cnt->btc", read * log_kept.exp() * before, powers)
+                first = read * _exp(log_kept, x) * before
+                from_before = torch.einsum("bcn,cnt->btc", first, powers)
                 y = y + 2 * from_before.real
             last = self._last(x, before, log_kept, powers, lengths)
         return self.output(functional.silu(y + self.skip * x)), (torch.view_as_real(last),)
 
     def _system(self) -> tuple[Tensor, Tensor]:
-        """Return log Ā and C B̄, both complex `[C, pairs]`."""
-        a = torch.complex(-self.decay.exp(), self.frequency)
-        log_kept = self.pace.exp() * a
-        return log_kept, torch.view_as_complex(self.read) * torch.expm1(log_kept) / a
+        """Return log Ā in float64, as many turns are lost in float32, and C B̄: `[C, pairs]`."""
+        a = torch.complex(-self.decay.double().exp(), self.frequency.double())
+        log_kept = self.pace.double().exp() * a
+        gain = torch.expm1(log_kept) / a
+        read = torch.view_as_complex(self.read)
+        return log_kept, read * gain.to(read.dtype)
 
     def _last(
         self, x: Tensor, before: Tensor, log_kept: Tensor, powers: Tensor, lengths: Tensor | None
@@ -64,12 +67,17 @@ class StateSpace(nn.Module):
         """Return h after the last step of each sequence, complex `[B, C, pairs]`."""
         steps = x.shape[1]
         latest_first = reversed_steps(x, lengths)
-        count = x.new_full((x.shape[0],), steps) if lengths is None else lengths.to(x.dtype)
+        count = torch.full((x.shape[0],), steps, device=x.device) if lengths is None else lengths
         if lengths is not None:
             inside = torch.arange(steps, device=x.device) < lengths.unsqueeze(1)
             latest_first = latest_first.masked_fill(~inside.unsqueeze(-1), 0)
-        kept = (log_kept * count[:, None, None]).exp()
+        kept = _exp(log_kept * count[:, None, None], x)
         return kept * before + torch.einsum("btc,cnt->bcn", latest_first.to(powers.dtype), powers)
+
+
+def _exp(log: Tensor, like: Tensor) -> Tensor:
+    """Return exp of complex float64 numbers in the precision of another tensor."""
+    return log.exp().to(torch.complex128 if like.dtype == torch.float64 else torch.complex64)
 
 
 def convolved(x: Tensor, kernel: Tensor) -> Tensor:

@@ -94,7 +94,8 @@ def test_only_masked_data_are_read_both_ways(network):
     changed[:, 5] = (x[:, 5] + 1) % TOKENS
     for masked in (False, True):
         model = model_of(network, masked=masked)
-        differs = (model(x).answers != model(changed).answers).any(-1).any(0)
+        distance = (model(x).answers - model(changed).answers).abs().amax((0, 2))
+        differs = distance > 1e-5  # a Fourier transform rounds earlier steps as well
         assert differs[5]
         assert differs[:5].any() == masked
         assert (model(x).state is None) == masked
