@@ -1,7 +1,7 @@
 """A recurrence with a matrix state: which decays, writes and erasures its step has."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Gate = Literal["constant", "sigmoid", "softplus-exp", "low-rank", "exponential"]
 FeatureMap = Literal["none", "silu", "l2", "elu", "one", "complement"]
@@ -93,6 +93,17 @@ class MixerSpec:
     strength: Strength = "gated"
 
     def __post_init__(self) -> None:
+        for name, value, known in (
+            ("low", self.low, (0, -1)),
+            ("gate", self.gate, get_args(Gate)),
+            ("feature map", self.feature_map, get_args(FeatureMap)),
+            ("readout", self.readout, get_args(Readout)),
+            ("strength", self.strength, get_args(Strength)),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f'unknown {name} "{value}"; choose {", ".join(str(each) for each in known)}'
+                )
         erases, decays = self.recurrence.erase != "none", self.recurrence.decays > 0
         rules = {
             "erasing needs keys of length 1: set feature_map to l2": erases

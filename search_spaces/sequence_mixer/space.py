@@ -26,9 +26,10 @@ class SequenceMixerSpace(Space):
     """Stripes of one to `stripe` blocks, repeated up to `repeats` times.
 
     A block mixes a sequence by a linear recurrence with a matrix state, a recurrent cell, a window
-    (dilated causal convolution, chunked attention, FSMN's memory) or attention, and then mixes its
-    channels. Poli et al. 2024, https://arxiv.org/abs/2403.17844, section 4, build such stripes by
-    hand; Thomas et al. 2024, https://arxiv.org/abs/2411.17800, search them.
+    (dilated causal convolution, chunked attention, FSMN's memory), attention or a fixed linear
+    system (S4D), and then mixes its channels. Poli et al. 2024, https://arxiv.org/abs/2403.17844,
+    section 4, build such stripes by hand; Thomas et al. 2024, https://arxiv.org/abs/2411.17800,
+    search them.
 
     widths: choices for the width of blocks. mixings: the kinds of mixing to choose from.
     state: the most bytes that a step may carry for one sequence, in float32. Blocks share them

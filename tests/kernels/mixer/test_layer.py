@@ -109,6 +109,7 @@ def test_the_state_has_the_bytes_that_are_stated(layer):
             "one decay",
         ),
         ({"feature_map": "one"}, "set keys to 1"),
+        ({"gate": "open"}, 'unknown gate "open"; choose constant, sigmoid'),
         ({"strength": "one", "gate": "exponential"}, "strengths of 1"),
         ({"heads": 0}, "heads must be at least 1"),
     ],
