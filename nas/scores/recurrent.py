@@ -30,8 +30,7 @@ def recurrent_layers(model: nn.Module) -> Sequence[nn.Module]:
     layers: dict[str, nn.Module] = {}
     for path, module in model.named_modules():
         is_inside = any(not outer or path.startswith(f"{outer}.") for outer in layers)
-        shows_states = isinstance(module, ShowsStates | nn.RNNBase)
-        if shows_states and not is_inside:
+        if _shows_states(module) and not is_inside:
             layers[path] = module
     if not layers:
         raise ScoreFailed("the model has no recurrent layers")
@@ -157,6 +156,10 @@ def finite(name: str, value: Tensor | float) -> dict[str, float]:
     if not math.isfinite(number):
         raise ScoreFailed(f"{name} is {number}")
     return {name: number}
+
+
+def _shows_states(module: nn.Module) -> bool:
+    return isinstance(module, ShowsStates | nn.RNNBase)
 
 
 def _time_first(layer: nn.Module) -> bool:
