@@ -20,6 +20,24 @@ from kernels.cell.weights import Weights, layout_of
 
 
 @runtime_checkable
+class ShowsStates(Protocol):
+    """A layer whose first result, `[B, T, H]`, is what it knows after each step.
+
+    It is called as `layer(x, state, lengths)` with x `[B, T, C]`.
+    """
+
+    shows_states: bool
+
+
+@runtime_checkable
+class RunsKernels(Protocol):
+    """A layer that runs kernels on the backend that it names."""
+
+    shows_states: bool
+    backend: str
+
+
+@runtime_checkable
 class RunsCells(Protocol):
     """A module that runs cells with its own weights."""
 
@@ -50,6 +68,8 @@ class CompiledRNN(nn.Module):
     The parameters are the non-empty tensors of `Weights`, the same for every backend, drawn from
     U(-1/√H, 1/√H).
     """
+
+    shows_states = True
 
     def __init__(
         self,
@@ -179,8 +199,13 @@ class CompiledRNN(nn.Module):
 
 def set_backend(model: nn.Module, backend: str) -> None:
     """Set the backend of all layers of a model."""
-    for layer in layers_on_cells(model):
+    for layer in layers_on_kernels(model):
         layer.backend = choose_backend(backend)
+
+
+def layers_on_kernels(model: nn.Module) -> list[RunsCells | RunsKernels]:
+    """Return the layers of a model that run on cells or on other kernels."""
+    return [layer for layer in model.modules() if isinstance(layer, RunsCells | RunsKernels)]
 
 
 def layers_on_cells(model: nn.Module) -> list[RunsCells]:
@@ -203,7 +228,7 @@ def compute_in(model: nn.Module, bits: str | None) -> None:
 @contextmanager
 def on_reference(model: nn.Module) -> Iterator[None]:
     """Run all layers on the reference in this context, so that tracers and counters see inside."""
-    layers = layers_on_cells(model)
+    layers = layers_on_kernels(model)
     before = [layer.backend for layer in layers]
     set_backend(model, "reference")
     try:

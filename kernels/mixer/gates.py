@@ -40,7 +40,7 @@ class Gates(nn.Module):
         own, decays = spec.recurrence, spec.heads * spec.recurrence.decays
         is_mamba = spec.gate == "softplus-exp" and decays > 0
         self.strength = self.decay = self.speed = self.constant = None
-        if not is_mamba or own.erase != "none":
+        if spec.strength == "gated" and (not is_mamba or own.erase != "none"):
             self.strength = nn.Linear(width, spec.heads * own.writes)
         if not decays:
             return
@@ -68,7 +68,8 @@ class Gates(nn.Module):
             b = self._heads(self.strength(x))
             if self.spec.gate != "exponential":
                 b = b.sigmoid() * (2 if reflects(self.spec) else 1)
-        assert b is not None
+        if b is None:
+            b = x.new_ones(x.shape[0], self.spec.heads, x.shape[1], self.spec.recurrence.writes)
         return Values(log_decay, sign, b)
 
     def _decay(self, x: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -119,8 +120,8 @@ def stabilised_gates(
 
     maximum: before the first step, `[B, H]`, or None.
     """
-    assert values.log_decay is not None
-    logs, strengths, maxima = stabilised(values.log_decay[..., 0], values.b[..., 0], maximum)
+    logs = torch.zeros_like(values.b) if values.log_decay is None else values.log_decay
+    logs, strengths, maxima = stabilised(logs[..., 0], values.b[..., 0], maximum)
     last = maxima[..., -1]
     if lengths is not None:
         at = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, maxima.shape[1], 1)

@@ -13,6 +13,8 @@ from kernels.mixer.op import run_recurrence
 from kernels.mixer.short_convolution import ShortConvolution
 from kernels.mixer.spec import MixerSpec, Recurrence
 
+SMALLEST = 1e-6  # sum of positive weights that outputs are divided by
+
 
 class MixerState(NamedTuple):
     """What a step needs of the steps before it.
@@ -34,6 +36,8 @@ class MixerLayer(nn.Module):
     backend: see `run_recurrence`.
     """
 
+    shows_states = True
+
     def __init__(self, spec: MixerSpec, width: int, *, backend: str = "auto") -> None:
         super().__init__()
         self.spec, self.width, self.backend = spec, width, backend
@@ -41,13 +45,7 @@ class MixerLayer(nn.Module):
         self.recurrence = own
         if spec.normaliser:
             self.recurrence = replace(own, values=own.values + 1)
-        has_keys = spec.feature_map != "complement"
-        self.sizes = {
-            "q": heads * own.keys,
-            "k": heads * own.writes * own.keys * has_keys,
-            "e": heads * own.writes * own.keys * (own.erase == "own"),
-            "v": heads * own.writes * own.values,
-        }
+        self.sizes = spec.features
         features = sum(self.sizes.values())
         self.project = nn.Linear(width, features, bias=False)
         self.convolve = None
@@ -72,7 +70,7 @@ class MixerLayer(nn.Module):
         x: `[B, T, C]`. lengths: steps of each sequence, `[B]`; outputs beyond them are 0.
         resets: booleans `[B, T]`, True at steps before which the state is cleared.
         """
-        state = MixerState() if state is None else state
+        state = MixerState() if state is None else self._checked(state, len(x))
         features, tail = self.project(x), state.tail
         if self.convolve is not None:
             features, tail = self.convolve(features, tail, lengths, resets)
@@ -86,6 +84,9 @@ class MixerLayer(nn.Module):
         if self.spec.feature_map == "complement":
             assert gates.log_decay is not None
             k = (1 - gates.log_decay.exp()).unsqueeze(3)
+        if self.spec.feature_map == "one":
+            k = torch.ones_like(gates.b).unsqueeze(-1)
+            q = k[:, :, :, :1]
         gates, maxima, maximum = with_resets(gates, resets), None, state.maximum
         if self.spec.gate == "exponential":
             gates, maxima, maximum = stabilised_gates(gates, maximum, lengths)
@@ -106,7 +107,7 @@ class MixerLayer(nn.Module):
             backend=self.backend,
         )
         if self.spec.normaliser:
-            y = _normalised(y, maxima)
+            y = _normalised(y, maxima, self.spec.feature_map in ("elu", "one"))
         return self._read(y.transpose(1, 2), x), MixerState(matrix, tail, maximum)
 
     def step(self, x: Tensor, state: MixerState | None = None) -> tuple[Tensor, MixerState]:
@@ -116,10 +117,22 @@ class MixerLayer(nn.Module):
 
     def state_bytes(self) -> int:
         """Return the bytes that a step carries for one sequence, in float32."""
-        numbers = self.spec.heads * self.recurrence.state_numbers
-        if self.convolve is not None:
-            numbers += (self.spec.short_convolution - 1) * sum(self.sizes.values())
-        return 4 * (numbers + self.spec.heads * (self.spec.gate == "exponential"))
+        return 4 * self.spec.state_numbers
+
+    def _checked(self, state: MixerState, batch: int) -> MixerState:
+        """Return the state; raises `ValueError` if it is one of another layer or batch."""
+        expected = {
+            "matrix": (batch, self.spec.heads, self.recurrence.keys, self.recurrence.values),
+            "tail": (batch, self.spec.short_convolution - 1, sum(self.sizes.values())),
+            "maximum": (batch, self.spec.heads),
+        }
+        for name, tensor in state._asdict().items():
+            if tensor is not None and tuple(tensor.shape) != expected[name]:
+                raise ValueError(
+                    f"the state's {name} is {list(tensor.shape)}, expected {list(expected[name])}: "
+                    "pass the state that this layer returned for these sequences"
+                )
+        return state
 
     def _features(self) -> tuple[int, int, int, int]:
         """Return the features of a query, key, erase key and value."""
@@ -152,11 +165,13 @@ class MixerLayer(nn.Module):
         return self.output(y.flatten(2))
 
 
-def _normalised(y: Tensor, maxima: Tensor | None) -> Tensor:
-    """Divide by the last feature, the sum of weights, or by 1 where it is less.
+def _normalised(y: Tensor, maxima: Tensor | None, is_positive: bool) -> Tensor:
+    """Divide by the last feature, the sum of weights; if these have signs, by at least 1.
 
     maxima: `[B, H, T]` of exponential gates, in whose scale 1 is exp(-m).
     """
     y, total = y[..., :-1], y[..., -1:].abs()
-    least = torch.ones_like(total) if maxima is None else (-maxima).exp().unsqueeze(-1)
+    least = torch.full_like(total, SMALLEST if is_positive else 1)
+    if maxima is not None and not is_positive:
+        least = (-maxima).exp().unsqueeze(-1)
     return y / torch.maximum(total, least)

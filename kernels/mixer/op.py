@@ -13,11 +13,12 @@ from kernels.cell.cpu.structs import function_of, number_of, struct_of
 from kernels.cell.op import choose_backend, warn_once
 from kernels.mixer.arguments import Arguments, checked
 from kernels.mixer.chunks import in_chunks
+from kernels.mixer.diagonal import can_scan, run_diagonal
 from kernels.mixer.emit import emit_mixer
-from kernels.mixer.reference import reference
+from kernels.mixer.reference import reference, scanned
 from kernels.mixer.spec import Recurrence
 
-BACKENDS = ("auto", "cpu", "chunks", "reference")
+BACKENDS = ("auto", "cpu", "gpu", "chunks", "reference", "scan")
 _NUMBERS = ("rows", "steps", "heads", "threads")
 _ARRAYS = (
     *("lengths", "q", "k", "v", "b", "e", "decay", "state", "y", "last", "marks"),
@@ -67,8 +68,9 @@ def run_recurrence(
 
     The tensors are described in `Arguments`. The decay is passed as log |a| and a sign, because
     the gradient to a itself is lost to rounding where a decays strongly; -inf resets the state.
-    backend: "cpu" compiles C, "chunks" multiplies matrices of several steps at once, "reference"
-        loops in PyTorch; "auto" takes C on a CPU and chunks elsewhere and in `torch.export`.
+    backend: "cpu" compiles C, "chunks" multiplies matrices of several steps at once, "gpu" does so
+        on a GPU, "reference" loops in PyTorch, "scan" is that loop as one operator for exporters;
+        "auto" takes C on a CPU and chunks elsewhere and in `torch.export`.
     Half precision is computed in float32.
     Raises `ValueError` for shapes that do not fit the recurrence, and for an unknown backend.
     """
@@ -85,8 +87,10 @@ def run_recurrence(
 def _chosen(backend: str, q: Tensor) -> str:
     if backend == "cpu" and q.device.type != "cpu":
         raise ValueError(f'the backend "cpu" cannot run on {q.device.type}: use auto')
+    if backend == "gpu" and q.device.type == "cpu":
+        raise ValueError('the backend "gpu" needs tensors on a GPU: move them, or use auto')
     if backend != "auto":
-        return backend
+        return "chunks" if backend == "gpu" else backend
     if choose_backend() == "reference":
         return "reference"
     in_c = q.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -96,6 +100,10 @@ def _chosen(backend: str, q: Tensor) -> str:
 def _run(recurrence: Recurrence, given: Arguments, backend: str) -> tuple[Tensor, Tensor]:
     if backend == "reference":
         return reference(recurrence, given)
+    if backend == "scan":
+        return scanned(recurrence, given)
+    if backend == "cpu" and can_scan(recurrence, given.q.dtype):
+        return run_diagonal(given)
     mixer = compiled_mixer(recurrence, given.q.dtype) if backend == "cpu" else None
     if mixer is None:
         return in_chunks(recurrence, given)

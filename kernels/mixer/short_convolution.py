@@ -38,7 +38,17 @@ class ShortConvolution(nn.Module):
                 same = episode[:, before - back : before - back + steps] == episode[:, before:]
                 read = read * same.unsqueeze(-1)
             total = total + read * self.weight[-1 - back]
-        ends = torch.full((batch,), steps, device=x.device) if lengths is None else lengths
-        places = ends.unsqueeze(1) + torch.arange(before, device=x.device)
-        last = every.gather(1, places.unsqueeze(-1).expand(-1, -1, features))
+        last = last_steps(every, before, lengths)
         return functional.silu(total), last
+
+
+def last_steps(every: Tensor, count: int, lengths: Tensor | None) -> Tensor:
+    """Return the last steps of each sequence, `[B, count, C]`.
+
+    every: `count` steps from before the sequences, then theirs, `[B, count + T, C]`.
+    lengths: steps of each sequence, `[B]`; all T when absent.
+    """
+    if lengths is None:
+        return every[:, every.shape[1] - count :]
+    places = lengths.unsqueeze(1) + torch.arange(count, device=every.device)
+    return every.gather(1, places.unsqueeze(-1).expand(-1, -1, every.shape[2]))

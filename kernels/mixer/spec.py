@@ -1,11 +1,12 @@
 """A recurrence with a matrix state: which decays, writes and erasures its step has."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Gate = Literal["constant", "sigmoid", "softplus-exp", "low-rank", "exponential"]
-FeatureMap = Literal["none", "silu", "l2", "elu", "complement"]
+FeatureMap = Literal["none", "silu", "l2", "elu", "one", "complement"]
 Readout = Literal["plain", "gated-norm"]
+Strength = Literal["gated", "one"]
 Decay = Literal["none", "head", "feature"]
 Erase = Literal["none", "key", "own"]
 MOST_WRITES = 4
@@ -70,13 +71,15 @@ class MixerSpec:
         "sigmoid": σ(Wx + bias).
         "softplus-exp": exp(-A Δ) with Δ = softplus(Wx + bias), which also scales b (Mamba-2).
         "low-rank": σ(W₂W₁x + bias)^(1/16), rank 16 (GLA).
-        "exponential": σ(Wx + bias) beside b = exp(Wx), divided by a running maximum (mLSTM, Aaren).
-    feature_map: of queries and keys: "none", "silu", "l2" (length 1), "elu" (elu + 1), or
-        "complement": keys are 1 - a (HGRN-2, minimal GRU).
+        "exponential": σ(Wx + bias) beside b = exp(Wx), divided by a running maximum: mLSTM,
+            and Aaren, whose recurrence does not decay.
+    feature_map: of queries and keys: "none", "silu", "l2" (length 1), "elu" (elu + 1), "one"
+        (both are 1, with K = 1), or "complement": keys are 1 - a (HGRN-2).
     short_convolution: taps of a causal convolution of queries, keys and values before the
         recurrence; 0 for none.
     readout: "plain", or "gated-norm": normalised for each head and gated by the input.
     normaliser: whether outputs are divided by those of values that are all 1.
+    strength: "gated" for b as above, or "one": b is 1.
     """
 
     recurrence: Recurrence
@@ -87,8 +90,20 @@ class MixerSpec:
     short_convolution: int = 0
     readout: Readout = "plain"
     normaliser: bool = False
+    strength: Strength = "gated"
 
     def __post_init__(self) -> None:
+        for name, value, known in (
+            ("low", self.low, (0, -1)),
+            ("gate", self.gate, get_args(Gate)),
+            ("feature map", self.feature_map, get_args(FeatureMap)),
+            ("readout", self.readout, get_args(Readout)),
+            ("strength", self.strength, get_args(Strength)),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f'unknown {name} "{value}"; choose {", ".join(str(each) for each in known)}'
+                )
         erases, decays = self.recurrence.erase != "none", self.recurrence.decays > 0
         rules = {
             "erasing needs keys of length 1: set feature_map to l2": erases
@@ -103,9 +118,16 @@ class MixerSpec:
                 self.feature_map == "complement"
                 and (self.recurrence.decay != "feature" or self.recurrence.writes > 1)
             ),
-            "exponential gates need one decay a head, one write and no erasure": (
+            "exponential gates need at most one decay a head, one write and no erasure": (
                 self.gate == "exponential"
-                and (self.recurrence.decay != "head" or self.recurrence.writes > 1 or erases)
+                and (self.recurrence.decay == "feature" or self.recurrence.writes > 1 or erases)
+            ),
+            "strengths of 1 need another gate than exponential and softplus-exp, and low 0": (
+                self.strength == "one"
+                and (self.gate in ("exponential", "softplus-exp") or self.low == -1)
+            ),
+            "queries and keys that are 1 have one feature: set keys to 1": (
+                self.feature_map == "one" and self.recurrence.keys > 1
             ),
         }
         broken = [rule for rule, is_broken in rules.items() if is_broken]
@@ -113,3 +135,22 @@ class MixerSpec:
             raise ValueError(broken[0])
         if self.heads < 1 or self.short_convolution < 0:
             raise ValueError("heads must be at least 1, short_convolution at least 0")
+
+    @property
+    def features(self) -> dict[str, int]:
+        """The projected features of queries, keys, erase keys and values, all heads together."""
+        own, mapped = self.recurrence, self.feature_map
+        numbers = {
+            "q": own.keys * (mapped != "one"),
+            "k": own.writes * own.keys * (mapped not in ("one", "complement")),
+            "e": own.writes * own.keys * (own.erase == "own"),
+            "v": own.writes * own.values,
+        }
+        return {name: self.heads * number for name, number in numbers.items()}
+
+    @property
+    def state_numbers(self) -> int:
+        """The numbers that a step carries for one sequence."""
+        numbers = self.recurrence.keys * (self.recurrence.values + self.normaliser)
+        numbers = self.heads * (numbers + (self.gate == "exponential"))
+        return numbers + max(0, self.short_convolution - 1) * sum(self.features.values())

@@ -10,11 +10,14 @@ def ls(
     folder: Annotated[Path, Argument(help="Folder that holds the runs.")] = Path("runs"),
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List spaces, controllers, scores, tasks and models, and the runs in a folder."""
+    """List available names, known cells and mixers included, and the runs in a folder."""
+    from kernels.cell.zoo import ZOO as CELLS
     from nas.cli.output import say, say_json
     from nas.core.registry import BUILT_IN, available
+    from search_spaces.sequence_mixer.zoo import ZOO as MIXERS
 
     listed = {kind: sorted(available(kind)) for kind in BUILT_IN}
+    listed |= {"cells": sorted(CELLS), "mixers": sorted(MIXERS)}
     runs = sorted(str(path.parent) for path in folder.glob("*/run.json"))
     if json:
         say_json({**listed, "runs": runs})

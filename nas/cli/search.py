@@ -48,8 +48,8 @@ def search(
     objectives: Annotated[
         str | None,
         Option(
-            help="What to minimise: loss, parameters, flops, latency, separated by commas; random, "
-            "tpe and nsga-ii support several."
+            help="What to minimise: loss, parameters, flops, latency, state_bytes, step_latency, "
+            "separated by commas; random, tpe and nsga-ii support several."
         ),
         Key("objectives", is_list=True),
     ] = None,

@@ -10,7 +10,10 @@ from nas.cli.job_command import Trust
 
 def train(
     architecture: Annotated[
-        str, Argument(help="Architecture or recipe JSON, or the name of a known cell such as lstm.")
+        str,
+        Argument(
+            help="Architecture or recipe JSON, or a known cell or mixer such as lstm or deltanet."
+        ),
     ],
     config: Annotated[
         Path | None, Option(help="TOML file of a search, for its task, sizes and training.")

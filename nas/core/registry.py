@@ -26,6 +26,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "rnn-cell": "search_spaces.rnn_cell.space:RnnCellSpace",
         "random-graph": "search_spaces.random_graph.space:RandomGraphSpace",
         "transformer": "search_spaces.transformer.space:TransformerSpace",
+        "sequence-mixer": "search_spaces.sequence_mixer.space:SequenceMixerSpace",
         "layer-chain": "nas.jobs.adapt.chain_space:load_layer_chain",
     },
     "controllers": {

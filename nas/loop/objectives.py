@@ -9,6 +9,8 @@ OBJECTIVES: dict[str, Callable[[Candidate], float]] = {
     "parameters": lambda candidate: float(candidate.parameters or 0),
     "flops": lambda candidate: float(candidate.flops or 0),
     "latency": lambda candidate: candidate.scores["latency"],
+    "state_bytes": lambda candidate: candidate.measures["state_bytes"],
+    "step_latency": lambda candidate: candidate.measures["step_latency"],
 }
 
 

@@ -14,6 +14,7 @@ from torch._higher_order_ops.scan import scan
 from kernels.cell.layer import CompiledRNN, on_reference
 from kernels.cell.reference import reference_step
 from kernels.cell.weights import Weights
+from kernels.mixer.layer import MixerLayer
 
 # ONNX has an operator for the first two; the others are unrolled there, whatever we do
 WITH_ONNX_OPERATOR = ("lstm", "gru")
@@ -65,9 +66,13 @@ def _shapes_of_recurrence(
 
 @contextmanager
 def cells_as_scans(model: nn.Module) -> Iterator[None]:
-    """Within, compiled cells run as one `scan` over the steps, which is traced without a loop."""
+    """Within, compiled cells and recurrences run as one `scan` over the steps, which is traced
+    without a loop."""
     cells = [module for module in model.modules() if isinstance(module, CompiledRNN)]
     with on_reference(model):
+        for module in model.modules():
+            if isinstance(module, MixerLayer):
+                module.backend = "scan"
         for cell in cells:
             cell.forward = partial(_scanned, cell)  # type: ignore[method-assign]
         try:

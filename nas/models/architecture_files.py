@@ -1,4 +1,4 @@
-"""Reads architectures that users name: recipe files, architecture files, known cells."""
+"""Reads architectures that users name: recipe files, architecture files, cells and mixers."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from nas.core.json_text import json_lines, parse_json
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture
 from search_spaces.rnn_cell.recipe import read_recipe
+from search_spaces.sequence_mixer.zoo import ZOO as MIXERS
 
 
 def read_recipes(path: Path) -> list[tuple[Any, Architecture]]:
@@ -30,15 +31,20 @@ def read_recipes(path: Path) -> list[tuple[Any, Architecture]]:
 
 
 def read_architecture(name: str) -> Architecture:
-    """Read an architecture from a JSON file, a recipe file, or the name of a known cell.
+    """Read an architecture from a JSON file, a recipe file, or the name of a known cell or mixer.
 
-    Raises `BadInput` if there is no such file or cell, or the file is not an architecture.
+    Raises `BadInput` if there is no such file or name, or the file is not an architecture.
     """
 
     if name in ZOO:
         return read_recipe(ZOO[name])
+    if name in MIXERS:
+        return MIXERS[name]
     if not Path(name).exists():
-        raise BadInput(f"{name} is neither a file nor a known cell; known cells: {', '.join(ZOO)}")
+        raise BadInput(
+            f"{name} is neither a file nor a known cell or mixer; cells: {', '.join(ZOO)}; "
+            f"mixers: {', '.join(MIXERS)}"
+        )
     data = parse_json(read_text(Path(name), "pass a JSON file of an architecture"), name)
     try:
         recipe = data.get("recipe", data) if isinstance(data, dict) else None

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from kernels.cell.layer import CompiledRNN
+from kernels.cell.layer import CompiledRNN, ShowsStates
 from kernels.cell.reference import reference_rnn
 from nas.core.score import ScoreFailed
 from nas.core.task import Batch
@@ -23,14 +23,18 @@ class _AllLayersSeen(Exception):
 
 
 def recurrent_layers(model: nn.Module) -> Sequence[nn.Module]:
-    """Return the recurrent layers in the model's order.
+    """Return the layers that show their states, in the model's order, without those inside them.
 
     Raises `ScoreFailed` if there are none.
     """
-    layers = [m for m in model.modules() if isinstance(m, CompiledRNN | nn.RNNBase)]
+    layers: dict[str, nn.Module] = {}
+    for path, module in model.named_modules():
+        is_inside = any(not outer or path.startswith(f"{outer}.") for outer in layers)
+        if _shows_states(module) and not is_inside:
+            layers[path] = module
     if not layers:
         raise ScoreFailed("the model has no recurrent layers")
-    return layers
+    return list(layers.values())
 
 
 def cells_of(model: nn.Module) -> list[CompiledRNN]:
@@ -152,6 +156,10 @@ def finite(name: str, value: Tensor | float) -> dict[str, float]:
     if not math.isfinite(number):
         raise ScoreFailed(f"{name} is {number}")
     return {name: number}
+
+
+def _shows_states(module: nn.Module) -> bool:
+    return isinstance(module, ShowsStates | nn.RNNBase)
 
 
 def _time_first(layer: nn.Module) -> bool:

@@ -15,6 +15,9 @@ from nas.testing import check_score
 from nas.testing.score import Plain
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
+from search_spaces.sequence_mixer.space import SequenceMixerSpace
+from search_spaces.sequence_mixer.spec import AttentionMixing, NetworkSpec
+from search_spaces.sequence_mixer.zoo import STRIPES
 from search_spaces.space import DataShape, ModelShape, ModelSize
 from search_spaces.transformer.model import Encoder
 from search_spaces.transformer.spec import MIXINGS, EncoderSpec, LayerSpec
@@ -31,6 +34,7 @@ ENCODER = {
     "encoder-activation-distance",
     "layers",
 }
+READS_CELLS = {"predicted-loss", "activation-distance", "hidden-saliency", "synflow", "fisher"}
 EVERY_SCORE = pytest.mark.parametrize("score", SCORES, ids=lambda score: score.name)
 
 
@@ -67,6 +71,38 @@ def classifier(score: Score) -> tuple[nn.Module, Batch]:
     inputs = torch.randn(8, 20, 3, generator=generator(1))
     lengths = torch.tensor([20, 3, 20, 20, 20, 7, 20, 20])
     return model, Batch(inputs, torch.arange(8) % 4, lengths)
+
+
+def hybrid() -> nn.Module:
+    """Return a network of a recurrence, a memory and attention that predicts text."""
+    stripe = (*STRIPES["gla"], *STRIPES["fsmn"], AttentionMixing(16, 2))
+    shape = ModelShape(DataShape("tokens", 40, 40, True), ModelSize(hidden=16, layers=1))
+    network = NetworkSpec(stripe).architecture()
+    return SequenceMixerSpace().build(network, shape, generator()).eval()
+
+
+def short_text() -> Batch:
+    tokens = torch.randint(40, (6, 9), generator=generator(1))
+    return Batch(tokens[:, :-1], tokens[:, 1:])
+
+
+@pytest.mark.parametrize(
+    "score", [s for s in SCORES if s.name not in ENCODER | READS_CELLS], ids=lambda s: s.name
+)
+def test_a_score_of_recurrent_layers_judges_mixers(score) -> None:
+    check_score(
+        score,
+        hybrid,
+        short_text(),
+        measured=score.name in MEASURED,
+        reads_values=score.name not in READS_NO_VALUES,
+    )
+
+
+@pytest.mark.parametrize("name", sorted(READS_CELLS))
+def test_a_score_that_looks_into_cells_refuses_mixers(name) -> None:
+    with pytest.raises(ScoreFailed, match="Block does not expose the values in its steps"):
+        create("scores", name)(hybrid(), short_text(), generator())
 
 
 @EVERY_SCORE

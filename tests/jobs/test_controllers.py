@@ -27,5 +27,5 @@ def test_several_objectives_and_a_warm_start_give_a_pareto_front(tmp_path) -> No
 def test_an_unknown_objective_is_refused_in_one_line(tmp_path) -> None:
     done = nas(*SERIAL, "--objectives", "loss,speed", "--run", tmp_path / "run")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "objectives.1" in done.stderr and "'latency', not 'speed'" in done.stderr
+    assert "objectives.1" in done.stderr and "'step_latency', not 'speed'" in done.stderr
     assert not (tmp_path / "run").exists()

@@ -25,7 +25,7 @@ class Training(Section):
     device: str = "auto"
 
 
-Objective = Literal["loss", "parameters", "flops", "latency"]
+Objective = Literal["loss", "parameters", "flops", "latency", "state_bytes", "step_latency"]
 
 
 class WarmStart(Section):
@@ -47,9 +47,10 @@ class SearchConfig(RunSettings):
     """All settings of a search.
 
     objectives: what the controller minimises: `loss` (validation, at the end of the first rung),
-        `parameters`, `flops`, `latency` (seconds, from the score of that name). By default it
-        optimises the first training-free score, or the loss if there is no score or there is a
-        warm start. With several objectives, all candidates train in a single rung.
+        `parameters`, `flops`, `latency` (seconds, from the score of that name), `state_bytes` (what
+        a step carries for one sequence), `step_latency` (milliseconds of one step of one sequence).
+        By default it optimises the first training-free score, or the loss if there is no score or
+        there is a warm start. With several objectives, all candidates train in a single rung.
     ranking: how to choose survivors, or the candidates that open a warm search: by the `first`
         score, or by `rank-sum`, the sum of their ranks by all scores. The controller receives the
         first score in either case.

@@ -15,6 +15,7 @@ from nas.loop.objectives import named_objectives
 from nas.reporting.figure import BLUE, GREY, ORANGE
 
 NUMBERED = 12  # candidates in a figure; more would hide each other
+UNITS = {"latency": "latency, seconds", "step_latency": "step latency, milliseconds"}
 MANY = 2000  # points that are drawn one by one; more become a picture
 
 
@@ -81,7 +82,7 @@ def front(summary: SearchSummary) -> Figure:
             )
         axes.legend(frameon=False, fontsize=8)
         axes.locator_params(axis="x", nbins=4)
-        _labels(axes, "latency, seconds" if name == "latency" else name, "validation loss")
+        _labels(axes, UNITS.get(name, name), "validation loss")
     return figure
 
 

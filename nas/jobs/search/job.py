@@ -14,6 +14,7 @@ from nas.core.score import Score, ScoreFailed
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Task
 from nas.scores.size import count_flops, count_parameters
+from nas.scores.step import STEP_MEASURES
 from nas.training import TrainingSettings, train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.space import ModelShape, ModelSize, SearchSpace
@@ -26,6 +27,7 @@ class SearchJob:
     screen_size: the size of models to score, which may be smaller than that of models to train.
     seed: the study's seed; a candidate's seed derives from it and the candidate's number.
     kernels: the backend of `kernels.cell.op` that runs recurrent cells, or "auto".
+    measured: names in `STEP_MEASURES` to measure on the model that would be trained.
     """
 
     space: SearchSpace
@@ -36,6 +38,7 @@ class SearchJob:
     training: TrainingSettings
     seed: int
     kernels: str = "auto"
+    measured: tuple[str, ...] = ()
 
     objective = Objective("validation loss", "nats")
     checkpoint_suffix = ".safetensors"
@@ -86,11 +89,21 @@ class SearchJob:
         size = attempt("build", sizes)
         if isinstance(size, CandidateFailed):
             return size
+        steps = attempt("measure", lambda: self._steps(architecture, batch, seed))
+        if isinstance(steps, CandidateFailed):
+            return steps
         scores = attempt("score", lambda: self._scores(architecture, batch, seed))
         if isinstance(scores, CandidateFailed):
             return scores
-        measures = self.space.properties(architecture)
+        measures = {**self.space.properties(architecture), **steps}
         return Screened(*size, scores, time.perf_counter() - started, measures)
+
+    def _steps(self, architecture: Architecture, batch: Batch, seed: int) -> dict[str, float]:
+        """Return what is measured of the trained size; raises `ScoreFailed` if it has no step."""
+        if not self.measured:
+            return {}
+        model = self.build(architecture, self.train_size, seed).eval()
+        return {name: STEP_MEASURES[name](model, batch.inputs) for name in self.measured}
 
     def _scores(self, architecture: Architecture, batch: Batch, seed: int) -> dict[str, float]:
         """Return all scores of one untrained model; raises `ScoreFailed` if one is not finite."""

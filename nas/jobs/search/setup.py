@@ -16,6 +16,7 @@ from nas.loop.halving import halved
 from nas.loop.plan import Plan
 from nas.loop.policy_file import load_policy, policy_of
 from nas.loop.samplers import MULTI_OBJECTIVE, warmed
+from nas.scores.step import STEP_MEASURES
 from nas.training import TrainingSettings, check_device
 from policies.path_sampler import PathSampler
 from search_spaces.space import ModelSize, SearchSpace
@@ -43,6 +44,7 @@ def search_job(config: SearchConfig) -> SearchJob:
         ),
         seed=config.seed,
         kernels=config.execution.kernels,
+        measured=tuple(name for name in config.objectives if name in STEP_MEASURES),
     )
 
 

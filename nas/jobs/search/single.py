@@ -10,7 +10,8 @@ from torch import nn
 from nas.core.errors import BadInput, NasError
 from nas.core.executor import CandidateFailed
 from nas.core.files import read_bytes, undamaged
-from nas.core.registry import create_score
+from nas.core.registry import BUILT_IN, create_score
+from nas.core.settings import Named
 from nas.core.task import Task
 from nas.jobs.search.config import SearchConfig
 from nas.jobs.search.job import SearchJob
@@ -58,7 +59,11 @@ def train_architecture(
     architecture: Architecture, config: SearchConfig, folder: Path | None
 ) -> dict[str, Any]:
     """Train and test one architecture; see `nas.api.train`."""
-    job = search_job(config.model_copy(update={"scores": ()}))
+    space = config.space
+    if architecture.space != space.name and architecture.space in BUILT_IN["spaces"]:
+        space = Named(name=architecture.space)
+    config = config.model_copy(update={"scores": (), "space": space})
+    job = search_job(config)
     (screened,) = job.screen([(0, architecture)])
     trained = job.train(0, architecture, config.training.steps, None)
     if isinstance(screened, CandidateFailed) or isinstance(trained, CandidateFailed):

@@ -20,7 +20,7 @@ MIXERS = {
         short_convolution=4,
         readout="gated-norm",
     ),
-    "gla": MixerSpec(Recurrence("feature", 1, "none", 8, 8), 2, gate="low-rank"),
+    "gla": MixerSpec(Recurrence("feature", 1, "none", 8, 8), 2, gate="low-rank", strength="one"),
     "hgrn": MixerSpec(Recurrence("feature", 1, "none", 8, 8), 2, feature_map="complement"),
     "delta": MixerSpec(
         Recurrence("none", 1, "key", 8, 8), 2, low=-1, feature_map="l2", short_convolution=4
@@ -30,6 +30,13 @@ MIXERS = {
     ),
     "rwkv": MixerSpec(Recurrence("feature", 1, "own", 8, 8), 2, feature_map="l2"),
     "mlstm": MixerSpec(Recurrence("head", 1, "none", 8, 8), 2, gate="exponential", normaliser=True),
+    "aaren": MixerSpec(
+        Recurrence("none", 1, "none", 1, 8),
+        2,
+        gate="exponential",
+        feature_map="one",
+        normaliser=True,
+    ),
     "negative diagonal": MixerSpec(Recurrence("feature", 1, "none", 1, 1), 8, low=-1),
 }
 
@@ -97,7 +104,13 @@ def test_the_state_has_the_bytes_that_are_stated(layer):
         ({"low": -1, "gate": "low-rank"}, "needs the gate sigmoid"),
         ({"low": -1, "normaliser": True}, "positive weights"),
         ({"feature_map": "complement"}, "one decay a key feature"),
-        ({"recurrence": Recurrence("none", 1, "none", 4, 4), "gate": "exponential"}, "one decay"),
+        (
+            {"recurrence": Recurrence("feature", 1, "none", 4, 4), "gate": "exponential"},
+            "one decay",
+        ),
+        ({"feature_map": "one"}, "set keys to 1"),
+        ({"gate": "open"}, 'unknown gate "open"; choose constant, sigmoid'),
+        ({"strength": "one", "gate": "exponential"}, "strengths of 1"),
         ({"heads": 0}, "heads must be at least 1"),
     ],
 )
@@ -126,3 +139,25 @@ def test_gates_that_would_overflow_stay_finite():
     layer = MixerLayer(MIXERS["mlstm"], 16)
     outputs, _ = layer(1000 * inputs().float())
     assert outputs.isfinite().all()
+
+
+def test_aaren_is_softmax_attention_with_one_query():
+    """Feng et al. 2024, https://arxiv.org/abs/2405.13956, section 3.1."""
+    torch.manual_seed(0)
+    layer, x = MixerLayer(MIXERS["aaren"], 16).double(), inputs()
+    outputs, _ = layer(x)
+    scores = layer.gates.strength(x).transpose(1, 2)  # [B, H, T]
+    values = layer.project(x).unflatten(-1, (2, 8)).transpose(1, 2)
+    causal = torch.full((20, 20), -torch.inf).triu(1)
+    weights = (scores.unsqueeze(2) + causal).softmax(-1)
+    expected = layer.output((weights @ values).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(outputs, expected)
+
+
+@pytest.mark.parametrize("part", ["matrix", "tail"])
+def test_a_state_of_another_layer_is_refused_by_name(part):
+    torch.manual_seed(0)
+    layer, x = MixerLayer(MIXERS["delta"], 16).double(), inputs()
+    _, state = layer(x)
+    with pytest.raises(ValueError, match=rf"the state's {part} is .*, expected"):
+        layer(x, state._replace(**{part: getattr(state, part)[..., :-1]}))

@@ -183,3 +183,33 @@ def test_without_a_compiler_chunks_run(monkeypatch):
     tensors = drawn(recurrence, 9, torch.float64, seed=7)
     expected = run_recurrence(recurrence, **tensors, backend="reference")
     torch.testing.assert_close(run_recurrence(recurrence, **tensors), expected)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_recurrences_of_single_numbers_run_as_a_scan(signed, monkeypatch):
+    monkeypatch.setattr("kernels.mixer.op.compiled_mixer", None)  # not called
+    generator = torch.Generator().manual_seed(8)
+    recurrence, each = Recurrence("head", 1, "none", 1, 1), (3, 70, 21)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    tensors = {name: normal(*each, *(1,) * n) for name, n in zip("qkvb", (1, 2, 2, 1), strict=True)}
+    tensors |= {"state": normal(3, 70, 1, 1), "log_decay": -normal(*each, 1).abs()}
+    tensors["log_decay"] = tensors["log_decay"].detach().requires_grad_()
+    leaves = list(tensors.values())
+    resets = torch.zeros(*each, 1, dtype=torch.bool)
+    resets[:, :, 5] = True
+    tensors["log_decay"] = tensors["log_decay"].masked_fill(resets, -torch.inf)
+    if signed:
+        tensors["sign"] = normal(*each, 1).detach().sign()
+    found = []
+    for backend in ("cpu", "reference"):
+        lengths = torch.tensor([21, 8, 0])
+        outputs = run_recurrence(recurrence, **tensors, lengths=lengths, backend=backend)
+        weights = [
+            torch.randn(o.shape, generator=torch.Generator().manual_seed(9)) for o in outputs
+        ]
+        total = sum((o * w).sum() for o, w in zip(outputs, weights, strict=True))
+        found.append((*outputs, *torch.autograd.grad(total, leaves, retain_graph=True)))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
