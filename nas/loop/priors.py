@@ -52,6 +52,9 @@ class PriorSampler(BaseSampler):
         self.priors: dict[str, Prior] = {}
         self._rng = np.random.default_rng(seed)
         self._results: dict[tuple, _Result] = {}  # by answers, the latest
+        self._has_looked = False
+        self._known_supports: dict[tuple, float] = {}
+        self._priors_of_supports = 0
         self._finished = 0
         self.is_open = False  # whether the priors' own answers were proposed
         self._following: int | None = None  # the number of the trial that follows the priors
@@ -59,7 +62,7 @@ class PriorSampler(BaseSampler):
 
     def look_at(self, space: SearchSpace) -> None:
         """Find the questions of a space that have priors; later proposals may find more."""
-        rng = np.random.default_rng(0)
+        rng, self._has_looked = np.random.default_rng(0), True
         for _ in range(PROBES):
             decisions = at_random(rng)
             with suppress(InvalidArchitecture):
@@ -68,6 +71,8 @@ class PriorSampler(BaseSampler):
 
     def learn(self, trial: FrozenTrial | Trial, costs: Sequence[float] | None) -> None:
         """Take in an evaluated trial; lower costs are better, None is a failure."""
+        if self._has_looked and not self.priors:
+            return
         self.is_open = True
         key = tuple(trial.params.items())
         self._finished += key not in self._results
@@ -81,7 +86,7 @@ class PriorSampler(BaseSampler):
         if not self.priors:
             return 0.0
         results = len(self._results)
-        supports = _ranks([self._support(result) for result in self._results.values()])
+        supports = _ranks(self._supports())
         agreement = _correlation(supports, -self._places())
         belief = (BELIEF + results * agreement) / (BELIEF + results)
         return max(0.0, belief) * BELIEF / (BELIEF + self._finished)
@@ -138,8 +143,19 @@ class PriorSampler(BaseSampler):
     def _follows(self, trial: FrozenTrial) -> bool:
         return self._following == trial.number
 
+    def _supports(self) -> list[float]:
+        """Return the logarithm of each result's probability under the priors."""
+        if len(self.priors) != self._priors_of_supports:
+            self._priors_of_supports = len(self.priors)
+            self._known_supports.clear()
+        known = {
+            key: self._known_supports[key] if key in self._known_supports else self._support(result)
+            for key, result in self._results.items()
+        }
+        self._known_supports = known
+        return list(known.values())
+
     def _support(self, result: _Result) -> float:
-        """Return the logarithm of a result's probability under the priors."""
         return sum(
             prior.support(options_of(result.distributions[name]), result.answers[name])
             for name, prior in self.priors.items()
