@@ -19,8 +19,8 @@ from search_spaces.space import SearchSpace
 
 PROBES = 20  # random architectures that show which questions have priors
 MEMORY = 100  # results that trust depends on, the latest
-BELIEF = 10  # results that the priors count like
-KEPT = 0.7  # share of the best candidate's answers that its variation keeps
+BELIEF = 20  # results that the priors count like
+KEPT = 0.85  # share of the best candidate's answers that its variation keeps
 
 
 @dataclass(frozen=True, slots=True)
