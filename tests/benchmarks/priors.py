@@ -1,6 +1,7 @@
 """What does a prior save, or cost, in models trained until a given loss?
 
-python -m tests.benchmarks.priors FOLDER [--seeds 50] [--target 15] [--strength 0.5] CONTROLLER …
+python -m tests.benchmarks.priors FOLDER [--seeds 50] [--first-seed 100] [--target 15]
+    [--strength 0.5] CONTROLLER …
 
 FOLDER holds NAS-Bench-201, see `nas.bench.table_files.read_table`. Every controller searches the
 table through `nas.loop.controller.Controller`, as a run does, until it trains one of the `target`
@@ -99,7 +100,10 @@ def main() -> None:
     table = read_table(asked.folder)
     order = np.argsort([-row.reward for row in table.rows], kind="stable")
     targets = set(order[: asked.target].tolist())
-    print(f"{table.name}, {asked.seeds} seeds, until one of the {asked.target} best models\n")
+    last = asked.first_seed + asked.seeds - 1
+    print(
+        f"{table.name}, seeds {asked.first_seed} to {last}, until one of the {asked.target} best\n"
+    )
     print("| controller | prior | models | change |")
     print("|---|---|---|---|")
     for name in asked.controllers:
@@ -107,7 +111,7 @@ def main() -> None:
             kind: np.array(
                 [
                     models_until(name, table, targets, seed, kind, asked.strength)
-                    for seed in range(asked.seeds)
+                    for seed in range(asked.first_seed, asked.first_seed + asked.seeds)
                 ]
             )
             for kind in SHARES
@@ -135,6 +139,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("controllers", nargs="*", default=["random", "evolution", "predictor"])
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--first-seed", type=int, default=100)
     parser.add_argument("--target", type=int, default=15)
     parser.add_argument("--strength", type=float, default=0.5)
     return parser.parse_args()
