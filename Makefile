@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-wheel check docs bench bench-gpu faults clean
+.PHONY: demo test test-slow test-wheel check docs bench bench-gpu faults optunahub clean
 
 demo: $(READY)
 	$(BIN)/nas search runs/recipes/demo.toml
@@ -37,6 +37,9 @@ bench-gpu: $(READY)
 
 faults: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/faults.py
+
+optunahub: $(READY)
+	$(BIN)/python -m policies.hub build/optunahub
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.decisions import Path
+from search_spaces.options import question_of, share_of
+
+SPAN = 3.0  # the width of a real number's column
 
 Array = NDArray[np.float64]
 
@@ -28,24 +31,34 @@ def answers_of(path: Path) -> Answers:
 
 
 class Encoding:
-    """One-hot encoding with a column for each answer seen so far; new answers add columns."""
+    """One-hot encoding with a column for each answer seen so far; new answers add columns.
+
+    The digits of a real number share one column, which holds the number's place in its range, from
+    0 to 3: two random places are then about as far apart as two random options.
+    """
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, int], int] = {}
-        self._seen: dict[Answers, list[int]] = {}
+        self._seen: dict[Answers, dict[int, float]] = {}
 
     def __call__(self, records: Sequence[Answers]) -> Array:
         """Return the records as rows of 0 and 1, `[records, columns]`."""
         rows = [self._row(record) for record in records]
         x = np.zeros((len(rows), len(self._columns)))
         for one, row in zip(x, rows, strict=True):
-            one[row] = 1
+            one[list(row)] = list(row.values())
         return x
 
-    def _row(self, record: Answers) -> list[int]:
+    def _row(self, record: Answers) -> dict[int, float]:
         if record not in self._seen:
-            columns = self._columns
-            row = [columns.setdefault((name, taken), len(columns)) for name, taken, _ in record]
+            columns, row = self._columns, dict[int, float]()
+            for name, taken, _ in record:
+                share = share_of(name)
+                answer = (name, taken) if share is None else (question_of(name), 0)
+                column = columns.setdefault(answer, len(columns))
+                row[column] = row.get(column, 0.0) + (
+                    1.0 if share is None else SPAN * share * taken
+                )
             self._seen[record] = row
         return self._seen[record]
 

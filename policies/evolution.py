@@ -5,6 +5,7 @@ from collections import deque
 import numpy as np
 
 from search_spaces.decisions import Path
+from search_spaces.options import BINS, DIGITS, NEAR, bin_of, digits_of, question_of
 
 
 class RegularisedEvolution:
@@ -12,7 +13,7 @@ class RegularisedEvolution:
 
     Real et al. 2019, https://arxiv.org/abs/1802.01548, algorithm 1. Proposals are random until the
     population is full. Decisions after the changed one keep the parent's answer if it is still an
-    option.
+    option. A real number changes by a normal step with a deviation of a tenth of its range.
 
     population: how many of the latest candidates can be parents (P in the paper).
     tournament: how many of them compete to be the parent (S in the paper).
@@ -52,6 +53,16 @@ class RegularisedEvolution:
         entrants = self.rng.choice(len(self.alive), self.tournament, replace=False)
         parent, _ = max((self.alive[i] for i in entrants), key=lambda entry: entry[1])
         self._parent = {d.name: d.index for d in parent}
-        open_names = [d.name for d in parent if d.options > 1]
-        if open_names:
-            self._changed = open_names[self.rng.integers(len(open_names))]
+        questions = dict.fromkeys(question_of(d.name) for d in parent if d.options > 1)
+        if questions:
+            self._changed = list(questions)[self.rng.integers(len(questions))]
+            if self._changed not in self._parent:
+                self._move(self._changed)
+
+    def _move(self, real: str) -> None:
+        """Change the digits of a real number by a random step within its range."""
+        digits = [index for name, index in self._parent.items() if question_of(name) == real]
+        before = after = bin_of(digits)
+        while after == before or not 0 <= after < BINS**DIGITS:
+            after = before + round(self.rng.normal(0, NEAR * BINS**DIGITS))
+        self._parent |= digits_of(real, after)

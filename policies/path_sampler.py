@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from optuna import Study
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.decisions import Decision, Path
+from search_spaces.options import BINS, Interval, bin_of, digits_of
 
 
 class Policy(Protocol):
@@ -39,11 +46,12 @@ class UsesScores(Protocol):
 
 
 class PathSampler(BaseSampler):
-    """Lets a policy drive any Optuna study of integer and categorical parameters.
+    """Lets a policy drive any Optuna study.
 
     policy: answers the decisions. Its state is rebuilt from the finished trials when the sampler
         first sees a study that has some, so nothing else has to be stored.
-    seed: seeds the other parameters (floats), which are drawn at random.
+    seed: seeds floats: the policy chooses one of 64 equal bins of the parameter's range by two
+        decisions, see `search_spaces.options.digits_of`, and the float is drawn within the bin.
 
     >>> import numpy as np, optuna
     >>> from policies.evolution import RegularisedEvolution
@@ -57,7 +65,7 @@ class PathSampler(BaseSampler):
 
     def __init__(self, policy: Policy, seed: int | None = None) -> None:
         self.policy = policy
-        self._random = RandomSampler(seed)
+        self._rng = np.random.default_rng(seed)
         self._learnt: set[int] = set()
 
     def infer_relative_search_space(
@@ -94,10 +102,16 @@ class PathSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        options = _options(param_distribution)
-        if options is None:
-            return self._random.sample_independent(study, trial, param_name, param_distribution)
-        return options[self.policy.choose(path_of(trial), param_name, len(options))]
+        options = options_of(param_distribution)
+        path = path_of(trial)
+        if not isinstance(options, Interval):
+            return options[self.policy.choose(path, param_name, len(options))]
+        chosen: Path = ()
+        for digit in digits_of(param_name):
+            index = self.policy.choose((*path, *chosen), digit, BINS)
+            chosen = (*chosen, Decision(digit, index, BINS))
+        index = bin_of(decision.index for decision in chosen)
+        return options.at((index + self._rng.random()) / len(options))
 
     def remember(self, study: Study, trial: FrozenTrial, value: object) -> None:
         """Learn from a recorded trial that is not part of the study; None if it failed."""
@@ -132,15 +146,40 @@ def path_of(trial: FrozenTrial) -> Path:
     """Return the decisions of a trial in the order in which they were made."""
     path = []
     for name, value in trial.params.items():
-        options = _options(trial.distributions[name])
-        if options is not None:
-            path.append(Decision(name, options.index(value), len(options)))
+        options = options_of(trial.distributions[name])
+        index = options.index(value)
+        if isinstance(options, Interval) and len(options) > 1:
+            path += [Decision(digit, i, BINS) for digit, i in digits_of(name, index).items()]
+        else:
+            path.append(Decision(name, index, len(options)))
     return tuple(path)
 
 
-def _options(distribution: BaseDistribution) -> Sequence[Any] | None:
+def options_of(distribution: BaseDistribution) -> Sequence[Any]:
+    """Return the options of a parameter; raises `ValueError` for an unknown distribution."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices
     if isinstance(distribution, IntDistribution):
         return range(distribution.low, distribution.high + 1, distribution.step)
-    return None
+    if isinstance(distribution, FloatDistribution) and distribution.step is None:
+        return Interval(distribution.low, distribution.high, distribution.log)
+    if isinstance(distribution, FloatDistribution):
+        return _Steps(distribution)
+    raise ValueError(f"cannot choose a parameter of {distribution}")
+
+
+class _Steps(Sequence[float]):
+    """The floats of a parameter with a step, which rounding errors do not hide."""
+
+    def __init__(self, parameter: FloatDistribution) -> None:
+        self._low, self._step = parameter.low, parameter.step or 1.0
+        self._length = round((parameter.high - parameter.low) / self._step) + 1
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._low + index * self._step
+
+    def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
+        return round((value - self._low) / self._step)

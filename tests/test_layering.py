@@ -16,7 +16,14 @@ ALLOWED = {
     "kernels": {"kernels", "torch", "triton", "numpy"},
     "search_spaces": {"search_spaces", "kernels", "torch", "numpy", "networkx"},
     "compress": {"compress", "search_spaces", "kernels", "torch", "numpy"},
-    "policies": {"policies", "optuna", "numpy", "torch", "search_spaces.decisions"},
+    "policies": {
+        "policies",
+        "optuna",
+        "numpy",
+        "torch",
+        "search_spaces.decisions",
+        "search_spaces.options",
+    },
 }
 
 # the parts of nas/, lowest first; each may import only those before it

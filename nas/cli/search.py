@@ -53,6 +53,22 @@ def search(
         ),
         Key("objectives", is_list=True),
     ] = None,
+    tune: Annotated[
+        list[str] | None,
+        Option(
+            help="Setting to search with the architecture, such as "
+            "training.learning_rate=1e-4:1e-1:log,prior=3e-3; repeat for more."
+        ),
+        Key("tune"),
+    ] = None,
+    where: Annotated[
+        str | None,
+        Option(
+            help="Constraints, such as parameters<=2e6,latency<=2ms: of parameters, flops, latency "
+            "and scores; candidates that miss one do not train."
+        ),
+        Key("where", is_list=True),
+    ] = None,
     policy: Policy = None,
     candidates: Annotated[
         int | None, Option(help="Number of architectures to propose and score."), Key("candidates")

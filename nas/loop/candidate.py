@@ -118,7 +118,7 @@ class Candidate:
         return {
             "number": self.number,
             "digest": self.digest,
-            "architecture": {"space": self.architecture.space, "spec": self.architecture.spec},
+            "architecture": self.architecture.to_data(),
             "parameters": self.parameters,
             "flops": self.flops,
             "scores": self.scores,

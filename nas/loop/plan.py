@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from nas.core.executor import Resources
 from nas.core.job import Objective
 from nas.loop.candidate import Candidate
+from nas.loop.constraints import Constraint, Infeasible, excesses
 from nas.loop.controller import Value
 from nas.loop.objectives import named_objectives
 from nas.loop.ranking import guiding_values, rank_sums
@@ -26,6 +27,7 @@ class Plan:
         candidates; if empty, the guide ranks them.
     objectives: names from `nas.loop.objectives.OBJECTIVES`, known after the first rung; "loss" is
         the job's objective.
+    constraints: limits that candidates must keep; those that miss one do not train.
     pool: candidates that are drawn at random and screened first; they have the lowest numbers.
     opening: the number of pool candidates, best by the first score, that open the search.
     deterministic: take results in the order of submission.
@@ -40,6 +42,7 @@ class Plan:
     batch: int = 4
     rank_sum: Mapping[str, bool] = field(default_factory=dict)
     objectives: tuple[str, ...] = ("loss",)
+    constraints: tuple[Constraint, ...] = ()
     pool: int = 0
     opening: int = 0
     higher_scores: bool = True
@@ -58,14 +61,17 @@ class Plan:
             return (self.guide,)
         return tuple(self.objective if n == "loss" else Objective(n) for n in self.objectives)
 
+    def excesses(self, candidate: Candidate) -> dict[str, float]:
+        """Return by which share a screened candidate misses each constraint that it misses."""
+        return excesses(self.constraints, candidate)
+
     def has_value(self, candidate: Candidate) -> bool:
         """Whether the candidate has a value or a failure for the controller."""
-        judged = candidate.scores if self.guide else candidate.rungs
-        return bool(judged or candidate.failed)
+        return bool(self._is_judged(candidate) or candidate.failed or self.excesses(candidate))
 
     def judgement(self, candidate: Candidate) -> tuple[float, ...] | None:
         """Return the candidate's values of `judged_by`; None if it failed or has none yet."""
-        if candidate.failed or not self.has_value(candidate):
+        if candidate.failed or not self._is_judged(candidate):
             return None
         if self.guide:
             return (next(iter(candidate.scores.values())),)
@@ -73,6 +79,9 @@ class Plan:
 
     def value(self, candidate: Candidate) -> Value:
         """Return the value for the controller: the guiding score, or the objectives as costs."""
+        missed = self.excesses(candidate)
+        if missed and not candidate.failed:
+            return Infeasible(missed)
         judged = self.judgement(candidate)
         if judged is None:
             return None
@@ -80,6 +89,9 @@ class Plan:
             judged = tuple(o.cost(v) for o, v in zip(self.judged_by, judged, strict=True))
         first, *others = judged
         return (first, *others) if others else first
+
+    def _is_judged(self, candidate: Candidate) -> bool:
+        return bool(candidate.scores if self.guide else candidate.rungs)
 
     def ranks(self, candidates: Mapping[int, Candidate]) -> Mapping[int, float]:
         """Return the values that rank screened candidates; lower is better."""

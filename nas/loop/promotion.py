@@ -17,8 +17,10 @@ class Promotion:
         self._ranks_at_the_end = bool(plan.guide and plan.rank_sum)
 
     def update(self, candidate: Candidate) -> None:
-        """Receive a result; duplicates do not train."""
+        """Receive a result; duplicates and candidates that miss a constraint do not train."""
         if candidate.parameters is None or candidate.duplicate_of is not None:
+            return
+        if self._plan.excesses(candidate):
             return
         is_new = candidate.number not in self._seen
         self._seen[candidate.number] = candidate
@@ -55,7 +57,9 @@ class Promotion:
 
 def best_of_pool(plan: Plan, pool: Collection[Candidate]) -> tuple[list[int], set[int]]:
     """Return the best screened candidates of a pool, and the set of all that were ranked."""
-    screened = {c.number: c for c in pool if c.scores and c.duplicate_of is None}
+    screened = {
+        c.number: c for c in pool if c.scores and c.duplicate_of is None and not plan.excesses(c)
+    }
     ranks = plan.ranks(screened)
     best = sorted(ranks, key=lambda number: (ranks[number], number))
     return best[: plan.opening], set(screened)

@@ -75,6 +75,7 @@ class TensorBoard:
             "parameters": candidate.parameters,
             "flops": candidate.flops,
             **candidate.scores,
+            **dict(candidate.architecture.settings),
         }
         known = {name: value for name, value in values.items() if value is not None}
         writer.add_event(Event(summary=hparams_pb(known, trial_id=folder.name)))

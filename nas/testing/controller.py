@@ -1,18 +1,25 @@
 """The check of a controller."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import optuna
+import torch
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
+from torch import nn
 
+from nas.loop.constraints import Infeasible
 from nas.loop.controller import Controller, Proposal
 from nas.testing.requiring import no_error, require
 from policies.path_sampler import PathSampler
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decisions
 from search_spaces.rnn_cell.space import RnnCellSpace
-from search_spaces.space import SearchSpace
+from search_spaces.space import ModelShape, SearchSpace, Space
 
+LOWEST_RATE, BEST_RATE = 1e-4, 3e-3
 Make = Callable[[np.random.Generator], BaseSampler]
 
 
@@ -23,7 +30,8 @@ def check_controller(make: Make, space: SearchSpace | None = None) -> None:
     space: that it proposes architectures of; small RNN cells if it is not given.
 
     The same seed must propose the same, another seed something else; failures, results in any
-    order and candidates from the record of an interrupted run must be taken in.
+    order and candidates from the record of an interrupted run must be taken in. Real numbers on a
+    logarithmic scale, priors, and candidates that miss a constraint must be, too.
     """
     name, space = getattr(make, "__name__", "controller"), space or RnnCellSpace((1, 1), (7,))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -38,6 +46,9 @@ def check_controller(make: Make, space: SearchSpace | None = None) -> None:
     checked.plain_studies()
     checked.seeds()
     checked.any_order()
+    checked.real_numbers()
+    checked.priors()
+    checked.constraints()
     checked.record_of_another()
     if isinstance(sampler, PathSampler) and hasattr(sampler.policy, "rng"):
         checked.state_from_the_record()
@@ -101,6 +112,63 @@ class _Checked:
                 asked.tell(proposal.token, _value(proposal))
             asked.propose(self.space)
 
+    def real_numbers(self) -> None:
+        asked, space = Controller(self.sampler(), maximise=False), Rates()
+        rates = []
+        for i in range(60):
+            with no_error(f"{self.name}: a real number after {i} results"):
+                proposal = asked.propose(space)
+                rates.append(proposal.params["rate"])
+                asked.tell(proposal.token, abs(math.log10(rates[-1] / BEST_RATE)))
+        misses = sorted(abs(math.log10(rate / BEST_RATE)) for rate in rates)
+        require(
+            all(LOWEST_RATE <= rate <= 1 for rate in rates) and misses[0] < 0.3,
+            f"{self.name}: the best of 60 rates is a factor of {10 ** misses[0]:.1f} from the "
+            "optimum, worse than random ones: choose on the logarithmic scale",
+        )
+        require(
+            len(set(rates)) > 10,
+            f"{self.name}: 60 proposals hold {len(set(rates))} different rates: try more of them",
+        )
+
+    def priors(self) -> None:
+        """A prior opens the search, and results that contradict it end its influence."""
+        right, wrong = self._rates_near_the_prior(-1), self._rates_near_the_prior(1)
+        require(
+            sum(right[:12]) >= 5 and right[0] and wrong[0] and sum(wrong[-20:]) <= 10,
+            f"{self.name}: {sum(right[:12])} of the first 12 rates follow a right prior, and "
+            f"{sum(wrong[-20:])} of the last 20 a wrong one: propose it first, then let results "
+            "decide",
+        )
+
+    def _rates_near_the_prior(self, sign: int) -> list[bool]:
+        """Return for each of 60 proposals whether it is near 0.5, the best rate if sign is -1."""
+        asked, space, near = Controller(self.sampler(), maximise=False), Rates(prior=0.5), []
+        for _ in range(60):
+            with no_error(f"{self.name}: a space with priors"):
+                proposal = asked.propose(space)
+                rate = proposal.params["rate"]
+                asked.tell(proposal.token, sign * math.log10(rate))
+            near.append(rate > 0.1)
+        return near
+
+    def constraints(self) -> None:
+        """What misses a constraint is worse than everything that does not."""
+        asked, space = Controller(self.sampler(), maximise=False), Rates()
+        feasible = []
+        for _ in range(60):
+            with no_error(f"{self.name}: candidates that miss a constraint"):
+                proposal = asked.propose(space)
+                rate = proposal.params["rate"]
+                feasible.append(rate < 0.1)
+                missed = Infeasible({"rate<0.1": math.log10(rate / 0.1) + 1})
+                asked.tell(proposal.token, -rate if feasible[-1] else missed)
+        require(
+            sum(feasible[30:]) >= 15,
+            f"{self.name}: {sum(feasible[30:])} of the last 30 proposals keep a constraint that "
+            "75 % of random ones keep: take values as they come",
+        )
+
     def record_of_another(self) -> None:
         """Also with failures, and with candidates that are still being evaluated."""
         before, after = (Controller(self.sampler(seed), maximise=True) for seed in (0, 1))
@@ -162,6 +230,24 @@ class _Checked:
             f"{self.name}: the Pareto front of 50 trials is one trial: raise ValueError if it "
             "follows one objective only",
         )
+
+
+class Rates(Space):
+    """A space of one logarithmic rate and a choice that does not matter."""
+
+    name = "rates"
+
+    def __init__(self, prior: float | None = None) -> None:
+        self.prior = prior
+
+    def decide(self, decisions: Decisions) -> Architecture:
+        rate = decisions.real("rate", LOWEST_RATE, 1, log=True, prior=self.prior)
+        return Architecture(self.name, (rate, decisions.choose("choice", ("a", "b", "c"))))
+
+    def build(
+        self, architecture: Architecture, shape: ModelShape, generator: torch.Generator
+    ) -> nn.Module:
+        raise NotImplementedError("rates have no models")
 
 
 def _value(proposal: Proposal) -> float:

@@ -22,6 +22,7 @@ from nas.testing.requiring import (
 from search_spaces import genome
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import InvalidArchitecture, from_trial
+from search_spaces.options import Interval
 from search_spaces.output import Output
 from search_spaces.space import DataShape, ModelShape, ModelSize, SearchSpace, completed
 
@@ -86,7 +87,7 @@ def _check_options(space: SearchSpace) -> None:
     for seed in range(50):
         _, answers = _draw(space, seed)
         for name, options in genome.options_of(space, answers).items():
-            if isinstance(options, range):
+            if isinstance(options, range | Interval):
                 continue
             require(
                 all(isinstance(option, bool | int | float | str | None) for option in options),

@@ -12,6 +12,7 @@ from nas.core.executor import Done, WorkerLost
 from nas.core.job import Objective
 from nas.core.registry import create_controller
 from nas.execution.serial import SerialExecutor
+from nas.loop.constraints import read_constraint
 from nas.loop.controller import Controller
 from nas.loop.driver import Driver
 from nas.loop.plan import Plan
@@ -20,7 +21,7 @@ from nas.loop.samplers import MULTI_OBJECTIVE
 from nas.loop.signals import Stop
 from tests.jobs.command import results, without_times
 from tests.loop.instant import InstantJob
-from tests.toys import CONTROLLERS, DeeperPerceptrons
+from tests.toys import CONTROLLERS, BelievedPerceptrons, DeeperPerceptrons
 
 JOB = InstantJob(DeeperPerceptrons())
 CANDIDATES = 30
@@ -68,7 +69,9 @@ def dies_after(run: RunFolder, calls: int) -> None:
         setattr(run, name, partial(dying, getattr(run, name)))
 
 
-def searched(folder: Path, plan: Plan, name: str, kills: int, deaths: float = 0.0) -> list:
+def searched(
+    folder: Path, plan: Plan, name: str, kills: int, deaths: float = 0.0, job: InstantJob = JOB
+) -> list:
     """Search with a number of kills; returns the record."""
     rng = random.Random(f"{name} {kills}")
     for kill in range(kills + 1):
@@ -85,7 +88,7 @@ def searched(folder: Path, plan: Plan, name: str, kills: int, deaths: float = 0.
             ]
             try:
                 executor = TwoWorkers(rng, deaths)
-                driver = Driver(run, proposers[0], JOB, executor, plan, (), proposers[1])
+                driver = Driver(run, proposers[0], job, executor, plan, (), proposers[1])
                 driver.search(Stop(60, evaluating_here=True))
             except Died:
                 pass
@@ -126,6 +129,17 @@ def test_several_objectives_are_repeated_as_well(tmp_path: Path) -> None:
     for name in MULTI_OBJECTIVE:
         whole = searched(tmp_path / name / "whole", plan, name, kills=0)
         assert searched(tmp_path / name / "killed", plan, name, kills=3) == whole
+
+
+@pytest.mark.parametrize("name", ["tpe", "evolution", "predictor"])
+def test_priors_and_constraints_are_repeated_as_well(tmp_path: Path, name: str) -> None:
+    job = InstantJob(BelievedPerceptrons())
+    plan = replace(LOSS, constraints=(read_constraint("score<=0.7"),))
+    whole = searched(tmp_path / "whole", plan, name, kills=0, job=job)
+    assert searched(tmp_path / "killed", plan, name, kills=4, job=job) == whole
+    infeasible = [record for record in whole if record["scores"]["score"] > 0.7]
+    assert 0 < len(infeasible) < len(whole) / 2
+    assert all(bool(r["rungs"]) != (r in infeasible) for r in whole if r["duplicate_of"] is None)
 
 
 def test_a_run_with_another_budget_keeps_its_candidates_and_says_that_it_differs(

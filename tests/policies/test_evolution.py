@@ -9,6 +9,8 @@ import pytest
 from nas.loop.samplers import evolution
 from policies.evolution import RegularisedEvolution
 from policies.path_sampler import PathSampler
+from search_spaces.decisions import Decision
+from search_spaces.options import bin_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -90,3 +92,15 @@ def test_a_tournament_larger_than_the_population_is_refused() -> None:
         ValueError, match=r"tournament must be between 1 and population \(5\), not 9"
     ):
         evolution(np.random.default_rng(0), population=5, tournament=9)
+
+
+def test_a_child_changes_a_real_number_by_a_step_within_its_range() -> None:
+    policy = RegularisedEvolution(np.random.default_rng(0), population=1, tournament=1)
+    parent = (Decision("rate~1", 7, 8), Decision("rate~2", 6, 8))
+    moved = []
+    for _ in range(50):
+        policy.learn(parent, 1.0)
+        coarse = policy.choose((), "rate~1", 8)
+        path = (Decision("rate~1", coarse, 8),)
+        moved.append(bin_of([coarse, policy.choose(path, "rate~2", 8)]))
+    assert 62 not in moved and min(moved) > 30 and max(moved) == 63

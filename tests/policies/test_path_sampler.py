@@ -35,23 +35,30 @@ def objective(trial: optuna.Trial) -> float:
     size = trial.suggest_int("size", 2, 10, step=4)
     rate = trial.suggest_float("rate", 0, 1)
     assert (op, size) == ("c", 10)
-    assert 0 <= rate <= 1
+    assert 63 / 64 <= rate <= 1
+    assert trial.suggest_float("share", 0, 0.3, step=0.1) == pytest.approx(0.3)
     trial.suggest_int("one", 5, 5)
     trial.suggest_int("last", -1, 0)
     return 2.0
 
 
-def test_a_policy_answers_categories_and_integers_and_floats_are_drawn() -> None:
+def test_a_policy_answers_categories_integers_and_the_digits_of_floats() -> None:
     policy = Recorder()
     study(policy).optimize(objective, n_trials=1)
     assert policy.asked == [
         ((), "op", 3),
         (("op",), "size", 3),
-        (("op", "size", "one"), "last", 2),
+        (("op", "size"), "rate~1", 8),
+        (("op", "size", "rate~1"), "rate~2", 8),
+        (("op", "size", "rate~1", "rate~2"), "share", 4),
+        (("op", "size", "rate~1", "rate~2", "share", "one"), "last", 2),
     ]
     path = (
         Decision("op", 2, 3),
         Decision("size", 2, 3),
+        Decision("rate~1", 7, 8),
+        Decision("rate~2", 7, 8),
+        Decision("share", 3, 4),
         Decision("one", 0, 1),
         Decision("last", 1, 2),
     )

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from nas.core.registry import check_score_name, reference_of
 from nas.core.settings import Named, RunSettings, Section, Size, flat
+from nas.jobs.search.tuning import Tuned, read_tuned
+from nas.loop.constraints import SIZES, Constraint, read_constraint
 
 
 class Training(Section):
@@ -43,6 +45,9 @@ class WarmStart(Section):
     best: int = Field(default=10, ge=1, description="how many of the pool open the search")
 
 
+SECTIONS: dict[str, type[Section]] = {"training": Training, "model": Size}  # with settings to tune
+
+
 class SearchConfig(RunSettings):
     """All settings of a search.
 
@@ -54,6 +59,9 @@ class SearchConfig(RunSettings):
     ranking: how to choose survivors, or the candidates that open a warm search: by the `first`
         score, or by `rank-sum`, the sum of their ranks by all scores. The controller receives the
         first score in either case.
+    tune: settings that the search decides for each candidate, with their ranges, such as
+        `training.learning_rate=1e-4:1e-1:log,prior=3e-3`. Candidates train with their own values.
+    where: constraints on candidates, such as `parameters<=2e6`; what misses one does not train.
     policy: the policy file that the search starts from, if it exists, and updates at the end.
     """
 
@@ -63,6 +71,8 @@ class SearchConfig(RunSettings):
     task: Named = Named(name="python-text")
     ranking: Literal["first", "rank-sum"] = "first"
     objectives: tuple[Objective, ...] = ()
+    tune: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
     warm_start: WarmStart | None = None
     policy: Path | None = None
     screen: Size | None = None
@@ -75,16 +85,21 @@ class SearchConfig(RunSettings):
     @model_validator(mode="before")
     @classmethod
     def _scores_that_are_needed(cls, data: Any) -> Any:
-        """Put the score of a warm start first, and add latency if it is an objective."""
+        """Put the score of a warm start first, and add latency if it is measured for a limit."""
         if not isinstance(data, dict):
             return data
+        for key, mark in (("tune", None), ("where", ",")):
+            if isinstance(data.get(key), str):
+                data = {**data, key: data[key].split(mark) if mark else [data[key]]}
         warm, objectives = data.get("warm_start"), data.get("objectives")
         given = data.get("scores", [] if warm else cls.model_fields["scores"].default)
         if not isinstance(given, list | tuple):
             return data  # pydantic refuses it
         given = [score for score in given if score != "none"]
         first = [warm["score"]] if isinstance(warm, dict) and "score" in warm else []
+        limits = data.get("where")
         timed = isinstance(objectives, list | tuple) and "latency" in objectives
+        timed |= isinstance(limits, list | tuple) and any(_is_of_latency(x) for x in limits)
         scores = [*first, *given, *(["latency"] if timed else [])]
         if not all(isinstance(score, str) for score in scores):
             return {**data, "scores": scores}  # pydantic refuses it
@@ -108,6 +123,22 @@ class SearchConfig(RunSettings):
             raise ValueError("objectives must not repeat a name")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_tuned_and_limited(self) -> "SearchConfig":
+        names = [tuned.name for tuned in self.tuned]
+        if len(set(names)) < len(names):
+            raise ValueError("tune must not repeat a setting")
+        if self.tune and not self.optimised:
+            raise ValueError(
+                "tune needs a search that losses guide, because training-free scores do not depend "
+                "on training: add --score none, --objectives loss or --warm-start SCORE"
+            )
+        known = [*SIZES, *(score.partition(",")[0] for score in self.scores)]
+        for limit in self.constraints:
+            if not any(limit.name == n or limit.name.startswith(f"{n}-") for n in known):
+                raise ValueError(f'where: unknown "{limit.name}"; choose from {", ".join(known)}')
+        return self
+
     def check(self) -> None:
         reference_of("spaces", self.space.name)
         reference_of("controllers", self.controller.name)
@@ -118,10 +149,26 @@ class SearchConfig(RunSettings):
     @property
     def optimised(self) -> tuple[Objective, ...]:
         """The objectives that the controller optimises; empty if it optimises the first score."""
-        from_losses = bool(self.warm_start or not self.scores)
+        guides = [
+            s for s in self.scores if s != "latency" or not any(map(_is_of_latency, self.where))
+        ]
+        from_losses = bool(self.warm_start or not guides)
         return self.objectives or (("loss",) if from_losses else ())
+
+    @property
+    def tuned(self) -> tuple[Tuned, ...]:
+        return tuple(read_tuned(text, SECTIONS) for text in self.tune)
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        return tuple(map(read_constraint, self.where))
 
     def identity(self) -> dict[str, Any]:
         kept = {"space", "scores", "task", "screen", "model", "training", "seed"}
         kept |= {"ranking", "objectives", "warm_start"}
+        kept |= {name for name in ("tune", "where") if getattr(self, name)}  # older runs lack them
         return flat(self.model_dump(mode="json", include=kept))
+
+
+def _is_of_latency(limit: object) -> bool:
+    return isinstance(limit, str) and limit.strip().startswith("latency")

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -13,6 +13,8 @@ from nas.core.job import Objective, Screened, Trained
 from nas.core.score import Score, ScoreFailed
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Task
+from nas.jobs.search.config import SECTIONS
+from nas.jobs.search.tuning import settings_of
 from nas.scores.size import count_flops, count_parameters
 from nas.scores.step import STEP_MEASURES
 from nas.training import TrainingSettings, train_rung
@@ -53,20 +55,37 @@ class SearchJob:
     ) -> list[Screened | CandidateFailed]:
         """Build and score each candidate in one thread."""
         torch.set_num_threads(1)
-        return [self._screen(number, architecture) for number, architecture in candidates]
+        return [self.tuned(given)._screen(number, given) for number, given in candidates]
+
+    def tuned(self, architecture: Architecture) -> "SearchJob":
+        """Return the job with the settings that the architecture carries.
+
+        Raises `BadInput` for one that cannot be set.
+        """
+        if not architecture.settings:
+            return self
+        settings = settings_of(architecture, SECTIONS)
+        train_size = replace(self.train_size, **settings["model"])
+        same = self.screen_size == self.train_size
+        return replace(
+            self,
+            training=replace(self.training, **settings["training"]),
+            train_size=train_size,
+            screen_size=train_size if same else self.screen_size,
+        )
 
     def train(
         self, number: int, architecture: Architecture, until: int, checkpoint: bytes | None
     ) -> Trained | CandidateFailed:
         """Train one candidate until step `until`, from its last checkpoint, in one thread."""
         torch.set_num_threads(1)
-        seed = candidate_seed(self.seed, number)
-        model = attempt("build", lambda: self.build(architecture, self.train_size, seed))
+        seed, job = candidate_seed(self.seed, number), self.tuned(architecture)
+        model = attempt("build", lambda: job.build(architecture, job.train_size, seed))
         if isinstance(model, CandidateFailed):
             return model
         return attempt(
             "train",
-            lambda: train_rung(model, self.task, self.training, seed, until, checkpoint),
+            lambda: train_rung(model, job.task, job.training, seed, until, checkpoint),
         )
 
     def build(self, architecture: Architecture, size: ModelSize, seed: int) -> nn.Module:

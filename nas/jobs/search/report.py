@@ -8,7 +8,14 @@ from nas.core.errors import BadInput
 from nas.core.registry import create
 from nas.jobs.search.figures import course, front, score_against_loss, training
 from nas.jobs.search.summary import SearchSummary
-from nas.jobs.search.table import front_rows, headline, survivor_rows, survivors_table
+from nas.jobs.search.table import (
+    front_rows,
+    headline,
+    settings_row,
+    short,
+    survivor_rows,
+    survivors_table,
+)
 from nas.loop.objectives import named_objectives
 from nas.reporting.drawing import draw
 from nas.reporting.html import folded, table
@@ -43,6 +50,7 @@ def search_report(summary: SearchSummary) -> Report:
 
 def search_facts(summary: SearchSummary) -> dict[str, Any]:
     """Return what `nas search --json` prints."""
+    limited = bool(summary.config.where)
     front = [
         {"number": c.number, "digest": c.digest, **named_objectives(c, summary.objectives)}
         for c in summary.front
@@ -53,6 +61,11 @@ def search_facts(summary: SearchSummary) -> dict[str, Any]:
         "candidates": len(summary.candidates),
         "unique": len({c.digest for c in summary.candidates}),
         "failed": sum(c.failed is not None for c in summary.candidates),
+        **(
+            {"infeasible": sum(bool(summary.missed(c)) for c in summary.candidates)}
+            if limited
+            else {}
+        ),
         "trained": sum(bool(c.rungs) for c in summary.candidates),
         "metric": summary.metric,
         "survivors": [
@@ -61,6 +74,7 @@ def search_facts(summary: SearchSummary) -> dict[str, Any]:
                 "digest": c.digest,
                 "parameters": c.parameters,
                 "scores": c.scores,
+                **({"settings": dict(c.architecture.settings)} if summary.tuned else {}),
                 "steps": c.rungs[-1].step,
                 "validation": c.rungs[-1].metric,
                 "validation_loss": c.rungs[-1].loss,
@@ -142,8 +156,11 @@ def _failures(summary: SearchSummary) -> str:
 
 
 def _all_rows(summary: SearchSummary) -> list[list]:
-    names = summary.score_names
-    head = ["#", "digest", "parameters", "flops", *names, "loss", "equal to", "failed"]
+    """Return a header, then a row per candidate; those that miss a constraint come last."""
+    names, tuned = summary.score_names, summary.tuned
+    missed = ["misses"] if summary.config.where else []
+    head = ["#", "digest", "parameters", "flops", *names, *short(tuned), "loss", "equal to"]
+    head += [*missed, "failed"]
     rows = [
         [
             c.number,
@@ -151,10 +168,12 @@ def _all_rows(summary: SearchSummary) -> list[list]:
             c.parameters,
             c.flops,
             *(c.scores.get(name) for name in names),
+            *settings_row(c, tuned),
             c.rungs[-1].loss if c.rungs else None,
             c.duplicate_of,
+            *(summary.missed(c) for _ in missed),
             c.failed,
         ]
-        for c in summary.candidates
+        for c in sorted(summary.candidates, key=lambda c: bool(summary.missed(c)))
     ]
     return [head, *rows]

@@ -11,6 +11,7 @@ from nas.core.registry import create, create_controller, create_score, load_task
 from nas.core.task import Task
 from nas.jobs.search.config import SearchConfig
 from nas.jobs.search.job import SearchJob
+from nas.jobs.search.tuning import TunedSpace
 from nas.loop.controller import Controller
 from nas.loop.halving import halved
 from nas.loop.plan import Plan
@@ -31,7 +32,7 @@ def search_job(config: SearchConfig) -> SearchJob:
     task = load_task(config.task.name, config.task.options)
     _check_fit(space, task)
     return SearchJob(
-        space=space,
+        space=TunedSpace(space, config.tuned) if config.tune else space,
         task=task,
         scores=tuple(create_score(name) for name in config.scores),
         screen_size=screen_size,
@@ -91,6 +92,7 @@ def search_plan(config: SearchConfig, job: SearchJob) -> Plan:
         higher_scores=job.higher_is_better,
         rank_sum={s.name: s.higher_is_better for s in job.scores} if rank_all else {},
         objectives=config.optimised,
+        constraints=config.constraints,
         pool=warm.pool if warm else 0,
         opening=warm.best if warm else 0,
         deterministic=config.execution.deterministic,
@@ -122,4 +124,5 @@ def controller_of(
         trained = policy_of(sampler, name)
         if policy is not None and policy.exists():
             load_policy(trained, policy)
-    return Controller(sampler, bool(plan.guide and plan.guide.higher_is_better), objectives)
+    maximise = bool(plan.guide and plan.guide.higher_is_better)
+    return Controller(sampler, maximise, objectives, seed=(config.seed, trials))

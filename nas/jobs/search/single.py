@@ -63,7 +63,7 @@ def train_architecture(
     if architecture.space != space.name and architecture.space in BUILT_IN["spaces"]:
         space = Named(name=architecture.space)
     config = config.model_copy(update={"scores": (), "space": space})
-    job = search_job(config)
+    job = search_job(config).tuned(architecture)
     (screened,) = job.screen([(0, architecture)])
     trained = job.train(0, architecture, config.training.steps, None)
     if isinstance(screened, CandidateFailed) or isinstance(trained, CandidateFailed):
@@ -77,6 +77,7 @@ def train_architecture(
     return {
         "digest": architecture.digest(),
         "parameters": screened.parameters,
+        **dict(architecture.settings),
         "steps": trained.step,
         "metric": job.task.metric,
         "validation": trained.validation.metric,
@@ -97,7 +98,7 @@ def export_candidate(folder: Path, to: Path, number: int | None) -> dict[str, An
     if candidate is None:
         known = ", ".join(str(n) for n in trained)
         raise BadInput(f"candidate {number} of {folder} was not trained; choose from {known}")
-    job = search_job(summary.config)
+    job = search_job(summary.config).tuned(candidate.architecture)
     model = job.build(candidate.architecture, job.train_size, 0)
     file = checkpoint_of(folder, candidate)
     checkpoint = read_bytes(file, CHECKPOINT_REMEDY, MOST_WEIGHTS)

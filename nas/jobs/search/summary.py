@@ -8,6 +8,7 @@ from nas.core.errors import NasError
 from nas.core.job import Objective
 from nas.jobs.search.config import SearchConfig
 from nas.loop.candidate import Candidate, best_first, candidates_in
+from nas.loop.constraints import excesses
 from nas.loop.objectives import pareto_front
 from nas.loop.run_file import read_run_file
 
@@ -60,10 +61,24 @@ class SearchSummary:
         """The Pareto front, sorted by the first objective; empty for a single objective."""
         return pareto_front(self.candidates, self.objectives) if len(self.objectives) > 1 else []
 
+    @property
+    def tuned(self) -> list[str]:
+        """The names of the settings that the candidates carry."""
+        return list(dict.fromkeys(n for c in self.candidates for n, _ in c.architecture.settings))
+
+    def missed(self, candidate: Candidate) -> str:
+        """Return the constraints that a candidate misses, separated by commas."""
+        return ",".join(excesses(self.config.constraints, candidate))
+
     def check_trained(self) -> None:
         """Raise `NasError` with the most frequent reason if no candidate was trained."""
         if any(c.rungs for c in self.candidates):
             return
+        if missed := sum(bool(self.missed(c)) for c in self.candidates):
+            raise NasError(
+                f"no candidate was trained: {missed} of {len(self.candidates)} miss a constraint "
+                f"of {','.join(self.config.where)}: loosen --where, or propose more --candidates"
+            )
         reasons = Counter(c.failed for c in self.candidates)
         reason, times = reasons.most_common(1)[0]
         raise NasError(

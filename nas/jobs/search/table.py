@@ -1,5 +1,7 @@
 """Formats the survivors of a search as text and as rows."""
 
+from collections.abc import Sequence
+
 from nas.jobs.search.summary import SearchSummary
 from nas.loop.candidate import Candidate
 from nas.loop.objectives import named_objectives
@@ -26,8 +28,10 @@ def headline(summary: SearchSummary) -> str:
     unique = len({c.digest for c in known})
     failed = sum(c.failed is not None for c in known)
     trained = sum(bool(c.rungs) and c.duplicate_of is None for c in known)
+    infeasible = sum(bool(summary.missed(c)) for c in known)
+    missing = f"{infeasible} infeasible, " if summary.config.where else ""
     return (
-        f"{summary.name}: {len(known)} candidates, {unique} unique, {failed} failed, "
+        f"{summary.name}: {len(known)} candidates, {unique} unique, {failed} failed, {missing}"
         f"{trained} trained, {summary.seconds:.0f} s"
     )
 
@@ -35,21 +39,39 @@ def headline(summary: SearchSummary) -> str:
 def survivor_rows(summary: SearchSummary) -> list[list]:
     """Return a header, then a row per trained candidate, best first, with the guiding score."""
     guide = [name for name in summary.score_names[:1] if name != "parameters"]
-    head = ["#", "digest", "parameters", *guide, "steps", "loss", summary.metric]
-    return [head, *(_row(candidate, guide) for candidate in summary.best)]
+    tuned = summary.tuned
+    head = ["#", "digest", "parameters", *guide, *short(tuned), "steps", "loss", summary.metric]
+    return [head, *(_row(candidate, guide, tuned) for candidate in summary.best)]
 
 
 def front_rows(summary: SearchSummary) -> list[list]:
     """Return a header, then a row per candidate of the Pareto front, with all objectives."""
     names = summary.objectives
     rows = [
-        [c.number, c.digest, *named_objectives(c, names).values(), c.rungs[0].metric]
+        [
+            c.number,
+            c.digest,
+            *named_objectives(c, names).values(),
+            *settings_row(c, summary.tuned),
+            c.rungs[0].metric,
+        ]
         for c in summary.front
     ]
-    return [["#", "digest", *names, summary.metric], *rows]
+    return [["#", "digest", *names, *short(summary.tuned), summary.metric], *rows]
 
 
-def _row(candidate: Candidate, guide: list[str]) -> list:
+def short(names: Sequence[str]) -> list[str]:
+    """Return the last parts of settings' names."""
+    return [name.rpartition(".")[2] for name in names]
+
+
+def settings_row(candidate: Candidate, names: Sequence[str]) -> list:
+    """Return a candidate's own values of settings."""
+    own = dict(candidate.architecture.settings)
+    return [own.get(name) for name in names]
+
+
+def _row(candidate: Candidate, guide: list[str], tuned: list[str]) -> list:
     last = candidate.rungs[-1]
     scores = [candidate.scores.get(name, float("nan")) for name in guide]
     return [
@@ -57,6 +79,7 @@ def _row(candidate: Candidate, guide: list[str]) -> list:
         candidate.digest,
         candidate.parameters,
         *scores,
+        *settings_row(candidate, tuned),
         last.step,
         last.loss,
         last.metric,
