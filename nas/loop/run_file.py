@@ -80,7 +80,7 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
     began, before = time.monotonic(), _read(folder) or run
     run = replace(
         run,
-        settings=_kept(run.settings),
+        settings=kept_settings(run.settings),
         versions={"python": platform.python_version(), **_versions()},
         started=before.started or _now(),
         command=_command(run.settings.get("storage")),
@@ -100,7 +100,7 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[None]:
     write(finished=True, ended=_now())
 
 
-def _kept(settings: dict[str, Any]) -> dict[str, Any]:
+def kept_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings without secrets."""
     storage = settings.get("storage")
     return masked_values(settings) | ({"storage": only_scheme(storage)} if storage else {})
