@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import BadInput, TargetNotMet
 from nas.core.files import check_folder
-from nas.core.settings import read_config
+from nas.core.settings import RunSettings, read_config
 from nas.core.trust import named_by
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def search(
     from nas.jobs.search.run import run_search
 
     config = config or read_config(SearchConfig, None, (), settings)
-    _check_run(config.run)
+    _check_run(config)
     run_search(config, watchers)
     summary: SearchSummary = report(config.run)
     summary.check_trained()
@@ -96,7 +96,7 @@ def sweep(
     from nas.jobs.sweep.run import run_sweep
 
     config = config or read_config(SweepConfig, None, (), settings)
-    _check_run(config.run)
+    _check_run(config)
     run_sweep(config, watchers)
     summary: SweepSummary = report(config.run)
     summary.check_measured()
@@ -116,7 +116,7 @@ def compress(
     from nas.jobs.compress.run import run_compress
 
     config = config or read_config(CompressConfig, None, (), settings)
-    _check_run(config.run)
+    _check_run(config)
     try:
         run_compress(config, watchers)
     except TargetNotMet:
@@ -138,15 +138,19 @@ def adapt(
     from nas.jobs.adapt.run import run_adapt
 
     config = config or read_config(AdaptConfig, None, (), settings)
-    _check_run(config.run)
+    _check_run(config)
     run_adapt(config, watchers)
     return report(config.run)
 
 
-def _check_run(folder: Path) -> None:
-    """Raise `BadInput` now if the run's files could not be written later."""
+def _check_run(config: RunSettings) -> None:
+    """Raise `BadInput` now if the run's files or trackers could not be written later."""
+    from nas.loop.trackers.tracking import check_trackers
+
+    check_trackers(config.track)
+    folder = config.run
     check_folder(folder, "--run")
-    for part in ("tb", "report", "trials"):
+    for part in ("tb", "report", "trials", "trackers"):
         if (folder / part).exists() and not (folder / part).is_dir():
             raise BadInput(f"{folder / part} is not a folder: move it out of the run's folder")
 
@@ -166,15 +170,32 @@ def report(folder: Path) -> Any:
     return summary
 
 
-def export(folder: Path, to: Path, number: int | None = None, int8: bool = False) -> dict[str, Any]:
+def export(
+    folder: Path,
+    to: Path,
+    number: int | None = None,
+    int8: bool = False,
+    push_to: str | None = None,
+) -> dict[str, Any]:
     """Write a run's network as files that load without this project, and compare their answers.
 
     number: of a search's candidate, or of a sweep's row; None for the best candidate.
     int8: also write `model-int8.onnx` and compare it with `model.onnx`.
+    push_to: the id of a model on the Hugging Face Hub to upload the files to, see `nas.jobs.hub`.
     A search's candidate becomes safetensors, architecture JSON and a `torch.export` program. Runs
     of `compress`, `sweep` and `adapt` keep such files already: they are copied and compared.
-    Raises `BadInput` if there is no such candidate, it was not trained, or it has no int8 copy.
+    Raises `BadInput` if there is no such candidate, it was not trained, or it has no int8 copy, and
+    `NasError` if the Hub refuses the files.
     """
+    from nas.jobs.hub import check_hub, push
+
+    if push_to is not None:
+        check_hub(push_to)
+    facts = _exported(folder, to, number, int8)
+    return facts if push_to is None else {**facts, "pushed": push(folder, facts, push_to)}
+
+
+def _exported(folder: Path, to: Path, number: int | None, int8: bool) -> dict[str, Any]:
     with named_by(folder / "run.json"):
         if int8:
             from nas.jobs.int8_exports import export_in_int8

@@ -24,6 +24,12 @@ def export(
     int8: Annotated[
         bool, Option("--int8", help="Also write model-int8.onnx and compare it with model.onnx.")
     ] = False,
+    push_to: Annotated[
+        str | None,
+        Option(
+            help="Upload the files to this model on the Hugging Face Hub; a new one is private."
+        ),
+    ] = None,
     trust: Trust = False,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -39,7 +45,7 @@ def export(
 
     check_folder(to, "--to")
     with trusting(trust):
-        facts = api.export(run, to, candidate, int8)
+        facts = api.export(run, to, candidate, int8, push_to)
     if json:
         say_json(facts)
     elif "digest" not in facts:
@@ -53,6 +59,8 @@ def export(
         say(f"  {line}")
     if int8 and not json:
         say(_int8_line(facts["int8"]))
+    if push_to is not None and not json:
+        say(f"pushed: {facts['pushed']}")
 
 
 def _int8_line(facts: Mapping[str, Any]) -> str:

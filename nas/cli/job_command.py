@@ -74,6 +74,11 @@ def _common(
         Key("storage"),
     ] = None,
     seed: Annotated[int | None, Option(help="Random seed."), Key("seed")] = None,
+    track: Annotated[
+        list[str] | None,
+        Option(help="Also send results to mlflow, wandb or trackio; repeat, or use commas."),
+        Key("track", is_list=True),
+    ] = None,
     set_: Set = None,
     trust: Trust = False,
     json: Json = False,
@@ -146,4 +151,7 @@ def _key(hint: Any) -> Key | None:
 def _value(key: Key, value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
-    return tuple(value.split(",")) if key.is_list and isinstance(value, str) else value
+    if key.is_list and value is not None:
+        given = [value] if isinstance(value, str) else value
+        return tuple(part.strip() for text in given for part in text.split(",")) or None
+    return value

@@ -110,13 +110,15 @@ class RunSettings(Section):
     """The settings of every job that keeps a run folder.
 
     run: the folder. storage: a database URL; None for a journal in the folder. A run keeps only
-        its scheme, because it may hold a password.
+        its scheme, because it may hold a password. track: the trackers that receive the results,
+        besides TensorBoard.
     """
 
     execution: Execution = Execution()
     seed: int = Field(default=0, ge=0)
     run: Path = Path("runs/run")
     storage: str | None = None
+    track: tuple[str, ...] = ()
 
     @field_validator("storage")
     @classmethod
@@ -127,7 +129,7 @@ class RunSettings(Section):
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that must stay the same for a run to continue, by dotted name."""
-        return flat(self.model_dump(mode="json", exclude={"run", "execution", "storage"}))
+        return flat(self.model_dump(mode="json", exclude={"run", "execution", "storage", "track"}))
 
 
 def read_config(

@@ -14,6 +14,7 @@ from nas.core.job import Objective, Screened, Trained
 from nas.core.json_text import parse_json
 from nas.core.masking import masked
 from search_spaces.architecture import Architecture
+from search_spaces.decisions import Answer
 
 RESULT_REMEDY = "delete it, and the command of the run evaluates this candidate again"
 
@@ -51,6 +52,8 @@ class Candidate:
     rungs: its training so far; empty if it was only screened.
     seconds: the time of all its evaluations.
     ended: the Unix time of its latest result; None before the first.
+    decisions: the answers that made the architecture, by name; empty in records of versions that
+        did not keep them.
     """
 
     number: int
@@ -64,6 +67,7 @@ class Candidate:
     rungs: tuple[Rung, ...] = ()
     seconds: float = 0.0
     ended: float | None = None
+    decisions: Mapping[str, Answer] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -108,6 +112,7 @@ class Candidate:
             original,
             number=self.number,
             architecture=self.architecture,
+            decisions=self.decisions,
             rungs=original.rungs[:1] if with_rung else (),
             duplicate_of=original.number,
             seconds=self.seconds,
@@ -128,6 +133,7 @@ class Candidate:
             "rungs": [asdict(rung) for rung in self.rungs],
             "seconds": self.seconds,
             "ended": self.ended,
+            "decisions": dict(self.decisions),
         }
 
     @classmethod
@@ -138,6 +144,7 @@ class Candidate:
 
 
 _KINDS = {n: (kind, ...) for n, kind in get_type_hints(Candidate).items() if n != "architecture"}
+_KINDS["decisions"] = (_KINDS["decisions"][0], {})  # earlier versions did not record them
 _FIELDS = create_model("Fields", **_KINDS)  # type: ignore[call-overload]
 
 

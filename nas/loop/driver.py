@@ -127,7 +127,9 @@ class Driver:
         """Restore a recorded candidate, and evaluate it again if it has no result."""
         number, result = trial.number, self.run.result(trial)
         candidate = result or Candidate(
-            number, Architecture.from_json(trial.user_attrs["architecture"])
+            number,
+            Architecture.from_json(trial.user_attrs["architecture"]),
+            decisions=trial.params,
         )
         self.candidates[number] = candidate
         self._proposals.introduce(candidate)

@@ -37,7 +37,7 @@ class Replay:
             self.differs = True
             return None
         self._next += 1
-        return Candidate(trial.number, proposal.architecture)
+        return Candidate(trial.number, proposal.architecture, decisions=dict(proposal.params))
 
     def rest(self) -> list[FrozenTrial]:
         """Return the recorded candidates that were not repeated, and end the replay."""

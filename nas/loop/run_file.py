@@ -84,7 +84,7 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[bool]:
     before = found or run
     run = replace(
         run,
-        settings=_kept(run.settings),
+        settings=kept_settings(run.settings),
         versions={"python": platform.python_version(), **_versions()},
         started=before.started or _now(),
         command=_command(run.settings.get("storage")),
@@ -104,7 +104,7 @@ def keep_run_file(folder: Path, run: RunFile) -> Iterator[bool]:
     write(finished=True, ended=_now())
 
 
-def _kept(settings: dict[str, Any]) -> dict[str, Any]:
+def kept_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings without secrets."""
     storage = settings.get("storage")
     return masked_values(settings) | ({"storage": only_scheme(storage)} if storage else {})

@@ -102,7 +102,8 @@ class RunFolder:
                 },
             ),
         )
-        return Candidate(self._storage.get_trial_number_from_id(trial_id), architecture)
+        number = self._storage.get_trial_number_from_id(trial_id)
+        return Candidate(number, architecture, decisions=dict(proposal.params))
 
     def together(self) -> contextlib.AbstractContextManager[None]:
         """Record what happens inside with one write to the disk, at the end."""

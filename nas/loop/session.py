@@ -1,9 +1,9 @@
-"""Opens what every job needs: run folder, TensorBoard, executor, signals, progress, driver."""
+"""Opens what every job needs: run folder, trackers, executor, signals, progress, driver."""
 
 import errno
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from nas.core.errors import NasError
 from nas.core.executor import Executor, Resources
 from nas.core.job import Job, Objective
 from nas.core.registry import create_controller
-from nas.core.settings import RunSettings
+from nas.core.settings import RunSettings, flat
 from nas.execution.choice import executor_of
 from nas.loop.candidate import Candidate
 from nas.loop.controller import Controller, Proposer
@@ -22,10 +22,11 @@ from nas.loop.grid import Grid
 from nas.loop.plan import Plan
 from nas.loop.policy_file import first_controller, policy_of, save_policy
 from nas.loop.progress import Progress
-from nas.loop.run_file import RunFile, check_run_folder, keep_run_file
+from nas.loop.run_file import RunFile, check_run_folder, keep_run_file, kept_settings
 from nas.loop.run_folder import RunFolder
 from nas.loop.signals import Stop, stop_on_signals
-from nas.loop.tensorboard import TensorBoard
+from nas.loop.trackers.tracker import Tracked
+from nas.loop.trackers.tracking import Tracking, trackers_of
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 CRASHES = (
@@ -40,7 +41,7 @@ MakeController = Callable[[int, Path | None], Controller]
 class Session:
     """An open run.
 
-    about: the content of `run.json`. watchers: the caller's, besides progress and TensorBoard.
+    about: the content of `run.json`. watchers: the caller's, besides progress and trackers.
     """
 
     settings: RunSettings
@@ -48,7 +49,7 @@ class Session:
     run: RunFolder
     executor: Executor
     stop: Stop
-    board: TensorBoard
+    tracking: Tracking
     watchers: Sequence[Watcher]
 
     @property
@@ -102,7 +103,7 @@ class Session:
             plan.objective,
             title=f"nas {self.about.kind}",
         )
-        watchers = [progress, self.board, *self.watchers]
+        watchers = [progress, self.tracking, *self.watchers]
         driver = Driver(self.run, controller, job, self.executor, plan, watchers, drawer)
         with progress:
             return driver.search(self.stop)
@@ -125,17 +126,20 @@ def open_session(
     guide = judged[0] if len(judged) == 1 and judged[0] != about.objective else None
     identity = {"kind": about.kind, **settings.identity()}
     check_run_folder(settings.run, about.kind)
+    tracked = Tracked(
+        settings.run, about.kind, about.objective, about.metric, flat(kept_settings(about.settings))
+    )
     with (
         _errors_of_the_disk(settings.run),
         RunFolder.open(settings.run, identity, judged, settings.storage) as run,
         keep_run_file(run.folder, about) as died,
-        closing(TensorBoard(run.folder, about.metric, about.objective, guide)) as board,
+        Tracking(tracked, guide, trackers_of(tracked, guide, settings.track)) as tracking,
         executor_of(execution) as executor,
         stop_on_signals(execution.grace, execution.in_this_process) as stop,
     ):
         if died and execution.in_this_process:
             print(f"nas: the last driver of {settings.run} died; {CRASHES}", file=sys.stderr)
-        yield Session(settings, about, run, executor, stop, board, watchers)
+        yield Session(settings, about, run, executor, stop, tracking, watchers)
 
 
 @contextmanager

@@ -11,6 +11,11 @@ from nas.core.json_text import parse_json
 DESCRIPTION = "architecture.json"
 MOST_WEIGHTS = 2**40  # bytes
 REMEDY = "restore it from a copy, or write the network again"
+HOW_TO = {  # load a file without this project
+    "model.pt2": "PyTorch: `torch.export.load('model.pt2').module()(inputs)`.",
+    "model.onnx": "ONNX: `onnxruntime.InferenceSession('model.onnx')`.",
+    "model.py": "Your own class: `from model import load; network = load()`.",
+}
 
 
 def read_description(folder: Path) -> dict[str, Any]:

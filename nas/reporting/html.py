@@ -1,38 +1,65 @@
 """Pieces of a self-contained HTML page."""
 
+import base64
+import hashlib
 from collections.abc import Sequence
+from functools import cache
 from html import escape
+from importlib.resources import files
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --panel: #fff; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; }
-.facts { display: flex; flex-wrap: wrap; gap: 1.5rem; margin: 1.5rem 0; }
-.facts b { display: block; font-size: 1.5rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
-th, td { text-align: right; padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); }
-code, pre { font-size: 0.85rem; } pre { overflow-x: auto; }
-figure { margin: 1rem 0; background: var(--panel); border-radius: 6px; padding: 0.5rem; }
-figure svg { max-width: 100%; height: auto; } figcaption { color: #555; font-size: 0.85rem; }
-"""
+from nas.reporting.explorer import Explorer
+from nas.reporting.importance import FEWEST, Importance
+
+# Our own script: of the five linked parts a plotting library has only the plots, and it would add
+# 1 MB (Bokeh, Vega) to 4.5 MB (Plotly) to each page, or need `eval`, which the policy forbids.
+SCRIPTS = ("explorer", "canvas", "table", "scatter", "parallel", "candidate", "start")
 
 
-def document(title: str, parts: Sequence[str]) -> str:
-    """Return a whole page with a title, followed by the parts."""
+def document(title: str, parts: Sequence[str], follow: float | None = None) -> str:
+    """Return a whole page with a title, followed by the parts.
+
+    follow: seconds between a served page's requests for newer content; None for a page that must
+        not use the network, which its content security policy then forbids.
+    """
     body = "\n".join(parts)
+    attribute = "" if follow is None else f' data-follow="{follow:g}"'
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="en"{attribute}><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(follow is not None)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
-        f"<body><h1>{escape(title)}</h1>{body}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_part('page.css')}</style></head>"
+        f"<body><main><h1>{escape(title)}</h1>{body}</main><script>{_script()}</script></body></html>\n"
     )
+
+
+@cache
+def policy(served: bool) -> str:
+    """Return the content security policy: our script alone, no network, and no code in data.
+
+    Drawings by matplotlib need styles in the page, and pictures within it.
+    """
+    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
+    network = "'self'" if served else "'none'"
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        f"img-src data:; connect-src {network}; base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _script() -> str:
+    return "\n".join(_part(f"{name}.js") for name in SCRIPTS)
+
+
+@cache
+def _part(name: str) -> str:
+    return (files("nas.reporting") / "page" / name).read_text(encoding="utf-8")
 
 
 def table(rows: Sequence[Sequence[object]]) -> str:
     """Return a table; the first row holds the column names."""
     head, *body = rows
-    cells = "".join(f"<th>{escape(str(cell))}</th>" for cell in head)
+    cells = "".join(f'<th scope="col">{escape(str(cell))}</th>' for cell in head)
     lines = "".join(
         "<tr>" + "".join(f"<td>{escape(_shown(cell))}</td>" for cell in row) + "</tr>"
         for row in body
@@ -40,8 +67,39 @@ def table(rows: Sequence[Sequence[object]]) -> str:
     return f'<div class="wide"><table><tr>{cells}</tr>{lines}</table></div>'
 
 
+def explorer(rows: Explorer) -> str:
+    """Return the data of an explorer and the place in which the page's script builds it."""
+    data = rows.to_json().replace("<", "\\u003c")  # no text of a run can end the element
+    return (
+        f"<h2>{escape(rows.title)}</h2>"
+        f'<script type="application/json" class="explorer">{data}</script><div>'
+        "<noscript>The table and the plots need JavaScript; the CSV files beside this page hold "
+        "the same values.</noscript></div>"
+    )
+
+
+def bars(found: Sequence[Importance], n: int, target: str) -> str:
+    """Return what explains a target, as bars with their intervals; n: of candidates."""
+    said = escape(target)
+    if n < FEWEST:
+        return f"<p>Only {n} candidates have a value of {said}; {FEWEST} are needed.</p>"
+    if not found:
+        return f"<p>No decision explains {said} alone (n = {n}).</p>"
+    lines = "".join(
+        f'<tr><th scope="row">{escape(one.name)}</th>'
+        f'<td><span class="bar" style="width:{100 * min(1.0, one.share):.1f}%"></span></td>'
+        f"<td>{one.share:.2f} ± {one.half_width:.2f}</td></tr>"
+        for one in found
+    )
+    return (
+        f"<p>Share of the variance of {said} (its ranks) that each explains alone, with 95 % "
+        f"intervals, n = {n}.</p>"
+        f'<div class="wide"><table class="bars">{lines}</table></div>'
+    )
+
+
 def figure(svg: str, caption: str) -> str:
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f'<figure class="paper">{svg}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def folded(summary: str, content: str) -> str:

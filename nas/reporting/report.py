@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.core.files import write_atomically
 from nas.core.json_text import to_json
-from nas.reporting.html import document, figure
+from nas.reporting.explorer import Explorer
+from nas.reporting.html import document, explorer, figure, folded
 from nas.reporting.table import as_csv
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ class Report(NamedTuple):
     """The contents of a run's report.
 
     title: the page's title. text: what the command prints. facts: what `--json` prints.
-    page: the parts of the page in order, as HTML or drawings.
+    page: the parts of the page in order, as HTML, explorers or drawings; drawings come last.
     tables: rows by file name; the first row holds the column names.
     """
 
     title: str
     text: str
     facts: Mapping[str, Any]
-    page: Sequence[str | Drawing]
+    page: Sequence[str | Explorer | Drawing]
     tables: Mapping[str, Sequence[Sequence[object]]]
 
 
@@ -44,18 +45,36 @@ def write_report(report: Report, folder: Path) -> Path:
     """Write the page, text, facts, tables as CSV, and figures as SVG and PNG; returns the page."""
     from nas.reporting.figure import save_figure  # imports matplotlib, which reading does not need
 
-    parts = [
+    drawn = "".join(
         figure(save_figure(part.figure, folder / part.name), part.caption)
-        if isinstance(part, Drawing)
-        else part
         for part in report.page
-    ]
+        if isinstance(part, Drawing)
+    )
+    parts = _parts(report)
+    if drawn:
+        parts += [
+            "<h2>Figures for papers</h2>",
+            folded("also beside this page, as SVG and PNG", drawn),
+        ]
     for name, rows in report.tables.items():
         write_atomically(folder / name, as_csv(rows))
     write_atomically(folder / TEXT, report.text + "\n")
     write_atomically(folder / FACTS, to_json(report.facts, indent=1))
     write_atomically(folder / PAGE, document(report.title, parts))
     return folder / PAGE
+
+
+def served_page(report: Report, follow: float) -> str:
+    """Return the page without drawings, which asks for newer content every `follow` seconds."""
+    return document(report.title, _parts(report), follow)
+
+
+def _parts(report: Report) -> list[str]:
+    return [
+        explorer(part) if isinstance(part, Explorer) else part
+        for part in report.page
+        if not isinstance(part, Drawing)
+    ]
 
 
 def read_report(folder: Path) -> tuple[str, dict[str, Any]]:

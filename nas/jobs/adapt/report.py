@@ -8,9 +8,9 @@ from nas.jobs.adapt.export import failed_exports
 from nas.jobs.adapt.figures import figure
 from nas.jobs.adapt.held_out_table import held_out_facts, held_out_table, share_error
 from nas.jobs.adapt.oracle import shares
+from nas.jobs.adapt.page import sample_explorer, shared_explorer
 from nas.jobs.adapt.shared_chains import Static
 from nas.jobs.adapt.summary import AdaptSummary
-from nas.reporting.html import folded, table
 from nas.reporting.report import Drawing, Report, printed
 from nas.reporting.table import aligned
 
@@ -81,7 +81,8 @@ def adapt_report(summary: AdaptSummary) -> Report:
     text, rows = adapt_table(summary), _sample_rows(summary)
     caption = "Calls of each layer, lengths of chains, and accuracy against layer calls"
     drawings = [Drawing("adapt", caption, figure(summary))] if summary.found else []
-    page = [printed(text), *drawings, folded(f"{len(rows) - 1} rows", table(rows))]
+    shared = [shared_explorer(summary)] if summary.shared.judgements else []
+    page = [printed(text), *shared, sample_explorer(summary), *drawings]
     return Report(summary.folder.name, text, adapt_facts(summary), page, {"rows.csv": rows})
 
 

@@ -7,21 +7,18 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
+from nas.jobs.compress.page import student_explorer
 from nas.jobs.compress.summary import CompressSummary, Measurements, Network
-from nas.models.description import file_lines
+from nas.models.description import HOW_TO, file_lines
 from nas.models.int8 import Int8
 from nas.reporting.figure import BLUE, ORANGE
-from nas.reporting.html import folded, table
+from nas.reporting.html import bars
+from nas.reporting.importance import importances
 from nas.reporting.report import Drawing, Report, printed
 from nas.reporting.table import aligned
 from search_spaces.layer_removal.space import student_of
 
 PALE = "#cccccc"
-HOW_TO = {  # with other projects; by file
-    "model.pt2": "PyTorch: `torch.export.load('model.pt2').module()(inputs)`.",
-    "model.onnx": "ONNX: `onnxruntime.InferenceSession('model.onnx')`.",
-    "model.py": "Your own class: `from model import load; network = load()`.",
-}
 
 
 def compress_report(summary: CompressSummary) -> Report:
@@ -40,8 +37,10 @@ def compress_report(summary: CompressSummary) -> Report:
     if summary.measured:
         caption = "Teacher and student, layer by layer"
         drawings.append(Drawing("layers", caption, layers_figure(summary.measured)))
-    listed = folded(f"{len(rows) - 1} rows", table(rows))
-    page = [printed(text), *drawings, listed]
+    found = student_explorer(summary)
+    reward = summary.objective.name
+    decided = ["<h2>What decides</h2>", bars(*importances(found, reward), reward)]
+    page = [printed(text), found, *decided, *drawings]
     return Report(summary.folder.name, text, compress_facts(summary), page, {"rows.csv": rows})
 
 

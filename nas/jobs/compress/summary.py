@@ -8,6 +8,7 @@ from typing import Any
 from compress.limits import in_units
 from compress.speed import Speed
 from nas.core.files import read_text, undamaged
+from nas.core.job import Objective
 from nas.core.json_text import parse_json
 from nas.jobs.compress.kept import kept_lines
 from nas.loop.candidate import Candidate, candidates_in
@@ -77,6 +78,7 @@ class CompressSummary:
 
     folder: of the run. teacher_name: as the user named it.
     metric, higher_is_better: of the task, "accuracy" or "perplexity" for instance.
+    objective: what students are ranked by.
     note: what was found of the teacher's weights and which run was resolved, "" if there is
         nothing to say.
     kept: a line for each reason why layers stay whole.
@@ -88,6 +90,7 @@ class CompressSummary:
     teacher_name: str
     metric: str
     higher_is_better: bool
+    objective: Objective
     note: str
     kept: tuple[str, ...]
     candidates: tuple[Candidate, ...]
@@ -115,8 +118,9 @@ class CompressSummary:
 
     @property
     def trained(self) -> list[Candidate]:
-        """The students that were trained, without duplicates."""
-        return [c for c in self.candidates if c.rungs and c.duplicate_of is None]
+        """The students that were trained and did not fail, without duplicates."""
+        kept = (c for c in self.candidates if c.failed is None and c.duplicate_of is None)
+        return [c for c in kept if c.rungs]
 
 
 def read_compression(folder: Path) -> CompressSummary:
@@ -128,6 +132,7 @@ def read_compression(folder: Path) -> CompressSummary:
         teacher_name=about.details["teacher"],
         metric=about.metric,
         higher_is_better=about.higher_is_better,
+        objective=about.objective,
         note="\n".join(
             filter(None, (about.details.get("note"), resolved and f"a new target for {resolved}"))
         ),

@@ -16,6 +16,7 @@ from nas.reporting.figure import BLUE, GREY, ORANGE
 
 NUMBERED = 12  # candidates in a figure; more would hide each other
 UNITS = {"latency": "latency, seconds", "step_latency": "step latency, milliseconds"}
+FEWEST = 10  # pairs of which a rank correlation says something
 MANY = 2000  # points that are drawn one by one; more become a picture
 
 
@@ -129,6 +130,20 @@ def kendall_tau(x: Sequence[float], y: Sequence[float]) -> float:
     return agreeing / pairs if pairs else math.nan
 
 
+def tau_interval(tau: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of Kendall's τ of n > 4 pairs.
+
+    Fisher's z has the variance 0.437 / (n - 4): Fieller, Hartley & Pearson 1957, section 5,
+    https://doi.org/10.1093/biomet/44.3-4.470
+
+    >>> [round(end, 2) for end in tau_interval(0.5, 40)]
+    [0.32, 0.64]
+    """
+    half = 1.96 * math.sqrt(0.437 / (n - 4))
+    z = math.atanh(max(-0.999999, min(0.999999, tau)))
+    return math.tanh(z - half), math.tanh(z + half)
+
+
 def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
     known = [(c, value) for c in candidates if (value := _value(c, name)) is not None]
     trained = [c for c, _ in known if c.rungs]
@@ -146,9 +161,11 @@ def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
         axes.plot(others, [0.02] * len(others), "|", **style)
     _scale(axes.set_xscale, [*x, *others])
     _scale(axes.set_yscale, y)
-    if len(set(x)) > 2:
+    if len(x) >= FEWEST and len(set(x)) > 2:
         tau = kendall_tau(x, y)
-        axes.set_title(f"Kendall τ {tau:+.2f} (n = {len(x)})", fontsize=9)
+        low, high = tau_interval(tau, len(x))
+        title = f"Kendall τ {tau:+.2f}, 95 % {low:+.2f} to {high:+.2f} (n = {len(x)})"
+        axes.set_title(title, fontsize=8)
     _labels(axes, name, "validation loss, first rung")
 
 

@@ -1,6 +1,5 @@
-"""The report of a search: survivors, figures, the best architectures, failures, all candidates."""
+"""The report of a search: candidates to explore, what decides, survivors, figures."""
 
-from collections import Counter
 from html import escape
 from typing import Any
 
@@ -17,35 +16,51 @@ from nas.jobs.search.table import (
     survivors_table,
 )
 from nas.loop.objectives import named_objectives
+from nas.reporting.candidates import Judged, candidate_explorer
 from nas.reporting.drawing import draw
-from nas.reporting.html import folded, table
+from nas.reporting.explorer import Explorer
+from nas.reporting.html import bars, folded, table
+from nas.reporting.importance import importances
 from nas.reporting.report import Drawing, Report
 from search_spaces.space import SearchSpace
 
 DRAWN = 3  # how many of the best architectures to draw
-LISTED = 1000  # rows of a table on the page
+LISTED = 20  # survivors on the page
 
 
 def search_report(summary: SearchSummary) -> Report:
     """Return the report of a search, finished or not."""
+    space, note = _space(summary)
+    found = search_explorer(summary, space)
     page = [
         f"<p>{escape(headline(summary))}{'' if summary.finished else ' — not finished'}</p>",
         _facts(summary),
         *(["<h2>Pareto front</h2>", table(front_rows(summary))] if summary.front else []),
+        found,
+        "<h2>What decides</h2>",
+        *_importances(found),
         "<h2>Survivors</h2>",
         table(survivor_rows(summary)[: LISTED + 1]),
-        *_figures(summary),
+        "<p>survivors.csv and candidates.csv list all.</p>",
         "<h2>The best architectures</h2>",
+        *([f"<p>Not drawn: {escape(note)}</p>"] if note else []),
         *_architectures(summary),
-        "<h2>Failures</h2>",
-        _failures(summary),
-        "<h2>All candidates</h2>",
-        folded(f"{len(summary.candidates)} candidates", table(_all_rows(summary)[: LISTED + 1])),
-        f"<p>candidates.csv lists all; this page at most {LISTED}.</p>",
         f"<p><code>{escape(summary.command)}</code></p>",
+        *_figures(summary),
+        *(best_drawings(summary, space) if space else []),
     ]
     tables = {"survivors.csv": survivor_rows(summary), "candidates.csv": _all_rows(summary)}
     return Report(summary.name, survivors_table(summary), search_facts(summary), page, tables)
+
+
+def search_explorer(summary: SearchSummary, space: SearchSpace | None) -> Explorer:
+    """Return the explorer of a search's candidates; without their graphs if there is no space."""
+    judged = Judged(
+        summary.objective, summary.metric, summary.higher_is_better, summary.scores, "graph"
+    )
+    if space is None:
+        return candidate_explorer(summary.candidates, judged)
+    return candidate_explorer(summary.candidates, judged, lambda c: space.graph(c.architecture))
 
 
 def search_facts(summary: SearchSummary) -> dict[str, Any]:
@@ -115,23 +130,31 @@ def _figures(summary: SearchSummary) -> list[Drawing]:
     return figures
 
 
-def _architectures(summary: SearchSummary) -> list[str | Drawing]:
-    """Return the drawings of the best architectures, each followed by its JSON."""
+def _space(summary: SearchSummary) -> tuple[SearchSpace | None, str]:
+    """Return the space; None, and why, if its code is not here or not trusted."""
     config = summary.config.space
-    parts: list[str | Drawing] = []
     try:
-        space = create("spaces", config.name, config.options)
-        drawings = {d.caption: d for d in best_drawings(summary, space)}
-    except BadInput as error:  # the space's code is not here, or not trusted
-        drawings = {}
-        parts.append(f"<p>Not drawn: {escape(str(error))}</p>")
-    for candidate in summary.best[:DRAWN]:
-        caption = f"candidate {candidate.number}, {candidate.digest}"
-        if caption in drawings:
-            parts.append(drawings[caption])
-        text = escape(candidate.architecture.to_json())
-        parts.append(folded(f"{caption} as JSON", f"<pre>{text}</pre>"))
-    return parts
+        return create("spaces", config.name, config.options), ""
+    except BadInput as error:
+        return None, str(error)
+
+
+def _importances(found: Explorer) -> list[str]:
+    """Return what explains the guiding score, and the objective, as bars."""
+    guide = [column.name for column in found.columns if column.role == "score"][:1]
+    result = [column.name for column in found.columns if column.role == "result"][:1]
+    return [bars(*importances(found, name), name) for name in [*result, *guide]]
+
+
+def _architectures(summary: SearchSummary) -> list[str]:
+    """Return the best architectures as JSON."""
+    return [
+        folded(
+            f"candidate {c.number}, {c.digest} as JSON",
+            f"<pre>{escape(c.architecture.to_json())}</pre>",
+        )
+        for c in summary.best[:DRAWN]
+    ]
 
 
 def _facts(summary: SearchSummary) -> str:
@@ -146,13 +169,6 @@ def _facts(summary: SearchSummary) -> str:
         facts[f"best {summary.metric}"] = f"{best[0].rungs[-1].metric:.4g}"
     items = "".join(f"<div>{escape(k)}<b>{escape(v)}</b></div>" for k, v in facts.items())
     return f'<div class="facts">{items}</div>'
-
-
-def _failures(summary: SearchSummary) -> str:
-    reasons = Counter(c.failed for c in summary.candidates if c.failed)
-    if not reasons:
-        return "<p>None.</p>"
-    return table([["times", "reason"], *([n, reason] for reason, n in reasons.most_common())])
 
 
 def _all_rows(summary: SearchSummary) -> list[list]:

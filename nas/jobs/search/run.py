@@ -36,10 +36,10 @@ def run_search(config: SearchConfig, watchers: Sequence[Watcher] = ()) -> None:
 
 
 def _picture_best(config: SearchConfig, session: Session) -> None:
-    """Add the graph of the best architecture to TensorBoard, if the space draws any."""
+    """Add the graph of the best architecture to the trackers, if the space draws any."""
     from nas.jobs.search.report import best_drawings  # matplotlib is not needed before the end
     from nas.reporting.figure import as_png
 
     space = create("spaces", config.space.name, config.space.options)
     for drawing in best_drawings(read_search(config.run), space)[:1]:
-        session.board.picture(as_png(drawing.figure))
+        session.tracking.picture(as_png(drawing.figure))

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from nas.jobs.sweep.page import sweep_explorer
 from nas.jobs.sweep.rows import (
     Row,
     SweepSummary,
@@ -17,7 +18,8 @@ from nas.jobs.sweep.rows import (
     sweep_facts,
     timing_spread,
 )
-from nas.reporting.html import folded, table
+from nas.reporting.html import bars
+from nas.reporting.importance import importances
 from nas.reporting.report import Drawing, Report, printed
 from nas.reporting.table import aligned
 
@@ -54,16 +56,27 @@ def sweep_report(summary: SweepSummary) -> Report:
     names = [field.name for field in fields(Row)]
     rows = [names, *([getattr(row, name) for name in names] for row in summary.rows)]
     text = sweep_table(summary)
+    found = sweep_explorer(summary)
+    y = found.y
     page = [
         printed(text),
-        Drawing("sweep", "Means over the seeds; bands show the range", figure(summary)),
-        folded(f"{len(rows) - 1} rows", table(rows)),
+        found,
+        *(["<h2>What decides</h2>", bars(*importances(found, y), y)] if y != "#" else []),
+        Drawing("sweep", _caption(summary), figure(summary)),
     ]
     return Report(summary.folder.name, text, sweep_facts(summary), page, {"rows.csv": rows})
 
 
+def _caption(summary: SweepSummary) -> str:
+    seeds = len({row.seed for row in summary.rows})
+    return f"Means over {seeds} seeds; bands show their range" if seeds > 1 else "One seed"
+
+
 def figure(summary: SweepSummary) -> Figure:
-    """Plot metric, recovery epochs and latency against sparsity; bands show the seeds' range."""
+    """Plot metric, recovery epochs and latency against sparsity.
+
+    Bands show the range of several seeds; one seed has none.
+    """
     drawn = Figure(figsize=(13, 4), layout="constrained")
     quality, recovery, speed = drawn.subplots(1, 3)
     for i, (curve, levels) in enumerate(curves(summary).items()):
@@ -104,8 +117,9 @@ def _band(
         return
     x = list(points)
     axes.plot(x, [mean(v) for v in points.values()], line, color=colour, label=label, marker=".")
-    low, high = ([pick(v) for v in points.values()] for pick in (min, max))
-    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    if any(len(v) > 1 for v in points.values()):
+        low, high = ([pick(v) for v in points.values()] for pick in (min, max))
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _measured(rows: Sequence[Row]) -> list[str]:

@@ -16,7 +16,9 @@ from nas.jobs.search.summary import SearchSummary
 from nas.jobs.search.table import survivors_table
 from nas.loop.candidate import Candidate, Rung
 from nas.loop.progress import Progress
-from nas.loop.tensorboard import TensorBoard
+from nas.loop.trackers.tensorboard import TensorBoard
+from nas.loop.trackers.tracker import Tracked
+from nas.loop.trackers.tracking import Tracking
 from nas.reporting.drawing import positions
 from nas.reporting.report import write_report
 from search_spaces.rnn_cell.graph import graph
@@ -67,7 +69,7 @@ def test_the_page_is_complete_and_loads_nothing(tmp_path: Path, known: list[Cand
     for c in known:
         assert c.digest in page
     if any(c.failed for c in known):
-        assert "the loss is &lt;nan&gt; at step 3" in page
+        assert r"the loss is \u003cnan> at step 3" in page
     for name in ("search", "training", "score-against-loss"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -100,14 +102,15 @@ def test_a_drawing_places_every_node_apart_and_right_of_its_inputs(name: str) ->
 
 
 def test_tensorboard_reads_curves_and_hyperparameters(tmp_path: Path) -> None:
-    tracker = TensorBoard(tmp_path, "perplexity", LOSS, SCORE)
+    run = Tracked(tmp_path, "search", LOSS, "perplexity")
+    tracker = Tracking(run, SCORE, [TensorBoard(run)])
     first, second = candidates()[9], candidates()[10]
     assert first.number == 20
     tracker.update(second)
     tracker.update(Candidate(20, first.architecture, 999, 10, first.scores, rungs=RUNGS[:1]))
     tracker.update(first)
     tracker.picture(b"\x89PNG")
-    tracker.close()
+    tracker.__exit__(None)
     one = EventAccumulator(str(tmp_path / "tb" / "candidate-0020")).Reload()
     assert [(e.step, round(e.value, 3)) for e in one.Scalars("validation/perplexity")] == [
         (50, 12.2),
@@ -127,7 +130,8 @@ def test_tensorboard_reads_curves_and_hyperparameters(tmp_path: Path) -> None:
 
 def test_a_candidate_that_fails_later_is_never_the_best_so_far(tmp_path: Path) -> None:
     """It can have the highest score of all, for example a gradient norm of 1e12."""
-    board = TensorBoard(tmp_path, "perplexity", LOSS, SCORE)
+    run = Tracked(tmp_path, "search", LOSS, "perplexity")
+    board = Tracking(run, SCORE, [TensorBoard(run)])
     progress = Progress(3, 3, "perplexity", LOSS, Stream())
     good, other = candidates()[9], candidates()[10]
     absurd = Candidate(22, good.architecture, 9, 9, {"hidden-covariance-1": 1e12}, rungs=RUNGS)
@@ -135,7 +139,7 @@ def test_a_candidate_that_fails_later_is_never_the_best_so_far(tmp_path: Path) -
     for candidate in (good, absurd, failed, other):
         board.update(candidate)
         progress.update(candidate)
-    board.close()
+    board.__exit__(None)
     search = EventAccumulator(str(tmp_path / "tb" / "search")).Reload()
     assert [e.value for e in search.Scalars("best/hidden-covariance")][-1] == -5
     assert progress.facts()["best"] == "perplexity 8.2 (#20)"

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from nas.jobs.adapt.text.evaluator import TextGrade
 from nas.jobs.adapt.text.job import Depth
+from nas.jobs.adapt.text.page import depth_explorer
 from nas.jobs.adapt.text.results import Chosen, TextSummary
-from nas.reporting.html import table
 from nas.reporting.report import Drawing, Report, printed
 from nas.reporting.table import aligned
 
@@ -67,7 +67,7 @@ def text_report(summary: TextSummary) -> Report:
     text, rows = text_table(summary), _all_rows(summary)
     caption = "Perplexity against layer calls, by method, and of healed networks"
     drawings = [Drawing("depths", caption, figure(summary))] if summary.depths else []
-    page = [printed(text), *drawings, table(rows)]
+    page = [printed(text), depth_explorer(summary), *drawings]
     return Report(summary.folder.name, text, text_facts(summary), page, {"rows.csv": rows})
 
 
