@@ -75,6 +75,13 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "images": "nas.tasks.images:load_images",
         "sequences": "nas.tasks.sequences:load_sequences",
         "arithmetic": "nas.tasks.arithmetic:load_arithmetic",
+        "state-tracking": "nas.tasks.state_tracking:load_state_tracking",
+        "recall": "nas.tasks.recall:load_recall",
+        "mad": "nas.tasks.mad:load_mad",
+        "delayed-match": "nas.tasks.delayed_match:load_delayed_match",
+        "copying": "nas.tasks.copying:load_copying",
+        "selective-copying": "nas.tasks.copying:load_selective_copying",
+        "state-capacity": "nas.tasks.state_capacity:load_state_capacity",
     },
     "models": {
         "resnet8": "nas.models.cifar_resnet:resnet8",

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from nas.core.task import BadData
-from nas.tasks.classification import Classification, Examples
+from nas.tasks.classification import Classification, Examples, Reading, shape_as_read
 from nas.tasks.options import at_least
 from search_spaces.space import DataShape
 
@@ -22,8 +22,11 @@ TEST = re.compile(r"(^|[._-])test")
 UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
-def load_digits(*, batch: int = 64) -> Classification:
-    """Return 1,797 handwritten digits of 8×8 pixels, a fifth for validation, a fifth for test."""
+def load_digits(*, batch: int = 64, reading: Reading = "whole") -> Classification:
+    """Return 1,797 handwritten digits of 8×8 pixels, a fifth for validation, a fifth for test.
+
+    reading: images "whole", or as sequences of 8 "rows" or 64 "pixels".
+    """
     from sklearn.datasets import load_digits as load
 
     at_least(1, batch=batch)
@@ -38,6 +41,7 @@ def load_digits(*, batch: int = 64) -> Classification:
         examples.take(slice(0, fifth)),
         examples.take(slice(fifth, 2 * fifth)),
         batch,
+        reading,
     )
 
 
@@ -47,6 +51,7 @@ def load_images(
     batch: int = 64,
     validation: float = 0.1,
     normalisation: Literal["images", "imagenet"] = "images",
+    reading: Reading = "whole",
 ) -> Classification:
     """Return the task of image files.
 
@@ -58,6 +63,7 @@ def load_images(
     the same number becomes the test part.
     normalisation: scale pixels by the mean and deviation of the training images ("images"), or by
     those of ImageNet ("imagenet"), which many trained networks expect.
+    reading: images "whole", or as sequences of their "rows" or "pixels", normalised as images are.
     Raises `BadData` naming the file.
     """
     at_least(1, batch=batch)
@@ -84,34 +90,39 @@ def load_images(
         examples.take(slice(0, held)),
         _together(test) if test else examples.take(slice(held, used)),
         batch,
+        reading,
     )
     if normalisation == "images":
         return task
-    if normalisation != "imagenet" or task.shape.inputs != 3:
+    if normalisation != "imagenet" or len(task.mean) != 3:
         raise BadData(
-            f"normalisation is {normalisation!r} for {task.shape.inputs} channels: "
+            f"normalisation is {normalisation!r} for {len(task.mean)} channels: "
             'use "images", or "imagenet" with 3 channels'
         )
     return replace(task, mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
 
 
 def _classification(
-    name: str, train: Examples, valid: Examples, test: Examples, batch: int
+    name: str, train: Examples, valid: Examples, test: Examples, batch: int, reading: Reading
 ) -> Classification:
+    if reading not in get_args(Reading):
+        raise BadData(f'unknown reading "{reading}"; choose {", ".join(get_args(Reading))}')
     _, channels, height, width = train.inputs.shape
     mean = train.inputs.mean(axis=(0, 2, 3), dtype=np.float64)
     squares = np.square(train.inputs, dtype=np.uint16).mean(axis=(0, 2, 3), dtype=np.float64)
     deviation = np.sqrt(np.maximum(squares - mean**2, 1e-6))
     classes = int(max(part.targets.max() for part in (train, valid, test))) + 1
+    shape = DataShape("images", channels, classes, every_step=False, height=height, width=width)
     return Classification(
         name,
-        DataShape("images", channels, classes, every_step=False, height=height, width=width),
+        shape_as_read(shape, reading),
         train,
         valid,
         test,
         batch,
         tuple(mean.tolist()),
         tuple(deviation.tolist()),
+        reading,
     )
 
 

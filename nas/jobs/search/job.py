@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from nas.core.score import Score, ScoreFailed
 from nas.core.seeds import candidate_seed
 from nas.core.task import Batch, Task
 from nas.scores.size import count_flops, count_parameters
-from nas.training import TrainingSettings, train_rung
+from nas.training import TrainingSettings, evaluate_sets, train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.space import ModelShape, ModelSize, SearchSpace
 
@@ -61,10 +61,7 @@ class SearchJob:
         model = attempt("build", lambda: self.build(architecture, self.train_size, seed))
         if isinstance(model, CandidateFailed):
             return model
-        return attempt(
-            "train",
-            lambda: train_rung(model, self.task, self.training, seed, until, checkpoint),
-        )
+        return attempt("train", lambda: self._train(model, seed, until, checkpoint))
 
     def build(self, architecture: Architecture, size: ModelSize, seed: int) -> nn.Module:
         """Return the untrained model of a size, with weights drawn from a seed."""
@@ -73,6 +70,12 @@ class SearchJob:
         model = self.space.build(architecture, ModelShape(self.task.shape, size), generator)
         set_backend(model, self.kernels)
         return model
+
+    def _train(self, model: nn.Module, seed: int, until: int, checkpoint: bytes | None) -> Trained:
+        """Train, then measure the metric on the task's test sets."""
+        trained = train_rung(model, self.task, self.training, seed, until, checkpoint)
+        sets = evaluate_sets(model, self.task)
+        return replace(trained, measures={set_measure(name): sets[name] for name in sets})
 
     def _screen(self, number: int, architecture: Architecture) -> Screened | CandidateFailed:
         started = time.perf_counter()
@@ -102,3 +105,8 @@ class SearchJob:
             if not math.isfinite(value):
                 raise ScoreFailed(f"{name} is not finite: {value}")
         return values
+
+
+def set_measure(name: str) -> str:
+    """Return the name by which a candidate's record has the metric on a test set."""
+    return f"test set {name}"
