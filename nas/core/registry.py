@@ -48,6 +48,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "jacobian-cosine": "nas.scores.jacobian:JacobianCosine",
         "noised-jacobian-covariance": "nas.scores.jacobian:NoisedJacobianCovariance",
         "noised-jacobian-cosine": "nas.scores.jacobian:NoisedJacobianCosine",
+        "time-constants": "nas.scores.time_constants:TimeConstants",
         "activation-distance": "nas.scores.activation_distance:ActivationDistance",
         "hidden-saliency": "nas.scores.hidden_saliency:HiddenSaliency",
         "synaptic-saliency": "nas.scores.saliency:SynapticSaliency",
