@@ -50,7 +50,7 @@ class InContextRecall:
         key_numbers = _different(count, chances, PAIRS, rng)
         value_numbers = rng.choice(len(motifs), (count, PAIRS), p=chances)
         which = rng.integers(PAIRS, size=(count, (length + 1) // 2))  # a pair has 2 or more tokens
-        is_noise = rng.random(which.shape) < self.noise
+        is_noise = np.asarray(rng.random(which.shape) < self.noise)
         keys = motifs[key_numbers][rows, which]  # [count, pairs read, motif]
         values = motifs[value_numbers][rows, which]
         values = np.where(values == ABSENT, ABSENT, values + SYMBOLS)
