@@ -39,7 +39,7 @@ class InContextRecall:
 
     @property
     def least(self) -> int:
-        """The shortest length in which some pair occurs twice."""
+        """The shortest length in which some pair occurs twice, if there is no noise."""
         return 2 * self.motif * (PAIRS + 1)
 
     def draw(
