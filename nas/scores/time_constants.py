@@ -45,7 +45,7 @@ def time_constants(states: Tensor) -> np.ndarray:
     A decay a·exp(-k/τ), or a sum of two of them, is fitted to the unit's autocorrelation at lags
     k. The Akaike criterion chooses; of two decays, τ is the slower one. So measured, τ includes
     what recurrent connections add to a unit's own memory (τ_net).
-    Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, section 3.2 and appendix; their
+    Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, and the authors' code; their
     optimiser is a search over a grid here, whose neighbours differ by 8 %.
 
     Raises `ScoreFailed` for fewer than 12 steps.

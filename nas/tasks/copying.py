@@ -14,8 +14,8 @@ from nas.tasks.options import at_least
 class Copying:
     """Reads `length` symbols, then as many question tokens, and answers the symbols in order.
 
-    Jelassi et al. 2024, https://arxiv.org/abs/2402.01032, section 3; there, the network reads its
-    own answers, here a question token.
+    Jelassi et al. 2024, https://arxiv.org/abs/2402.01032; there, the network reads its own answers,
+    here a question token.
     """
 
     symbols: int
@@ -42,7 +42,7 @@ class SelectiveCopying:
 
     A token that starts the copy, and a blank for each answer, end the `length` steps.
     Gu and Dao 2023, https://arxiv.org/abs/2312.00752, section 3.1; Poli et al. 2024, MAD,
-    https://arxiv.org/abs/2403.17844, appendix B.
+    https://arxiv.org/abs/2403.17844.
 
     copied: symbols in each sequence, however long it is.
     """

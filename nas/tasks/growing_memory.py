@@ -39,7 +39,7 @@ class GrowingMemory:
     """Answers a question about a sequence's last N bits, for N from 2 to `largest`.
 
     Sequences have M ~ U(N + 2, 4N + 2) bits; those of test sets have multiples of 4N + 2.
-    Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, sections 2 and 3.
+    Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, section 3.
 
     steps_per_n: training batches before N grows by one.
     curriculum: "all" trains half of each batch on the newest N and half on any N so far (the

@@ -18,8 +18,8 @@ ABSENT = -1
 class InContextRecall:
     """Reads pairs drawn from eight of its own, and predicts the values of those seen before.
 
-    Poli et al. 2024, MAD, https://arxiv.org/abs/2403.17844, appendix B: in-context recall, with
-    noise, and fuzzy.
+    Poli et al. 2024, MAD, https://arxiv.org/abs/2403.17844: in-context, noisy and fuzzy recall. In
+    the authors' code, fuzzy keys and values are drawn from all motifs, so few occur twice.
 
     motif: the most tokens of a key, and of a value; each number is equally likely. A value's
         first token is asked for at the key's last one, unless a longer key of the sequence begins

@@ -1,7 +1,7 @@
 """The six synthetic tasks of MAD, which predict how well an architecture models language.
 
 Poli et al. 2024, Mechanistic design and scaling of hybrid architectures,
-https://arxiv.org/abs/2403.17844, section 3 and appendix B.
+https://arxiv.org/abs/2403.17844, section 3, and the authors' code.
 """
 
 from collections.abc import Sequence

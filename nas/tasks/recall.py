@@ -20,12 +20,12 @@ class Recall:
     The first half of the tokens are keys, the others values. Each key is asked for once: at a step
     after the pairs that holds the key, whose distance follows a power law, so most questions come
     early. All other steps hold random tokens.
-    Arora et al. 2024, https://arxiv.org/abs/2312.04927, section 4 and appendix on MQAR.
+    Arora et al. 2024, Zoology, https://arxiv.org/abs/2312.04927, section 4.
 
     pairs: in each sequence, however long it is.
     passes: how often the whole sequence is read; only the last pass has answers. With two passes,
         a network can know what it will be asked (Arora et al. 2024, Just read twice,
-        https://arxiv.org/abs/2407.05483, section 3).
+        https://arxiv.org/abs/2407.05483).
     """
 
     tokens: int

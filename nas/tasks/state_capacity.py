@@ -18,7 +18,7 @@ class Passkey:
 
     A state that also keeps noise overflows in sequences longer than those of training; it learns
     to forget only if these are long enough for its size (Chen et al. 2024, Stuffed Mamba,
-    https://arxiv.org/abs/2410.07145, sections 3 and 4).
+    https://arxiv.org/abs/2410.07145).
 
     noise: number of different noise tokens. digits: of the passkey.
     """

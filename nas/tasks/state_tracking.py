@@ -13,9 +13,9 @@ from nas.tasks.groups import Group, named_group
 class StateTracking:
     """Reads elements x of a group and answers y[t] = x[t] · y[t - 1] at every step.
 
-    Parity is the group Z2. A network in TC⁰, such as a transformer or a linear recurrence with
-    positive eigenvalues, cannot do it for every length if the group is not solvable, as A5 and S5
-    (Merrill et al. 2024, https://arxiv.org/abs/2404.08819, section 3).
+    Parity is the group Z2. Transformers and diagonal linear recurrences cannot do it for every
+    length if the group is not solvable, such as A5 and S5, unless TC⁰ = NC¹ (Merrill et al. 2024,
+    https://arxiv.org/abs/2404.08819).
     """
 
     group: Group

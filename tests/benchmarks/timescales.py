@@ -9,8 +9,8 @@ steps. Prints, for each N, the steps it took, the mean τ of the units and the m
 `nas.scores.time_constants` finds in their states on random bits, mean ± standard error over seeds,
 and on stderr each seed.
 
-Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, figures 3 and 4: with one N, τ grows
-with N; with all N, τ stays and τ_net grows. They use 500 units.
+Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, abstract: with one N, τ grows with N;
+with all N, τ stays and τ_net grows.
 """
 
 import sys
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from statistics import mean, stdev
+from typing import get_args
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from nas.core.task import Batch
 from nas.scores.recurrent import layer_outputs
 from nas.scores.time_constants import time_constants
 from nas.tasks.delayed_match import load_delayed_match
-from nas.tasks.growing_memory import GrowingMemory
+from nas.tasks.growing_memory import Curriculum, GrowingMemory
 from nas.tasks.n_parity import load_n_parity
 from nas.training import TrainingSettings, adam, clipped_step, evaluate
 from search_spaces.rnn_cell.recipe import read_recipe
@@ -46,27 +47,24 @@ Row = tuple[int, float, float]  # steps, τ, τ_net
 
 def main(seeds: int) -> None:
     torch.set_num_threads(1)
+    rows: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    for seed in range(seeds):
+        for task in tasks():
+            for n, row in learn(task, seed):
+                rows[task.name, task.curriculum, n].append(row)
+                print(seed, task.name, task.curriculum, n, row, file=sys.stderr, flush=True)
     print("| task | curriculum | N | steps | τ of units | τ_net | seeds |")
     print("|---|---|---|---|---|---|---|")
-    for curriculum in ("one", "all"):
-        tasks = (
-            load_n_parity(largest=LARGEST, marks=False, curriculum=curriculum, batch=BATCH),
-            load_delayed_match(largest=LARGEST, curriculum=curriculum, batch=BATCH),
-        )
-        for task in tasks:
-            rows: dict[int, list[Row]] = defaultdict(list)
-            for seed in range(seeds):
-                for n, row in learn(task, seed):
-                    rows[n].append(row)
-                    print(task.name, curriculum, seed, n, row, file=sys.stderr, flush=True)
-            for n, found in rows.items():
-                cells = [with_error(column) for column in zip(*found, strict=True)]
-                print(
-                    "|",
-                    " | ".join([task.name, curriculum, str(n), *cells, str(len(found))]),
-                    "|",
-                    flush=True,
-                )
+    for (name, curriculum, n), found in rows.items():
+        cells = [with_error(column) for column in zip(*found, strict=True)]
+        print("|", " | ".join([name, curriculum, str(n), *cells, str(len(found))]), "|")
+
+
+def tasks() -> Iterator[GrowingMemory]:
+    for curriculum in get_args(Curriculum):
+        options = {"largest": LARGEST, "curriculum": curriculum, "batch": BATCH}
+        yield load_n_parity(marks=False, **options)
+        yield load_delayed_match(**options)
 
 
 def learn(task: GrowingMemory, seed: int) -> Iterator[tuple[int, Row]]:
