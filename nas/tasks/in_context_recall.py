@@ -50,11 +50,12 @@ class InContextRecall:
         key_numbers = _different(count, chances, PAIRS, rng)
         value_numbers = rng.choice(len(motifs), (count, PAIRS), p=chances)
         which = rng.integers(PAIRS, size=(count, (length + 1) // 2))  # a pair has 2 or more tokens
-        is_noise = np.asarray(rng.random(which.shape) < self.noise)
+        is_noise = rng.random(which.shape) < self.noise
         keys = motifs[key_numbers][rows, which]  # [count, pairs read, motif]
         values = motifs[value_numbers][rows, which]
         values = np.where(values == ABSENT, ABSENT, values + SYMBOLS)
-        unclear = is_prefix[key_numbers[:, :, None], key_numbers[:, None]].any(-1)[rows, which]
+        begins = is_prefix[key_numbers[:, :, None], key_numbers[:, None]]  # [count, PAIRS, PAIRS]
+        unclear = np.take_along_axis(begins.any(axis=-1, keepdims=True)[..., 0], which, axis=1)
         if self.noise:
             for part in keys, values:
                 part[is_noise] = ABSENT
