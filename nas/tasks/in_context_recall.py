@@ -55,7 +55,7 @@ class InContextRecall:
         values = motifs[value_numbers][rows, which]
         values = np.where(values == ABSENT, ABSENT, values + SYMBOLS)
         begins = is_prefix[key_numbers[:, :, None], key_numbers[:, None]]  # [count, PAIRS, PAIRS]
-        unclear = np.take_along_axis(begins.any(axis=-1, keepdims=True)[..., 0], which, axis=1)
+        unclear = np.take_along_axis(np.asarray(begins.any(axis=-1)), which, axis=1)
         if self.noise:
             for part in keys, values:
                 part[is_noise] = ABSENT
