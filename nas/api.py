@@ -75,7 +75,8 @@ def train(
     """Train one architecture with a search's task, sizes and steps, then test it.
 
     folder: where `model.safetensors` and `architecture.json` go; None to keep nothing.
-    Returns digest, parameters, steps, validation and test loss and metric, seconds.
+    Returns digest, parameters, steps, validation and test loss and metric, the metric on each of
+    the task's test sets (`test_4x` …), seconds.
     Raises `NasError` if the architecture cannot be built or trained.
     """
     from nas.jobs.search.config import SearchConfig

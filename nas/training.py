@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from compress.learning.gradient_noise import add_gradient_noise
 from nas.core.errors import BadInput
 from nas.core.job import Trained
-from nas.core.task import Batch, Measured, Task
+from nas.core.task import Batch, Measured, Task, test_sets
 from nas.core.tensor_files import to_bytes
 from search_spaces.inputs import mapped
 
@@ -122,7 +122,7 @@ def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Adam:
     )
 
 
-def evaluate(model: nn.Module, task: Task, batches: Iterator[Batch]) -> Measured:
+def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch]) -> Measured:
     """Return the model's loss and metric on the batches, without dropout."""
     device = next(model.parameters()).device
     model.eval()
@@ -137,6 +137,13 @@ def evaluate(model: nn.Module, task: Task, batches: Iterator[Batch]) -> Measured
 
     with torch.inference_mode():
         return task.measure(answered())
+
+
+def evaluate_sets(model: nn.Module, task: Task) -> dict[str, float]:
+    """Return the model's metric on each of the task's `test_sets` by name; empty without any."""
+    return {
+        name: evaluate(model, task, batches).metric for name, batches in test_sets(task).items()
+    }
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:

@@ -1,6 +1,6 @@
 """The interface of tasks: data, loss, metric."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from search_spaces.space import DataShape
@@ -41,6 +41,8 @@ class Task(Protocol):
     metric: its name, for example "perplexity" or "accuracy".
     higher_is_better: whether a higher metric is better.
     carries_state: whether each training or validation batch continues the previous one.
+
+    A task may also have `test_sets()`, see the function of that name.
     """
 
     @property
@@ -79,6 +81,17 @@ class Task(Protocol):
     def measure(self, answered: Iterable[tuple[Any, Any]]) -> Measured:
         """Return loss and metric over pairs of answers and targets."""
         ...
+
+
+def test_sets(task: Task) -> Mapping[str, Iterable[Batch]]:
+    """Return a task's further test data by name, such as "4x" for four times longer sequences.
+
+    A task that has any returns them from a method `test_sets()`, in the order of a report's
+    columns, the same batches at each call. Reports show a trained network's metric on each;
+    nothing is chosen by them.
+    """
+    sets = getattr(task, "test_sets", None)
+    return {} if sets is None else sets()
 
 
 def answers_classes(task: Task) -> bool:

@@ -24,7 +24,7 @@ def influences(model: nn.Module, batch: Batch) -> tuple[list[Tensor], list[Tenso
     Raises `ScoreFailed` for sequences that are too short, for states that are not finite, and for
     a layer whose states are the same for all sequences.
     """
-    batch = _of_one_length(batch)
+    batch = of_one_length(batch)
     states = layer_outputs(model, batch)
     steps = states[0].shape[1]
     farthest = min(FARTHEST, steps // 2)
@@ -55,7 +55,7 @@ def _shares(states: Tensor, changed: Tensor, layer: int) -> Tensor:
     return (states - changed).square().mean(dim=0).sum(dim=1) / (2 * variance)
 
 
-def _of_one_length(batch: Batch) -> Batch:
+def of_one_length(batch: Batch) -> Batch:
     """Return the sequences of at least the median length, cut to that length."""
     if batch.lengths is None:
         return batch

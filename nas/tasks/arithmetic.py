@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from nas.core.answers import cross_entropy, mean_cross_entropy, tensor
+from nas.core.answers import IGNORED, cross_entropy, mean_cross_entropy, tensor
 from nas.core.task import BadData, Batch, Measured
 from nas.tasks.options import at_least
 from search_spaces.space import DataShape
 
 SIGNS = "+-*"
-IGNORED = -100  # a target that does not count; PyTorch's cross-entropy skips it
 HELD_OUT = 8  # one in this many expressions is held out of training
 VALIDATION, TEST, SCORES = 1, 2, 3
 
@@ -70,8 +69,7 @@ class Arithmetic:
         return cross_entropy(answers, targets)
 
     def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
-        counted = ((a[t != IGNORED], t[t != IGNORED]) for a, t in answered)
-        return Measured(*mean_cross_entropy(counted))
+        return Measured(*mean_cross_entropy(answered))
 
     def held_out(self, operations: int, count: int, split: int) -> list[tuple[str, str]]:
         """Return held-out expressions with `operations` operations and their values, as text."""

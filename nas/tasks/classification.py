@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from search_spaces.space import DataShape
 
 EVALUATED = 256  # examples per batch in validation and test
 SCORED = 64  # examples for training-free scores
+
+Reading = Literal["whole", "rows", "pixels"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Classification:
 
     mean, deviation: of image pixels, by channel. Images are stored as bytes and normalised batch
         by batch.
+    reading: images as they are, or as sequences of their rows or pixels.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Classification:
     batch: int
     mean: tuple[float, ...] = field(default=())
     deviation: tuple[float, ...] = field(default=())
+    reading: Reading = "whole"
 
     metric = "accuracy"
     higher_is_better = True
@@ -84,12 +89,31 @@ class Classification:
 
     def _batch(self, examples: Examples) -> Batch:
         inputs = tensor(examples.inputs)
-        if self.shape.kind == "images":
+        if self.mean:
             mean, deviation = (
                 torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.deviation)
             )
-            inputs = (inputs.float() - mean) / deviation
+            inputs = as_read((inputs.float() - mean) / deviation, self.reading)
         if examples.lengths is None:
             return Batch(inputs, tensor(examples.targets))
         longest = int(examples.lengths.max())
         return Batch(inputs[:, :longest], tensor(examples.targets), tensor(examples.lengths))
+
+
+def as_read(images: Tensor, reading: Reading) -> Tensor:
+    """Return images `[B, C, H, W]` as they are, as rows `[B, H, C·W]` or as pixels `[B, H·W, C]`.
+
+    Pixels follow each other row by row, as in sequential MNIST (Le et al. 2015,
+    https://arxiv.org/abs/1504.00941, section 4.3).
+    """
+    if reading == "rows":
+        return images.permute(0, 2, 1, 3).flatten(2)
+    return images.permute(0, 2, 3, 1).flatten(1, 2) if reading == "pixels" else images
+
+
+def shape_as_read(shape: DataShape, reading: Reading) -> DataShape:
+    """Return the shape of batches of images when they are read so."""
+    if reading == "whole":
+        return shape
+    features = shape.inputs * (shape.width if reading == "rows" else 1)
+    return DataShape("features", features, shape.outputs, every_step=False)

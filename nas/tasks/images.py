@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from nas.core.task import BadData
-from nas.tasks.classification import Classification, Examples
+from nas.tasks.classification import Classification, Examples, Reading, shape_as_read
 from nas.tasks.options import at_least
 from search_spaces.space import DataShape
 
@@ -23,8 +23,11 @@ TEST = re.compile(r"(^|[._-])test")
 UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
-def load_digits(*, batch: int = 64) -> Classification:
-    """Return 1,797 handwritten digits of 8×8 pixels, a fifth for validation, a fifth for test."""
+def load_digits(*, batch: int = 64, reading: Reading = "whole") -> Classification:
+    """Return 1,797 handwritten digits of 8×8 pixels, a fifth for validation, a fifth for test.
+
+    reading: images "whole", or as sequences of 8 "rows" or 64 "pixels".
+    """
     at_least(1, batch=batch)
     rows = np.loadtxt(_digits_file(), np.int64, delimiter=",")  # 64 pixels, then the class
     rows = rows[np.random.default_rng(0).permutation(len(rows))]
@@ -36,6 +39,7 @@ def load_digits(*, batch: int = 64) -> Classification:
         examples.take(slice(0, fifth)),
         examples.take(slice(fifth, 2 * fifth)),
         batch,
+        reading,
     )
 
 
@@ -52,6 +56,7 @@ def load_images(
     batch: int = 64,
     validation: float = 0.1,
     normalisation: Literal["images", "imagenet"] = "images",
+    reading: Reading = "whole",
 ) -> Classification:
     """Return the task of image files.
 
@@ -63,6 +68,7 @@ def load_images(
     the same number becomes the test part.
     normalisation: scale pixels by the mean and deviation of the training images ("images"), or by
     those of ImageNet ("imagenet"), which many trained networks expect.
+    reading: images "whole", or as sequences of their "rows" or "pixels", normalised as images are.
     Raises `BadData` naming the file.
     """
     at_least(1, batch=batch)
@@ -89,34 +95,39 @@ def load_images(
         examples.take(slice(0, held)),
         _together(test) if test else examples.take(slice(held, used)),
         batch,
+        reading,
     )
     if normalisation == "images":
         return task
-    if normalisation != "imagenet" or task.shape.inputs != 3:
+    if normalisation != "imagenet" or len(task.mean) != 3:
         raise BadData(
-            f"normalisation is {normalisation!r} for {task.shape.inputs} channels: "
+            f"normalisation is {normalisation!r} for {len(task.mean)} channels: "
             'use "images", or "imagenet" with 3 channels'
         )
     return replace(task, mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
 
 
 def _classification(
-    name: str, train: Examples, valid: Examples, test: Examples, batch: int
+    name: str, train: Examples, valid: Examples, test: Examples, batch: int, reading: Reading
 ) -> Classification:
+    if reading not in get_args(Reading):
+        raise BadData(f'unknown reading "{reading}"; choose {", ".join(get_args(Reading))}')
     _, channels, height, width = train.inputs.shape
     mean = train.inputs.mean(axis=(0, 2, 3), dtype=np.float64)
     squares = np.square(train.inputs, dtype=np.uint16).mean(axis=(0, 2, 3), dtype=np.float64)
     deviation = np.sqrt(np.maximum(squares - mean**2, 1e-6))
     classes = int(max(part.targets.max() for part in (train, valid, test))) + 1
+    shape = DataShape("images", channels, classes, every_step=False, height=height, width=width)
     return Classification(
         name,
-        DataShape("images", channels, classes, every_step=False, height=height, width=width),
+        shape_as_read(shape, reading),
         train,
         valid,
         test,
         batch,
         tuple(mean.tolist()),
         tuple(deviation.tolist()),
+        reading,
     )
 
 

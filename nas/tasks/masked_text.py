@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.core.answers import cross_entropy, mean_cross_entropy
+from nas.core.answers import IGNORED, cross_entropy, mean_cross_entropy
 from nas.core.task import Batch, Measured
 from nas.tasks.python_text import load_python_text
 from nas.tasks.text import LanguageModelling, Level, load_language_model
 from search_spaces.space import DataShape
 
 CHOSEN, MASKED, REPLACED = 0.15, 0.8, 0.1  # shares; the other chosen tokens stay unchanged
-IGNORED = -100  # target of a token that was not chosen
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ class MaskedLanguageModelling:
 
     def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
         """Return the mean cross-entropy per chosen token in nats, and its exponential."""
-        chosen = ((a[t != IGNORED], t[t != IGNORED]) for a, t in answered)
-        loss, _ = mean_cross_entropy(chosen)
+        loss, _ = mean_cross_entropy(answered)
         return Measured(loss, math.exp(min(loss, 700.0)))
 
     def _masked(self, batches: Iterable[Batch], seed: int) -> Iterator[Batch]:

@@ -1,99 +1,66 @@
 """N-parity with growing N: the parity of the last N bits needs a longer and longer memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
-from nas.core.answers import cross_entropy, mean_cross_entropy, tensor
-from nas.core.task import Batch, Measured
-from nas.tasks.options import at_least
-from search_spaces.space import DataShape
+from nas.core.answers import tensor
+from nas.core.task import Batch
+from nas.tasks.generated import TIMES
+from nas.tasks.growing_memory import Curriculum, GrowingMemory, growing_memory, with_question
 
-FIRST = 2
 PAD = 2  # after 0 and 1; 3 and 4 are the bits that count
-VOCABULARY = 5
+MARKED_TOKENS = 5
 
 
 @dataclass(frozen=True)
 class NParity:
-    """Predicts the sum modulo 2 of a sequence's last N bits, for N from 2 to `largest`.
+    """The sum modulo 2 of a sequence's last N bits, each 1 with the sequence's u ~ U(0, 1).
 
-    A sequence has M ~ U(N + 2, 4N + 2) bits, each 1 with the sequence's probability u ~ U(0, 1)
-    (Khajehabdollahi et al. 2024, https://arxiv.org/abs/2309.12927, section 3). There, the network
-    has a head for every N. Here, one head serves all N, and the bits that count have tokens of
-    their own: the network sees where the count begins but must carry it to the end.
+    In the paper, the network has a head for every N. Here, one head serves all N.
 
-    steps_per_n: training batches before N grows by one.
+    marks: whether the bits that count have tokens of their own: the network sees where the count
+        begins but must carry it to the end. Otherwise a last token says N, so the network must
+        keep every answer that could be asked for, as it must for a head for every N.
     """
 
     largest: int
-    steps_per_n: int
-    batch: int
+    marks: bool
 
     name = "n-parity"
-    metric = "accuracy"
-    higher_is_better = True
-    carries_state = False
 
     @property
-    def shape(self) -> DataShape:
-        return DataShape("tokens", VOCABULARY, 2, every_step=False)
+    def tokens(self) -> int:
+        return MARKED_TOKENS if self.marks else self.largest + 1
 
-    def training_batches(self, seed: int) -> Iterator[Batch]:
-        """Yield batches whose N grows with the step: half the newest N, half any N so far."""
-        step = 0
-        while True:
-            rng = np.random.default_rng([seed, step])
-            newest = min(self.largest, FIRST + step // self.steps_per_n)
-            lengths = rng.integers(FIRST, newest + 1, self.batch)
-            lengths[: self.batch // 2] = newest
-            yield draw(lengths, rng)
-            step += 1
-
-    def validation_batches(self) -> Iterator[Batch]:
-        return self._all_lengths(split=1)
-
-    def test_batches(self) -> Iterator[Batch]:
-        return self._all_lengths(split=2)
-
-    def score_batch(self, seed: int) -> Batch:
-        """Return 64 sequences that cover all N, the same for every seed."""
-        rng = np.random.default_rng([3, self.largest])
-        return draw(rng.integers(FIRST, self.largest + 1, 64), rng)
-
-    def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
-        return cross_entropy(answers, targets)
-
-    def measure(self, answered: Iterable[tuple[Tensor, Tensor]]) -> Measured:
-        return Measured(*mean_cross_entropy(answered))
-
-    def _all_lengths(self, split: int) -> Iterator[Batch]:
-        """Yield a batch of 256 sequences for every N."""
-        for n in range(FIRST, self.largest + 1):
-            # Training seeds have two numbers, these have three: training never draws these batches.
-            yield draw(np.full(256, n), np.random.default_rng([split, n, 2**20]))
+    def draw(self, counts: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> Batch:
+        longest = int(lengths.max())
+        bits = rng.random((len(counts), longest)) < rng.random((len(counts), 1))
+        places = np.arange(longest)
+        inside = places < lengths[:, None]
+        counted = inside & (places >= (lengths - counts)[:, None])
+        parity = (bits & counted).sum(axis=1) % 2
+        if self.marks:
+            tokens = np.where(inside, bits + 3 * counted, PAD)
+        else:
+            tokens, lengths = with_question(bits, lengths, counts)
+        return Batch(tensor(tokens), tensor(parity), tensor(lengths))
 
 
-def load_n_parity(*, largest: int = 10, steps_per_n: int = 50, batch: int = 64) -> NParity:
+def load_n_parity(
+    *,
+    largest: int = 10,
+    steps_per_n: int = 50,
+    curriculum: Curriculum = "all",
+    marks: bool = True,
+    times: Sequence[int] = TIMES,
+    batch: int = 64,
+) -> GrowingMemory:
     """Return the task up to N = largest: `batch` sequences per step; N grows after `steps_per_n`.
 
     Labels are balanced for odd N; for even N the share of ones is N / (2N + 2), as u is uniform.
+    curriculum, times: see `GrowingMemory`. marks: see `NParity`.
     """
-    at_least(FIRST, largest=largest)
-    at_least(1, steps_per_n=steps_per_n, batch=batch)
-    return NParity(largest, steps_per_n, batch)
-
-
-def draw(counts: np.ndarray, rng: np.random.Generator) -> Batch:
-    """Draw sequences `[B, T]` whose last N bits count; `counts` `[B]` holds each N."""
-    lengths = rng.integers(counts + 2, 4 * counts + 3)
-    longest = int(lengths.max())
-    bits = rng.random((len(counts), longest)) < rng.random((len(counts), 1))
-    places = np.arange(longest)
-    inside = places < lengths[:, None]
-    counted = inside & (places >= (lengths - counts)[:, None])
-    tokens = np.where(inside, bits + 3 * counted, PAD)
-    parity = (bits & counted).sum(axis=1) % 2
-    return Batch(tensor(tokens), tensor(parity), tensor(lengths))
+    problem = NParity(largest, marks)
+    return growing_memory(problem, largest, steps_per_n, batch, curriculum, times)

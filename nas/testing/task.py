@@ -8,7 +8,7 @@ from itertools import islice
 import torch
 from torch.nn import functional
 
-from nas.core.task import Batch, Measured, Task
+from nas.core.task import Batch, Measured, Task, test_sets
 from nas.testing.requiring import global_seed, no_error, require, require_parts
 from search_spaces.space import DataShape
 
@@ -19,7 +19,8 @@ def check_task(task: Task) -> None:
     """Raise `AssertionError` unless a task keeps to `nas.core.task.Task`.
 
     The same seed must give the same batches on every worker, the batches must be what the shape
-    says, training must never run out of them, and right answers must have the best metric.
+    says, training must never run out of them, and right answers must have the best metric. The
+    same holds of the batches of `test_sets`, if the task has any.
     """
     require_parts("tasks", task)
     require(
@@ -28,6 +29,7 @@ def check_task(task: Task) -> None:
     )
     _check_training(task)
     _check_held_out(task)
+    _check_test_sets(task)
     _check_shared(task)
     _check_measure(task)
 
@@ -77,6 +79,23 @@ def _check_held_out(task: Task) -> None:
         f"{task.name}: score_batch differs for the same seed: draw it from the seed alone",
     )
     _check_batch(task, "the batch for scores", batch)
+
+
+def _check_test_sets(task: Task) -> None:
+    with no_error(f"{task.name}: test_sets", "return batches by name"):
+        first, second = ({n: list(_some(b)) for n, b in test_sets(task).items()} for _ in range(2))
+    for name, batches in first.items():
+        require(
+            isinstance(name, str) and bool(batches),
+            f"{task.name}: test set {name!r} has {len(batches)} batches: name each test set with "
+            "a text, and leave out empty ones",
+        )
+        require(
+            _same(batches, second.get(name, [])),
+            f'{task.name}: test set "{name}" differs from call to call: it must stay the same',
+        )
+        for batch in batches:
+            _check_batch(task, f'a batch of test set "{name}"', batch)
 
 
 def _some(batches: Iterable[Batch]) -> Iterator[Batch]:

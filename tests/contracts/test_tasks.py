@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from nas.core.registry import BUILT_IN, load_task
 from nas.core.task import Measured
+from nas.tasks.mad import Kind
 from nas.testing import check_task
 from search_spaces.space import DataShape
 from tests.toys import Quadrants
@@ -24,6 +26,13 @@ OPTIONS = {
     "images": {},
     "sequences": {},
     "arithmetic": {},
+    "state-tracking": {},
+    "recall": {"passes": 2},
+    "mad": {},
+    "delayed-match": {},
+    "copying": {},
+    "selective-copying": {},
+    "state-capacity": {},
 }
 
 
@@ -41,17 +50,47 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / file for name, file in files.items()}
 
 
+@pytest.mark.parametrize("kind", get_args(Kind)[1:])
+def test_every_kind_of_mad_keeps_the_contract(kind: str) -> None:
+    check_task(load_task("mad", {"kind": kind, "longest": 64, "batch": 4}))
+
+
 @pytest.mark.parametrize("name", BUILT_IN["tasks"])
 def test_it_keeps_the_contract(name: str, data: dict[str, Path]) -> None:
     given = {"data": data[name]} if name in data else {}
     check_task(load_task(name, {**OPTIONS[name], **given}))
 
 
-def test_what_is_not_broken_passes() -> None:
-    check_task(Quadrants())
-
-
 COUNT = itertools.count()
+
+
+class WithTestSets(Quadrants):
+    def test_sets(self):
+        return {"first": self._sets(0), "second": self._sets(1)}
+
+    def _sets(self, number):
+        yield self._batch([5, number])
+
+
+@pytest.mark.parametrize("task", [Quadrants(), WithTestSets()])
+def test_what_is_not_broken_passes(task) -> None:
+    check_task(task)
+
+
+class NewTestSetEachTime(WithTestSets):
+    def _sets(self, number):
+        yield self._batch([next(COUNT)])
+
+
+class EmptyTestSet(WithTestSets):
+    def _sets(self, number):
+        return iter(())
+
+
+class AnotherShapeInTestSet(WithTestSets):
+    def _sets(self, number):
+        batch = self._batch([number])
+        yield batch._replace(targets=batch.targets + 2)
 
 
 class NewBatchesEachTime(Quadrants):
@@ -138,6 +177,9 @@ class NotFinite(Quadrants):
         (WrongWayRound(), "the loss must be lower and accuracy lower; see higher_is_better"),
         (ReturnsAPair(), r"return Measured\(loss, metric\)"),
         (NotFinite(), r"return Measured\(loss, metric\), finite"),
+        (NewTestSetEachTime(), 'test set "first" differs from call to call'),
+        (EmptyTestSet(), "test set 'first' has 0 batches"),
+        (AnotherShapeInTestSet(), 'a batch of test set "first" reach 3: .* 0 to 1'),
         (NoGradient(), "the gradient of loss raises RuntimeError"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Quadrants) else "",

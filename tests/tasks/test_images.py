@@ -146,3 +146,35 @@ def test_real_sets_are_read_from_a_folder_with_both(data_folder: Path) -> None:
     mnist = load_images(data_folder / "vision" / "mnist")
     assert [len(part) for part in (mnist.train, mnist.valid, mnist.test)] == [54000, 6000, 10000]
     assert mnist.mean == pytest.approx([33.32], abs=0.2)
+
+
+@pytest.mark.parametrize(("reading", "steps", "features"), [("rows", 4, 12), ("pixels", 16, 3)])
+def test_images_are_read_as_sequences(
+    tmp_path: Path, reading: str, steps: int, features: int
+) -> None:
+    file = save(tmp_path / "a.npz", x=pixels(), y=LABELS)
+    whole = load_images(file, batch=8)
+    task = load_images(file, batch=8, reading=reading)  # type: ignore[arg-type]
+    assert (task.shape.kind, task.shape.inputs, task.shape.every_step) == (
+        "features",
+        features,
+        False,
+    )
+    (image, labels, _), (sequence, same, lengths) = (
+        next(each.training_batches(0)) for each in (whole, task)
+    )
+    assert sequence.shape == (8, steps, features) and lengths is None
+    assert labels.tolist() == same.tolist()
+    for row in range(4):
+        for column in range(4):
+            pixel = image[:, :, row, column]
+            if reading == "rows":
+                found = sequence[:, row].view(8, 3, 4)[..., column]
+            else:
+                found = sequence[:, 4 * row + column]
+            assert found.tolist() == pixel.tolist()
+
+
+def test_another_reading_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match='unknown reading "columns"; choose whole, rows, pixels'):
+        load_digits(reading="columns")  # type: ignore[arg-type]

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from nas.core.task import BadData
-from nas.tasks.n_parity import draw, load_n_parity
+from nas.tasks.growing_memory import drawn_lengths
+from nas.tasks.n_parity import NParity, load_n_parity
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_lengths_and_labels_follow_the_documented_distributions(n: int) -> None:
-    batch = draw(np.full(8000, n), np.random.default_rng(0))
+    rng, counts = np.random.default_rng(0), np.full(8000, n)
+    batch = NParity(10, marks=True).draw(counts, drawn_lengths(counts, rng), rng)
     assert batch.lengths is not None
     assert (int(batch.lengths.min()), int(batch.lengths.max())) == (n + 2, 4 * n + 2)
     expected = 0.5 if n % 2 else n / (2 * n + 2)

@@ -10,7 +10,8 @@ import torch
 from nas.core.errors import BadInput
 from nas.core.registry import load_task
 from nas.core.task import Task
-from nas.tasks.n_parity import draw as draw_parity
+from nas.tasks.growing_memory import drawn_lengths
+from nas.tasks.n_parity import NParity
 from nas.tasks.reber import altered, draw, is_reber
 
 TEXT = "".join(f"line {i} of a text , and more\n" for i in range(400))
@@ -146,7 +147,8 @@ def test_reber_labels_are_balanced_and_correct() -> None:
 
 
 def test_the_target_is_the_parity_of_the_marked_bits_and_n_grows() -> None:
-    batch = draw_parity(np.array([2, 5, 9] * 40), np.random.default_rng(0))
+    rng, counts = np.random.default_rng(0), np.array([2, 5, 9] * 40)
+    batch = NParity(10, marks=True).draw(counts, drawn_lengths(counts, rng), rng)
     counted = batch.inputs >= 3
     assert counted.sum(dim=1).tolist() == [2, 5, 9] * 40
     assert torch.equal((batch.inputs == 4).sum(dim=1) % 2, batch.targets)

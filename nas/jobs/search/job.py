@@ -17,7 +17,7 @@ from nas.jobs.search.config import SECTIONS
 from nas.jobs.search.tuning import settings_of
 from nas.scores.size import count_flops, count_parameters
 from nas.scores.step import STEP_MEASURES
-from nas.training import TrainingSettings, train_rung
+from nas.training import TrainingSettings, evaluate_sets, train_rung
 from search_spaces.architecture import Architecture
 from search_spaces.space import ModelShape, ModelSize, SearchSpace
 
@@ -83,10 +83,7 @@ class SearchJob:
         model = attempt("build", lambda: job.build(architecture, job.train_size, seed))
         if isinstance(model, CandidateFailed):
             return model
-        return attempt(
-            "train",
-            lambda: train_rung(model, job.task, job.training, seed, until, checkpoint),
-        )
+        return attempt("train", lambda: job._train(model, seed, until, checkpoint))
 
     def build(self, architecture: Architecture, size: ModelSize, seed: int) -> nn.Module:
         """Return the untrained model of a size, with weights drawn from a seed."""
@@ -95,6 +92,12 @@ class SearchJob:
         model = self.space.build(architecture, ModelShape(self.task.shape, size), generator)
         set_backend(model, self.kernels)
         return model
+
+    def _train(self, model: nn.Module, seed: int, until: int, checkpoint: bytes | None) -> Trained:
+        """Train, then measure the metric on the task's test sets."""
+        trained = train_rung(model, self.task, self.training, seed, until, checkpoint)
+        sets = evaluate_sets(model, self.task)
+        return replace(trained, measures={set_measure(name): sets[name] for name in sets})
 
     def _screen(self, number: int, architecture: Architecture) -> Screened | CandidateFailed:
         started = time.perf_counter()
@@ -134,3 +137,8 @@ class SearchJob:
             if not math.isfinite(value):
                 raise ScoreFailed(f"{name} is not finite: {value}")
         return values
+
+
+def set_measure(name: str) -> str:
+    """Return the name by which a candidate's record has the metric on a test set."""
+    return f"test set {name}"

@@ -93,6 +93,7 @@ def search_facts(summary: SearchSummary) -> dict[str, Any]:
                 "steps": c.rungs[-1].step,
                 "validation": c.rungs[-1].metric,
                 "validation_loss": c.rungs[-1].loss,
+                **({"test_sets": summary.on_test_sets(c)} if summary.test_sets else {}),
                 "checkpoint": str(summary.folder / c.rungs[-1].checkpoint),
             }
             for c in summary.best

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from nas.core.registry import create
+from nas.core.task import test_sets
 from nas.jobs.search.config import SearchConfig
 from nas.jobs.search.setup import controller_of, search_job, search_plan
 from nas.jobs.search.summary import read_search
@@ -28,7 +29,10 @@ def run_search(config: SearchConfig, watchers: Sequence[Watcher] = ()) -> None:
         objective=job.objective,
         metric=job.task.metric,
         higher_is_better=job.task.higher_is_better,
-        details={"scores": {score.name: score.higher_is_better for score in job.scores}},
+        details={
+            "scores": {score.name: score.higher_is_better for score in job.scores},
+            "test_sets": list(test_sets(job.task)),
+        },
     )
     with open_session(config, about, plan.judged_by, watchers) as session:
         session.search(job, plan, make, config.controller.name, config.policy)

@@ -21,7 +21,7 @@ from nas.loop.candidate import checkpoint_of
 from nas.models.architecture_files import read_recipes
 from nas.models.description import MOST_WEIGHTS
 from nas.models.model_files import write_model
-from nas.training import TrainingSettings, evaluate, restore
+from nas.training import TrainingSettings, evaluate, evaluate_sets, restore
 from search_spaces.architecture import Architecture
 from search_spaces.rnn_cell.space import RnnCellSpace
 from search_spaces.space import ModelShape, ModelSize
@@ -84,6 +84,7 @@ def train_architecture(
         "validation_loss": trained.validation.loss,
         "test": tested.metric,
         "test_loss": tested.loss,
+        **{f"test_{name}": metric for name, metric in evaluate_sets(model, job.task).items()},
         "seconds": trained.seconds,
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from nas.core.errors import NasError
 from nas.core.job import Objective
 from nas.jobs.search.config import SearchConfig
+from nas.jobs.search.job import set_measure
 from nas.loop.candidate import Candidate, best_first, candidates_in
 from nas.loop.constraints import excesses
 from nas.loop.objectives import pareto_front
@@ -24,6 +25,7 @@ class SearchSummary:
     seconds: the time of all drivers together.
     finished: False if the run was interrupted or is still running.
     command: the last command line that worked on it.
+    test_sets: the names of the task's further test data, see `nas.core.task.test_sets`.
     """
 
     folder: Path
@@ -36,6 +38,7 @@ class SearchSummary:
     seconds: float
     finished: bool
     command: str
+    test_sets: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -70,6 +73,10 @@ class SearchSummary:
         """Return the constraints that a candidate misses, separated by commas."""
         return ",".join(excesses(self.config.constraints, candidate))
 
+    def on_test_sets(self, candidate: Candidate) -> dict[str, float | None]:
+        """Return a trained candidate's metric on each test set, None where it is not recorded."""
+        return {name: candidate.measures.get(set_measure(name)) for name in self.test_sets}
+
     def check_trained(self) -> None:
         """Raise `NasError` with the most frequent reason if no candidate was trained."""
         if any(c.rungs for c in self.candidates):
@@ -100,4 +107,5 @@ def read_search(folder: Path) -> SearchSummary:
         seconds=about.seconds,
         finished=about.finished,
         command=about.command,
+        test_sets=tuple(about.details.get("test_sets", ())),
     )

@@ -9,14 +9,14 @@ from nas.reporting.table import aligned
 
 
 def survivors_table(summary: SearchSummary) -> str:
-    """Return a summary line, then the trained candidates, best first, within 80 columns.
+    """Return a summary line, then the trained candidates, best first.
 
-    A search with several objectives shows only its Pareto front.
+    It has at most 80 columns, if the task has no test sets. A search with several objectives shows
+    only its Pareto front.
     """
     head, *rows = front_rows(summary) if summary.front else survivor_rows(summary)
-    rows = [
-        [f"{cell:.5g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
-    ]
+    sets = len(head) - len(summary.test_sets)
+    rows = [[*map(_text, row[:sets]), *(_text(cell, 3) for cell in row[sets:])] for row in rows]
     table = [head, *([row[0], row[1][:8], *row[2:]] for row in rows)]
     title = ["Pareto front"] if summary.front else []
     return "\n".join([headline(summary), "", *title, *aligned(table)])
@@ -37,11 +37,15 @@ def headline(summary: SearchSummary) -> str:
 
 
 def survivor_rows(summary: SearchSummary) -> list[list]:
-    """Return a header, then a row per trained candidate, best first, with the guiding score."""
+    """Return a header, then a row per trained candidate, best first.
+
+    The columns include the guiding score, and the metric on each of the task's test sets.
+    """
     guide = [name for name in summary.score_names[:1] if name != "parameters"]
     tuned = summary.tuned
     head = ["#", "digest", "parameters", *guide, *short(tuned), "steps", "loss", summary.metric]
-    return [head, *(_row(candidate, guide, tuned) for candidate in summary.best)]
+    rows = [[*_row(c, guide, tuned), *summary.on_test_sets(c).values()] for c in summary.best]
+    return [[*head, *summary.test_sets], *rows]
 
 
 def front_rows(summary: SearchSummary) -> list[list]:
@@ -54,10 +58,12 @@ def front_rows(summary: SearchSummary) -> list[list]:
             *named_objectives(c, names).values(),
             *settings_row(c, summary.tuned),
             c.rungs[0].metric,
+            *summary.on_test_sets(c).values(),
         ]
         for c in summary.front
     ]
-    return [["#", "digest", *names, *short(summary.tuned), summary.metric], *rows]
+    head = ["#", "digest", *names, *short(summary.tuned), summary.metric, *summary.test_sets]
+    return [head, *rows]
 
 
 def short(names: Sequence[str]) -> list[str]:
@@ -84,3 +90,9 @@ def _row(candidate: Candidate, guide: list[str], tuned: list[str]) -> list:
         last.loss,
         last.metric,
     ]
+
+
+def _text(cell: object, digits: int = 5) -> str:
+    if cell is None:
+        return "–"
+    return f"{cell:.{digits}g}" if isinstance(cell, float) else str(cell)
