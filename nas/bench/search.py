@@ -1,5 +1,6 @@
 """Replays controllers on a table of trained architectures: how soon do they find a good one?"""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,10 +8,10 @@ from itertools import count
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.samplers import BaseSampler, RandomSampler
 from scipy.stats import rankdata
 
+from nas.bench.replays import Replay, replayed_rows
 from nas.bench.tables import Table
 from nas.core.errors import BadInput
 from nas.core.registry import create_controller
@@ -64,19 +65,25 @@ def replay(
     seed: int,
     warm: WarmStart | None = None,
     options: Mapping[str, Any] | None = None,
-) -> NDArray[np.float64]:
-    """Return the regret after 1 to `trained` trained models: best of the table minus best so far.
+    single: bool = False,
+) -> Replay:
+    """Search a table until `trained` models are trained, or its controller gives up.
 
     name: a controller, `warm-` and a controller, or `ranked`: a pool in the order of its scores.
+    single: a model's reward is the result of one random training seed, drawn once per replay,
+        instead of the mean over the seeds.
 
     As in a run's driver, a proposal that was trained before gets its value again and costs
     nothing, up to 20 times in a row; an invalid one is reported as failed.
     """
     rng = np.random.default_rng(seed)
-    regrets: list[float] = []
+    rewards = table.drawn(np.random.default_rng([seed, 1])) if single else table.rewards
+    rows: list[int] = []
     seen: set[int] = set()
-    best, repeats, rejections = -np.inf, 0, 0
+    proposals, repeats, rejections = 0, 0, 0
+    started = time.process_time()
     for row, tell in _proposals(name, table, rng, warm or WarmStart(), options or {}):
+        proposals += 1
         if row is None:
             tell(None)
             rejections += 1
@@ -86,18 +93,17 @@ def replay(
                 )
             continue
         rejections = 0
-        reward = table.rows[row].reward
-        tell(reward)
+        tell(float(rewards[row]))
         repeats = repeats + 1 if row in seen else 0
         if 0 < repeats <= REDRAWS:
             continue
         repeats = 0
         seen.add(row)
-        best = max(best, reward)
-        regrets.append(table.best - best)
-        if len(regrets) == trained:
+        rows.append(row)
+        if len(rows) == trained:
             break
-    return np.array(regrets + regrets[-1:] * (trained - len(regrets)))
+    seconds = (time.process_time() - started) / proposals
+    return replayed_rows(table, rows, rewards, trained, seconds)
 
 
 def _proposals(
