@@ -15,7 +15,7 @@ from nas.bench.replays import Replay, replayed_rows
 from nas.bench.tables import Table
 from nas.core.errors import BadInput
 from nas.core.registry import create_controller
-from nas.loop.controller import Controller
+from nas.loop.controller import Controller, Value
 from nas.loop.proposals import REDRAWS
 from nas.loop.samplers import warmed
 from policies.path_sampler import PathSampler, Policy, UsesScores
@@ -29,7 +29,7 @@ from search_spaces.decisions import (
 )
 from search_spaces.space import SearchSpace
 
-Tell = Callable[[float | None], None]
+Tell = Callable[[Any], None]  # takes a value, one per objective; None for a failure
 Proposals = Iterator[tuple[int | None, Tell]]  # a row; None if the table lacks the proposal
 MOST_REJECTIONS = 10_000  # consecutive proposals that the table may lack
 
@@ -78,12 +78,24 @@ def replay(
     """
     rng = np.random.default_rng(seed)
     rewards = table.drawn(np.random.default_rng([seed, 1])) if single else table.rewards
+    proposals = _proposals(name, table, rng, warm or WarmStart(), options or {})
+    rows, seconds = trained_rows(name, table, proposals, lambda row: float(rewards[row]), trained)
+    return replayed_rows(table, rows, rewards, trained, seconds)
+
+
+def trained_rows(
+    name: str, table: Table, proposals: Proposals, value: Callable[[int], Value], trained: int
+) -> tuple[list[int], float]:
+    """Return the rows that a search trains, and the processor time of a proposal in seconds.
+
+    value: what training a row tells the search.
+    """
     rows: list[int] = []
     seen: set[int] = set()
-    proposals, repeats, rejections = 0, 0, 0
+    asked, repeats, rejections = 0, 0, 0
     started = time.process_time()
-    for row, tell in _proposals(name, table, rng, warm or WarmStart(), options or {}):
-        proposals += 1
+    for row, tell in proposals:
+        asked += 1
         if row is None:
             tell(None)
             rejections += 1
@@ -93,7 +105,7 @@ def replay(
                 )
             continue
         rejections = 0
-        tell(float(rewards[row]))
+        tell(value(row))
         repeats = repeats + 1 if row in seen else 0
         if 0 < repeats <= REDRAWS:
             continue
@@ -102,8 +114,7 @@ def replay(
         rows.append(row)
         if len(rows) == trained:
             break
-    seconds = (time.process_time() - started) / proposals
-    return replayed_rows(table, rows, rewards, trained, seconds)
+    return rows, (time.process_time() - started) / asked
 
 
 def _proposals(
@@ -197,4 +208,4 @@ class _Uniform:
     def learn(self, path: Path, reward: float | None) -> None: ...
 
 
-def _ignore(reward: float | None) -> None: ...
+def _ignore(value: object) -> None: ...
