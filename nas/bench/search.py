@@ -79,16 +79,24 @@ def replay(
     rng = np.random.default_rng(seed)
     rewards = table.drawn(np.random.default_rng([seed, 1])) if single else table.rewards
     proposals = _proposals(name, table, rng, warm or WarmStart(), options or {})
-    rows, seconds = trained_rows(name, table, proposals, lambda row: float(rewards[row]), trained)
+    rows, seconds = trained_rows(
+        name, table, proposals, lambda row: float(rewards[row]), trained, int(rewards.argmax())
+    )
     return replayed_rows(table, rows, rewards, trained, seconds)
 
 
 def trained_rows(
-    name: str, table: Table, proposals: Proposals, value: Callable[[int], Value], trained: int
+    name: str,
+    table: Table,
+    proposals: Proposals,
+    value: Callable[[int], Value],
+    trained: int,
+    best: int | None = None,
 ) -> tuple[list[int], float]:
     """Return the rows that a search trains, and the processor time of a proposal in seconds.
 
     value: what training a row tells the search.
+    best: a row after which the rest does not matter.
     """
     rows: list[int] = []
     seen: set[int] = set()
@@ -112,7 +120,7 @@ def trained_rows(
         repeats = 0
         seen.add(row)
         rows.append(row)
-        if len(rows) == trained:
+        if len(rows) == trained or row == best:
             break
     return rows, (time.process_time() - started) / asked
 

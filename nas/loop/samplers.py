@@ -65,13 +65,12 @@ def mcts(
 def predictor(
     rng: np.random.Generator,
     startup: int = 8,
-    parents: int = 5,
-    pool: int = 150,
-    considered: int = 60,
+    patience: int = 30,
+    pool: int = 120,
     memory: int = 400,
 ) -> BaseSampler:
     """Proposes the best of a pool, as predicted by a Gaussian process on decisions and scores."""
-    policy = Predictor(rng, startup, parents, pool, considered, memory)
+    policy = Predictor(rng, startup, patience, pool, memory)
     return PathSampler(policy, seed=_seed(rng))
 
 
