@@ -80,9 +80,11 @@ class GaussianProcess:
     def predict(self, x: Array, s: Array) -> tuple[Array, Array]:
         """Return mean and deviation of the values, `[M]`, at points `[M, F]` with scores `[M, S]`.
 
-        The deviation includes the noise: it is that of a value, not of its expectation.
+        The deviation includes the noise: it is that of a value, not of its expectation. Features
+        that come after those of the training points are 0 there.
         """
-        known = self.kernel(x, s, self._x, self._s)
+        trained = np.pad(self._x, ((0, 0), (0, x.shape[1] - self._x.shape[1])))
+        known = self.kernel(x, s, trained, self._s)
         explained = ((known @ self._inverse) * known).sum(axis=1)
         left = (self.kernel.variances(x, s) - explained).clip(min=0)
         return known @ self._weights, np.sqrt(left + self.kernel.noise)

@@ -8,8 +8,10 @@ import numpy as np
 
 from policies.encoding import Answer, Answers, Array, Encoding, answers_of, normal_scores
 from policies.gaussian_process import GaussianProcess
-from policies.pool import candidates_near
+from policies.pool import candidates_near, neighbours
 from search_spaces.decisions import Path
+
+CLIMBED = 5  # candidates of the pool whose neighbours join it
 
 History = list[tuple[Answers, float | None]]
 
@@ -51,7 +53,7 @@ class Predictor:
         self,
         rng: np.random.Generator,
         startup: int = 8,
-        patience: int = 30,
+        patience: int = 40,
         pool: int = 120,
         memory: int = 400,
     ) -> None:
@@ -132,16 +134,28 @@ class Predictor:
         rng = np.random.default_rng([self._seed, fitted])
         rewards = self._remembered(self.history[:fitted])
         flying = list(self._flying)[-self.memory :]
-        pool = self._pool(rewards, rng)
-        x, s = self._encoded([*rewards, *flying, *pool])
-        known = len(rewards) + len(flying)
-        y = np.concatenate([normal_scores(list(rewards.values())), np.zeros(len(flying))])
         self.process.draw_kernel(rng)
-        self.process.fit(x[:known], s[:known], y)
-        self._considered = [{name: taken for name, taken, _ in record} for record in pool]
-        self._gains = _expected_improvement(*self.process.predict(x[known:], s[known:]), y.max())
+        x, s = self._encoded([*rewards, *flying])
+        y = np.concatenate([normal_scores(list(rewards.values())), np.zeros(len(flying))])
+        self.process.fit(x, s, y)
+        pool = self._pool(rewards, rng)
+        gains = self._gains_of(pool, y.max())
+        finished = {record for record, _ in self.history[:fitted]}
+        best = [pool[i] for i in np.argsort(-gains, kind="stable")[:CLIMBED]]
+        near = dict.fromkeys(other for record in best for other in neighbours(record))
+        further = [r for r in near if r not in finished][: self.pool]
+        self._considered = [
+            {name: taken for name, taken, _ in record} for record in [*pool, *further]
+        ]
+        self._gains = np.concatenate([gains, self._gains_of(further, y.max())])
         for record in [*(record for record, _ in self.history[fitted:]), *flying]:
             self._spend(record)
+
+    def _gains_of(self, records: Sequence[Answers], best: float) -> Array:
+        """Return the expected improvement of each record over a value."""
+        if not records:
+            return np.zeros(0)
+        return _expected_improvement(*self.process.predict(*self._encoded(records)), best)
 
     def _weigh_kernels(self, history: Sequence[tuple[Answers, float | None]]) -> None:
         rewards = self._remembered(history)

@@ -65,7 +65,7 @@ def mcts(
 def predictor(
     rng: np.random.Generator,
     startup: int = 8,
-    patience: int = 30,
+    patience: int = 40,
     pool: int = 120,
     memory: int = 400,
 ) -> BaseSampler:
