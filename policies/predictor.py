@@ -8,12 +8,14 @@ import numpy as np
 
 from policies.encoding import Answer, Answers, Array, Encoding, answers_of, normal_scores
 from policies.gaussian_process import GaussianProcess
+from policies.path_sampler import Reward
 from policies.pool import candidates_near, neighbours
 from search_spaces.decisions import Path
 
 CLIMBED = 5  # candidates of the pool whose neighbours join it
 
 History = list[tuple[Answers, float | None]]
+SLOPE = 0.05  # weight of the sum of the objectives beside the worst of them
 
 
 class Predictor:
@@ -27,6 +29,9 @@ class Predictor:
     draws its kernel by likelihood. After `patience` results without a better one, a new climb
     begins at random candidates, as in TuRBO (Eriksson et al. 2019,
     https://arxiv.org/abs/1910.01739, section 2), but the model keeps all results.
+
+    Several objectives become one with random weights for each fit (ParEGO: Knowles 2006,
+    https://doi.org/10.1109/TEVC.2005.851274, eq. 2), and all results belong to one climb.
 
     Rewards count by their ranks. A failure counts like the worst reward, a candidate in flight
     like a middling one (the constant liar of Ginsbourger et al. 2010,
@@ -64,7 +69,7 @@ class Predictor:
         self.rng = rng
         self.startup, self.patience = startup, patience
         self.pool, self.memory = pool, memory
-        self.history: History = []
+        self.history: list[tuple[Answers, Reward]] = []
         self.offered: dict[Answers, tuple[float, ...]] = {}
         self.encode = Encoding()
         self.process = GaussianProcess()
@@ -85,7 +90,7 @@ class Predictor:
         self._asked = (*self._asked, Answer(name, index, options))
         return index
 
-    def learn(self, path: Path, reward: float | None) -> None:
+    def learn(self, path: Path, reward: Reward) -> None:
         record = answers_of(path)
         if record:
             self.history.append((record, reward))
@@ -127,20 +132,21 @@ class Predictor:
     def _fit(self, fitted: int) -> None:
         """Fit the first `fitted` results, and rank a new pool."""
         self._fitted = fitted
+        rng = np.random.default_rng([self._seed, fitted])
+        history = self.scalarised(self.history[:fitted], rng)
         half = 2 ** int(np.log2(fitted))
         if half != self._kernel_of:
             self._kernel_of = half
-            self._weigh_kernels(self.history[:half])
-        rng = np.random.default_rng([self._seed, fitted])
-        rewards = self._remembered(self.history[:fitted])
+            self._weigh_kernels(history[:half])
+        rewards = self._remembered(history)
         flying = list(self._flying)[-self.memory :]
         self.process.draw_kernel(rng)
         x, s = self._encoded([*rewards, *flying])
         y = np.concatenate([normal_scores(list(rewards.values())), np.zeros(len(flying))])
         self.process.fit(x, s, y)
-        pool = self._pool(rewards, rng)
+        pool = self._pool(history, rewards, rng)
         gains = self._gains_of(pool, y.max())
-        finished = {record for record, _ in self.history[:fitted]}
+        finished = {record for record, _ in history}
         best = [pool[i] for i in np.argsort(-gains, kind="stable")[:CLIMBED]]
         near = dict.fromkeys(other for record in best for other in neighbours(record))
         further = [r for r in near if r not in finished][: self.pool]
@@ -176,24 +182,41 @@ class Predictor:
         best = sorted(rewards, key=lambda record: -rewards[record])[:half]
         return {kept: rewards[kept] for kept in dict.fromkeys([*best, *list(rewards)[-half:]])}
 
-    def _pool(self, rewards: dict[Answers, float], rng: np.random.Generator) -> list[Answers]:
+    def _pool(
+        self, history: History, rewards: dict[Answers, float], rng: np.random.Generator
+    ) -> list[Answers]:
         """Return new candidates: those offered, those near the climb's best, and random ones."""
-        history = self.history[: self._fitted]
-        climb = {a: r for a, r in self._climb(history) if r is not None} or rewards
+        latest = dict(history[-len(self._climb(self.history[: len(history)])) :])
+        climb = {a: r for a, r in latest.items() if r is not None} or rewards
         ranked = sorted(climb, key=lambda record: -climb[record])
         finished = {record for record, _ in history}
         near = candidates_near(ranked, finished, self.pool, rng)
         return [r for r in dict.fromkeys([*self.offered, *near]) if r not in finished]
 
-    def _climb(self, history: History) -> History:
+    def _climb(self, history: Sequence[tuple[Answers, Reward]]) -> Sequence[tuple[Answers, Reward]]:
         """Return the results of the latest climb."""
         start, best, last = 0, -np.inf, 0
         for i, (_, reward) in enumerate(history):
+            if isinstance(reward, tuple):
+                return history
             if reward is not None and reward > best:
                 best, last = reward, i
             elif i - last >= self.patience:
                 start, best, last = i + 1, -np.inf, i + 1
         return history[start:]
+
+    def scalarised(
+        self, history: Sequence[tuple[Answers, Reward]], rng: np.random.Generator
+    ) -> History:
+        """Return the results with one reward each, by random weights if there are several."""
+        several = [reward for _, reward in history if isinstance(reward, tuple)]
+        if not several:
+            return list(history)  # type: ignore[arg-type]
+        weights = rng.dirichlet(np.ones(len(several[0])))
+        columns = [normal_scores(column) for column in zip(*several, strict=True)]
+        lost = weights * np.stack([c.max() - c for c in columns], axis=1)
+        single = iter((-lost.max(axis=1) - SLOPE * lost.sum(axis=1)).tolist())
+        return [(record, None if reward is None else next(single)) for record, reward in history]
 
     def _encoded(self, records: Sequence[Answers]) -> tuple[Array, Array]:
         """Return features `[records, F]` and scores `[records, S]`, in rows of norm about 1."""

@@ -15,7 +15,6 @@ from nas.bench.tables import Row, Table
 from nas.core.errors import BadInput
 from nas.core.registry import create_controller
 from nas.loop.controller import Controller
-from nas.loop.samplers import MULTI_OBJECTIVE
 from policies.path_sampler import PathSampler
 from tests.jobs.command import nas
 from tests.toys import CONTROLLERS
@@ -29,9 +28,8 @@ SMALL = Table(
         for c in range(4)
     ],
 )
-POLICIES = pytest.mark.parametrize(
-    "name", [name for name in CONTROLLERS if name not in MULTI_OBJECTIVE]
-)
+OPTUNAS = ("random", "tpe", "nsga-ii")
+POLICIES = pytest.mark.parametrize("name", [name for name in CONTROLLERS if name not in OPTUNAS])
 NEAR = WarmStart(("near",), pool=30, best=10)
 
 
