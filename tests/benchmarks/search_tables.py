@@ -1,7 +1,8 @@
 """Compares controllers and rivals on published tables, for results/search_tables.md.
 
 python -m tests.benchmarks.search_tables PART … [--seeds 100] [--first-seed 1000] [--minutes 2]
-    [--controller NAME …] [--scores nb201_zc_proxies.csv] [--latencies hw_cifar10.csv]
+    [--controller NAME …] [--dataset NAME …] [--scores nb201_zc_proxies.csv]
+    [--latencies hw_cifar10.csv]
 
 Parts: cold, warm, single (one training seed each, as WeakNAS is measured), graph, front. Slow
 rivals (Optuna's TPE and GP, WeakNAS) run as many seeds as fit into --minutes for each table.
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def cold(asked: argparse.Namespace) -> None:
-    for dataset in NB201_FILES:
+    for dataset in asked.dataset or NB201_FILES:
         table = load_table(f"nas-bench-201:{dataset}")
         _print_head(f"{table.name}, mean of the training seeds, best {table.best:.3f}")
         for name in asked.controller or (*OURS, *RIVALS):
@@ -61,7 +62,7 @@ def cold(asked: argparse.Namespace) -> None:
 
 def warm(asked: argparse.Namespace) -> None:
     """The best 5 of 1,000 random architectures by score, then the controller."""
-    for dataset in NB201_FILES:
+    for dataset in asked.dataset or NB201_FILES:
         files = [asked.scores] if asked.scores else []
         table = load_table(f"nas-bench-201:{dataset}", columns=files)
         for scores in (("parameters",), *([SCORES] if files else [])):
@@ -73,7 +74,7 @@ def warm(asked: argparse.Namespace) -> None:
 
 def single(asked: argparse.Namespace) -> None:
     """A model's result is that of one training seed; the aim is the best result of the run."""
-    for dataset in NB201_FILES:
+    for dataset in asked.dataset or NB201_FILES:
         table = load_table(f"nas-bench-201:{dataset}")
         _print_head(f"{table.name}, one training seed per model")
         for name in asked.controller or ("predictor", "local-search-paper", "weak-nas"):
@@ -83,7 +84,7 @@ def single(asked: argparse.Namespace) -> None:
 def graph(asked: argparse.Namespace) -> None:
     print("\n| regret at 50, NAS-Bench-Graph | predictor | local search | evolution | TPE | n |")
     print("|---|---|---|---|---|---|")
-    for dataset in GRAPH_SETS:
+    for dataset in asked.dataset or GRAPH_SETS:
         table = load_table(f"nas-bench-graph:{dataset}")
         found = {
             name: list(_replays(name, table, 50, asked))
@@ -98,7 +99,7 @@ def front(asked: argparse.Namespace) -> None:
     """Accuracy and the latency on an Edge GPU, from HW-NAS-Bench (Li et al. 2021)."""
     print("\n| hypervolume after 100 models, % of the table's | cost | at 50 | at 100 | n |")
     print("|---|---|---|---|---|")
-    for dataset in ("cifar10", "cifar100"):
+    for dataset in asked.dataset or ("cifar10", "cifar100"):
         files = [asked.latencies] if asked.latencies else []
         table = load_table(f"nas-bench-201:{dataset}", columns=files)
         cost = "edgegpu_latency" if files else "latency"
@@ -181,6 +182,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=2)
     parser.add_argument("--controller", action="append")
+    parser.add_argument("--dataset", action="append")
     parser.add_argument("--scores", type=Path)
     parser.add_argument("--latencies", type=Path)
     return parser.parse_args()
