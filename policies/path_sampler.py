@@ -19,6 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.decisions import Decision, Path
 from search_spaces.options import BINS, Interval, bin_of, digits_of
 
+Reward = None | float | tuple[float, ...]  # None for a failure; a tuple for several objectives
+
 
 class Policy(Protocol):
     """The interface of a controller."""
@@ -33,6 +35,17 @@ class Policy(Protocol):
 
     def learn(self, path: Path, reward: float | None) -> None:
         """Receive the result of a proposal: higher is better, None if it failed."""
+        ...
+
+
+@runtime_checkable
+class SeveralObjectives(Protocol):
+    """A policy that also learns rewards of several objectives."""
+
+    def learn(self, path: Path, reward: Reward) -> None: ...
+
+    def scalarised(self, *args: Any) -> Any:
+        """Return rewards as single numbers."""
         ...
 
 
@@ -86,9 +99,9 @@ class PathSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Learn from trials that finished before this sampler existed, in order of completion.
 
-        Raises `ValueError` for a study with several objectives.
+        Raises `ValueError` for several objectives if the policy supports only one.
         """
-        if len(study.directions) > 1:
+        if len(study.directions) > 1 and not supports_several(self):
             raise ValueError(f"{type(self.policy).__name__} supports only one objective")
         if not self._learnt:
             finished = [old for old in study.get_trials(deepcopy=False) if old.state.is_finished()]
@@ -116,7 +129,8 @@ class PathSampler(BaseSampler):
     def remember(self, study: Study, trial: FrozenTrial, value: object) -> None:
         """Learn from a recorded trial that is not part of the study; None if it failed."""
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        self._learn(study, trial, state, None if value is None else [float(value)])  # type: ignore[arg-type]
+        values = value if isinstance(value, tuple) else (value,)
+        self._learn(study, trial, state, None if value is None else [*map(float, values)])
 
     def after_trial(
         self,
@@ -135,11 +149,18 @@ class PathSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         self._learnt.add(trial.number)
-        reward = None
+        reward: Reward = None
         if state == TrialState.COMPLETE and values is not None:
-            sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
-            reward = sign * values[0]
-        self.policy.learn(path_of(trial), reward)
+            signs = [1 if d == StudyDirection.MAXIMIZE else -1 for d in study.directions]
+            rewards = tuple(s * value for s, value in zip(signs, values, strict=True))
+            reward = rewards if len(rewards) > 1 else rewards[0]
+        self.policy.learn(path_of(trial), reward)  # type: ignore[arg-type]
+
+
+def supports_several(sampler: BaseSampler) -> bool:
+    """Return whether a sampler can optimise several objectives; others than ours say so later."""
+    ours = isinstance(sampler, PathSampler)
+    return not ours or isinstance(sampler.policy, SeveralObjectives)
 
 
 def path_of(trial: FrozenTrial) -> Path:

@@ -2,24 +2,36 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from math import erf, pi
 
 import numpy as np
 
 from policies.encoding import Answer, Answers, Array, Encoding, answers_of, normal_scores
 from policies.gaussian_process import GaussianProcess
+from policies.path_sampler import Reward
+from policies.pool import candidates_near, neighbours
 from search_spaces.decisions import Path
 
-BOLDNESS = (0.2, 1.0)  # factors of the posterior's deviation; each proposal draws one
+CLIMBED = 5  # candidates of the pool whose neighbours join it
+
+History = list[tuple[Answers, float | None]]
+SLOPE = 0.05  # weight of the sum of the objectives beside the worst of them
 
 
 class Predictor:
-    """Mutates the best candidates and proposes the best mutant by a Gaussian process.
+    """Proposes the neighbour or mutant of the best candidates that may improve on them most.
 
     As in BANANAS (White et al. 2021, https://arxiv.org/abs/1910.11858, algorithm 1) and BRP-NAS
     (Dudziak et al. 2020, https://arxiv.org/abs/2007.08668, section 4), a model of the finished
     candidates ranks a pool of new ones. They train networks; a Gaussian process costs milliseconds.
-    Its posterior replaces their ensemble: each proposal is the best of the pool under one posterior
-    sample (Thompson 1933). Half of the samples shrink the deviation to a fifth.
+    The proposal has the highest expected improvement (Jones et al. 1998,
+    https://doi.org/10.1023/A:1008306431147, eq. 15) of a value, which includes its noise. Each fit
+    draws its kernel by likelihood. After `patience` results without a better one, a new climb
+    begins at random candidates, as in TuRBO (Eriksson et al. 2019,
+    https://arxiv.org/abs/1910.01739, section 2), but the model keeps all results.
+
+    Several objectives become one with random weights for each fit (ParEGO: Knowles 2006,
+    https://doi.org/10.1109/TEVC.2005.851274, eq. 2), and all results belong to one climb.
 
     Rewards count by their ranks. A failure counts like the worst reward, a candidate in flight
     like a middling one (the constant liar of Ginsbourger et al. 2010,
@@ -27,11 +39,9 @@ class Predictor:
     the scores of a candidate without any are predicted from its answers by ridge regression. Every
     candidate with offered scores joins the pool.
 
-    startup: results before the first fit; proposals are random until then.
-    parents: how many of the best candidates have children.
-    pool: how many children are drawn, plus a third as many random candidates. A child changes one
-        to three answers.
-    considered: how many of the pool, those with the highest mean, take part in the sampling.
+    startup: results that begin a climb; proposals are random until then.
+    patience: results without a better one in a climb before the next climb begins.
+    pool: how many neighbours of the climb's best candidates are considered, and as many others.
     memory: how many results are fitted: half of them the best, half the latest.
 
     >>> import optuna
@@ -48,19 +58,18 @@ class Predictor:
         self,
         rng: np.random.Generator,
         startup: int = 8,
-        parents: int = 5,
-        pool: int = 150,
-        considered: int = 60,
+        patience: int = 40,
+        pool: int = 120,
         memory: int = 400,
     ) -> None:
-        if startup < 2 or min(parents, pool, considered) < 1 or memory < startup:
+        if startup < 2 or min(patience, pool) < 1 or memory < startup:
             raise ValueError(
                 "startup must be at least 2, memory at least startup, the others at least 1"
             )
         self.rng = rng
-        self.startup, self.parents, self.pool = startup, parents, pool
-        self.considered, self.memory = considered, memory
-        self.history: list[tuple[Answers, float | None]] = []
+        self.startup, self.patience = startup, patience
+        self.pool, self.memory = pool, memory
+        self.history: list[tuple[Answers, Reward]] = []
         self.offered: dict[Answers, tuple[float, ...]] = {}
         self.encode = Encoding()
         self.process = GaussianProcess()
@@ -70,7 +79,7 @@ class Predictor:
         self._answers: dict[str, int] = {}
         self._fitted = self._kernel_of = 0
         self._considered: list[dict[str, int]] = []
-        self._means, self._deviations = np.zeros(0), np.zeros((0, 0))
+        self._gains = np.zeros(0)
 
     def choose(self, path: Path, name: str, options: int) -> int:
         if all(decision.options == 1 for decision in path):  # nothing is decided yet
@@ -81,7 +90,7 @@ class Predictor:
         self._asked = (*self._asked, Answer(name, index, options))
         return index
 
-    def learn(self, path: Path, reward: float | None) -> None:
+    def learn(self, path: Path, reward: Reward) -> None:
         record = answers_of(path)
         if record:
             self.history.append((record, reward))
@@ -101,15 +110,14 @@ class Predictor:
             self._flying[self._asked] = None
             self._spend(self._asked)
         self._asked, self._answers = (), {}
+        climb = self._climb(self.history)
         fitted = _fitted_of(len(self.history))
-        if sum(reward is not None for _, reward in self.history[:fitted]) < self.startup:
+        if sum(reward is not None for _, reward in climb) < self.startup:
             return
         if fitted != self._fitted:
             self._fit(fitted)
-        noise = self._deviations @ self.rng.standard_normal(len(self._means))
-        drawn = self._means + BOLDNESS[self.rng.integers(len(BOLDNESS))] * noise
-        if np.isfinite(drawn).any():
-            self._answers = self._considered[int(drawn.argmax())]
+        if np.isfinite(self._gains).any():
+            self._answers = self._considered[int(self._gains.argmax())]
 
     def _spend(self, record: Answers) -> None:
         """Rule out the considered candidates whose answers may lead to this record."""
@@ -119,34 +127,46 @@ class Predictor:
                 if index < options and index != taken:
                     break
             else:
-                self._means[i] = -np.inf
+                self._gains[i] = -np.inf
 
     def _fit(self, fitted: int) -> None:
         """Fit the first `fitted` results, and rank a new pool."""
         self._fitted = fitted
+        rng = np.random.default_rng([self._seed, fitted])
+        history = self.scalarised(self.history[:fitted], rng)
         half = 2 ** int(np.log2(fitted))
         if half != self._kernel_of:
             self._kernel_of = half
-            self._choose_kernel(self.history[:half])
-        rewards = self._remembered(self.history[:fitted])
+            self._weigh_kernels(history[:half])
+        rewards = self._remembered(history)
         flying = list(self._flying)[-self.memory :]
-        pool = self._pool(rewards, np.random.default_rng([self._seed, fitted]))
-        x, s = self._encoded([*rewards, *flying, *pool])
-        known = len(rewards) + len(flying)
+        self.process.draw_kernel(rng)
+        x, s = self._encoded([*rewards, *flying])
         y = np.concatenate([normal_scores(list(rewards.values())), np.zeros(len(flying))])
-        self.process.fit(x[:known], s[:known], y)
-        means = self.process.mean(x[known:], s[known:])
-        best = np.argsort(-means, kind="stable")[: self.considered]
-        self._considered = [{name: taken for name, taken, _ in pool[i]} for i in best]
-        self._means = means[best]
-        self._deviations = self.process.deviations(x[known:][best], s[known:][best])
+        self.process.fit(x, s, y)
+        pool = self._pool(history, rewards, rng)
+        gains = self._gains_of(pool, y.max())
+        finished = {record for record, _ in history}
+        best = [pool[i] for i in np.argsort(-gains, kind="stable")[:CLIMBED]]
+        near = dict.fromkeys(other for record in best for other in neighbours(record))
+        further = [r for r in near if r not in finished][: self.pool]
+        self._considered = [
+            {name: taken for name, taken, _ in record} for record in [*pool, *further]
+        ]
+        self._gains = np.concatenate([gains, self._gains_of(further, y.max())])
         for record in [*(record for record, _ in self.history[fitted:]), *flying]:
             self._spend(record)
 
-    def _choose_kernel(self, history: Sequence[tuple[Answers, float | None]]) -> None:
+    def _gains_of(self, records: Sequence[Answers], best: float) -> Array:
+        """Return the expected improvement of each record over a value."""
+        if not records:
+            return np.zeros(0)
+        return _expected_improvement(*self.process.predict(*self._encoded(records)), best)
+
+    def _weigh_kernels(self, history: Sequence[tuple[Answers, float | None]]) -> None:
         rewards = self._remembered(history)
         x, s = self._encoded(list(rewards))
-        self.process.choose_kernel(x, s, normal_scores(list(rewards.values())))
+        self.process.weigh_kernels(x, s, normal_scores(list(rewards.values())))
 
     def _remembered(self, history: Iterable[tuple[Answers, float | None]]) -> dict[Answers, float]:
         """Return the rewards to fit; a failure has the lowest of them."""
@@ -162,23 +182,41 @@ class Predictor:
         best = sorted(rewards, key=lambda record: -rewards[record])[:half]
         return {kept: rewards[kept] for kept in dict.fromkeys([*best, *list(rewards)[-half:]])}
 
-    def _pool(self, rewards: dict[Answers, float], rng: np.random.Generator) -> list[Answers]:
-        """Return new candidates: those offered, children of the best, and random ones.
+    def _pool(
+        self, history: History, rewards: dict[Answers, float], rng: np.random.Generator
+    ) -> list[Answers]:
+        """Return new candidates: those offered, those near the climb's best, and random ones."""
+        latest = dict(history[-len(self._climb(self.history[: len(history)])) :])
+        climb = {a: r for a, r in latest.items() if r is not None} or rewards
+        ranked = sorted(climb, key=lambda record: -climb[record])
+        finished = {record for record, _ in history}
+        near = candidates_near(ranked, finished, self.pool, rng)
+        return [r for r in dict.fromkeys([*self.offered, *near]) if r not in finished]
 
-        A random candidate takes its decisions from a known one and redraws every answer.
-        """
-        parents = sorted(rewards, key=lambda record: -rewards[record])[: self.parents]
-        pool = dict.fromkeys(self.offered)
-        for _ in range(self.pool):
-            parent = parents[rng.integers(len(parents))]
-            changed = rng.integers(len(parent), size=rng.integers(1, 4))
-            pool[_redrawn(parent, changed.tolist(), rng)] = None
-        shapes = list(rewards)
-        for _ in range(self.pool // 3):
-            shape = shapes[rng.integers(len(shapes))]
-            pool[_redrawn(shape, range(len(shape)), rng)] = None
-        finished = {record for record, _ in self.history[: self._fitted]}
-        return [record for record in pool if record not in finished]
+    def _climb(self, history: Sequence[tuple[Answers, Reward]]) -> Sequence[tuple[Answers, Reward]]:
+        """Return the results of the latest climb."""
+        start, best, last = 0, -np.inf, 0
+        for i, (_, reward) in enumerate(history):
+            if isinstance(reward, tuple):
+                return history
+            if reward is not None and reward > best:
+                best, last = reward, i
+            elif i - last >= self.patience:
+                start, best, last = i + 1, -np.inf, i + 1
+        return history[start:]
+
+    def scalarised(
+        self, history: Sequence[tuple[Answers, Reward]], rng: np.random.Generator
+    ) -> History:
+        """Return the results with one reward each, by random weights if there are several."""
+        several = [reward for _, reward in history if isinstance(reward, tuple)]
+        if not several:
+            return list(history)  # type: ignore[arg-type]
+        weights = rng.dirichlet(np.ones(len(several[0])))
+        columns = [normal_scores(column) for column in zip(*several, strict=True)]
+        lost = weights * np.stack([c.max() - c for c in columns], axis=1)
+        single = iter((-lost.max(axis=1) - SLOPE * lost.sum(axis=1)).tolist())
+        return [(record, None if reward is None else next(single)) for record, reward in history]
 
     def _encoded(self, records: Sequence[Answers]) -> tuple[Array, Array]:
         """Return features `[records, F]` and scores `[records, S]`, in rows of norm about 1."""
@@ -196,15 +234,13 @@ class Predictor:
 
 
 def _fitted_of(results: int) -> int:
-    """Return how many results to fit; new ones wait for a batch of 5, or later of 1/16 of all."""
-    step = max(5, 2 ** int(np.log2(max(1, results))) // 16)
+    """Return how many results to fit: all of up to 32, later a multiple of 1/16 to 1/32 of them."""
+    step = max(1, 2 ** int(np.log2(max(1, results))) // 16)
     return results - results % step
 
 
-def _redrawn(record: Answers, changed: Iterable[int], rng: np.random.Generator) -> Answers:
-    """Return the record with the answers at `changed` redrawn at random."""
-    new, places = list(record), list(changed)
-    drawn = rng.integers([record[i].options for i in places]).tolist()
-    for i, taken in zip(places, drawn, strict=True):
-        new[i] = Answer(new[i].name, taken, new[i].options)
-    return tuple(new)
+def _expected_improvement(means: Array, deviations: Array, best: float) -> Array:
+    """Return how much values exceed `best` on average, counting the others as 0."""
+    u = (means - best) / deviations
+    above = np.array([0.5 + 0.5 * erf(v / 2**0.5) for v in u])
+    return deviations * (u * above + np.exp(-u * u / 2) / (2 * pi) ** 0.5)

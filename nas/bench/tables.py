@@ -1,8 +1,11 @@
 """Tables of trained architectures, used as search spaces with known results."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nas.core.errors import BadInput
 from search_spaces.decisions import Answer, Answers, Decisions, InvalidArchitecture
@@ -13,15 +16,19 @@ class Row:
     """An architecture of a table.
 
     answers: its decisions by name, in order.
-    reward: its result after training; higher is better.
-    scores: its training-free scores by name; higher is better.
+    reward: its result after training, a mean over training seeds; higher is better.
+    scores: what is known without training it, by name: training-free scores and costs.
     place: its file and line, for messages.
+    results: the result with each training seed, if the table has them.
+    seconds: the time that training takes, NaN if unknown.
     """
 
     answers: Answers
     reward: float
     scores: Mapping[str, float] = field(default_factory=dict)
     place: str = ""
+    results: tuple[float, ...] = ()
+    seconds: float = float("nan")
 
 
 @dataclass(slots=True)
@@ -36,6 +43,8 @@ class Table:
     """A search space whose architectures are the rows of a table; `decide` returns a row's number.
 
     has_decisions: False if the rows are only numbered.
+    aliases: other decisions that lead to a row, with its number.
+    rewards: the rewards of the rows, `[rows]`.
 
     >>> rows = [Row({"op": "tanh"}, 0.8), Row({"op": "relu"}, 0.9)]
     >>> table = Table("mine", rows)
@@ -43,15 +52,24 @@ class Table:
     (0, 0.9)
     """
 
-    def __init__(self, name: str, rows: Iterable[Row], has_decisions: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        rows: Iterable[Row],
+        has_decisions: bool = True,
+        aliases: Iterable[tuple[Answers, int]] = (),
+    ) -> None:
         self.name = name
         self.rows = list(rows)
         if not self.rows:
             raise BadInput(f"{name} has no architectures: add at least one row")
         self.has_decisions = has_decisions
-        self.best = max(row.reward for row in self.rows)
+        self.rewards = np.array([row.reward for row in self.rows])
+        self.best = float(self.rewards.max())
         self._options = _options(self.rows)
         self._first = _tree(self.rows)
+        for answers, number in aliases:
+            _alias(self._first, answers, number)
 
     def decide(self, decisions: Decisions) -> int:
         """Choose a row by its decisions; raises `InvalidArchitecture` if the table lacks it."""
@@ -62,6 +80,21 @@ class Table:
                 raise InvalidArchitecture(f"the table has no row with {decisions.answers}")
             at = at.leads_to[answer]
         return at
+
+    def drawn(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return the result of one random training seed for each row, `[rows]`.
+
+        Raises `BadInput` if the table has only means.
+        """
+        if not all(row.results for row in self.rows):
+            raise BadInput(f"{self.name} has no results of single training seeds: use their mean")
+        return np.array([row.results[rng.integers(len(row.results))] for row in self.rows])
+
+    def with_scores(self, scores: Mapping[tuple[Answer, ...], Mapping[str, float]]) -> None:
+        """Add scores to the rows by their answers, in order."""
+        for number, row in enumerate(self.rows):
+            more = scores.get(tuple(row.answers.values()), {})
+            self.rows[number] = replace(row, scores={**row.scores, **more})
 
     def scored(self, names: Iterable[str]) -> list[int]:
         """Return the rows that have all these scores.
@@ -124,3 +157,12 @@ def _add(first: _Question, row: Row, number: int) -> None:
             )
         default = number if following is None else _Question(following)
         at = at.leads_to.setdefault(answer, default)
+
+
+def _alias(at: _Question, answers: Answers, number: int) -> None:
+    *names, last = answers
+    for name, following in pairwise((*names, last)):
+        deeper = at.leads_to.setdefault(answers[name], _Question(following))
+        assert isinstance(deeper, _Question)
+        at = deeper
+    at.leads_to.setdefault(answers[last], number)

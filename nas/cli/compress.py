@@ -31,7 +31,7 @@ def compress(
     data: Data = None,
     controller: Annotated[
         str | None,
-        Option(help="What proposes students: policy-gradient, n2n, evolution, tpe …"),
+        Option(help="What proposes students: mcts, tpe, predictor, policy-gradient …"),
         Key("controller.name"),
     ] = None,
     updates: Annotated[

@@ -16,7 +16,7 @@ from policies.predictor import Predictor
 if TYPE_CHECKING:
     from search_spaces.layer_removal.space import LayerRemovalSpace
 
-MULTI_OBJECTIVE = ("random", "tpe", "nsga-ii")  # the others support only one objective
+MULTI_OBJECTIVE = ("random", "tpe", "nsga-ii", "predictor")  # the others support only one objective
 OF_TEACHERS = ("n2n",)  # these work only with `nas compress`
 Method = Literal["ppo", "reinforce"]
 
@@ -57,7 +57,12 @@ def mcts(
     chance: float = 0.1,
     floor: float = 0.5,
 ) -> BaseSampler:
-    """Monte Carlo tree search over decisions: UCT with RAVE and progressive widening."""
+    """Monte Carlo tree search over decisions: UCT with RAVE and progressive widening.
+
+    For spaces whose first decisions matter most, such as the layers that compression removes, where
+    it earns the highest mean reward. On tables of cells, where every decision matters alike, the
+    predictor needs fewer models.
+    """
     policy = TreeSearch(rng, exploration, best_share, equivalence, widening, chance, floor)
     return PathSampler(policy, seed=_seed(rng))
 
@@ -65,13 +70,12 @@ def mcts(
 def predictor(
     rng: np.random.Generator,
     startup: int = 8,
-    parents: int = 5,
-    pool: int = 150,
-    considered: int = 60,
+    patience: int = 40,
+    pool: int = 120,
     memory: int = 400,
 ) -> BaseSampler:
-    """Proposes the best of a pool, as predicted by a Gaussian process on decisions and scores."""
-    policy = Predictor(rng, startup, parents, pool, considered, memory)
+    """Proposes what a Gaussian process on decisions and scores expects to improve most."""
+    policy = Predictor(rng, startup, patience, pool, memory)
     return PathSampler(policy, seed=_seed(rng))
 
 

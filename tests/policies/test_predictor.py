@@ -7,8 +7,9 @@ import optuna
 import pytest
 
 from policies.encoding import Answers, Encoding, answers_of, normal_scores
-from policies.gaussian_process import GaussianProcess
+from policies.gaussian_process import GaussianProcess, Kernel
 from policies.path_sampler import PathSampler
+from policies.pool import candidates_near, neighbours
 from policies.predictor import Predictor
 from search_spaces.decisions import Decision, Path
 
@@ -48,24 +49,76 @@ def proposed(asked: Predictor) -> Path:
 
 def test_a_process_is_certain_at_known_points_and_uncertain_elsewhere() -> None:
     process = GaussianProcess()
-    process.noise = 1e-6
+    process.kernel = process.kernel._replace(noise=1e-6)
     x, y = np.eye(3) * 5, np.array([1.0, -2.0, 0.5])
     process.fit(x, NONE, y)
-    assert process.mean(x, NONE) == pytest.approx(y, abs=1e-4)
-    asked = np.array([[5.0, 0, 0], [0, 0, -50]])
-    root = process.deviations(asked, NONE[:2])
-    assert root @ root.T == pytest.approx(np.array([[0, 0], [0, 1]]), abs=1e-4)
-    assert process.mean(asked, NONE[:2])[1] == pytest.approx(0, abs=1e-4)
+    assert process.predict(x, NONE)[0] == pytest.approx(y, abs=1e-4)
+    means, deviations = process.predict(np.array([[5.0, 0, 0], [0, 0, -50]]), NONE[:2])
+    assert deviations == pytest.approx([0, 1], abs=2e-3)
+    assert means[1] == pytest.approx(0, abs=1e-4)
 
 
-def test_a_kernel_trusts_only_scores_that_predict_the_values() -> None:
+def test_the_deviation_of_a_value_includes_its_noise() -> None:
+    process = GaussianProcess()
+    process.kernel = process.kernel._replace(noise=0.3)
+    process.fit(np.eye(3) * 5, NONE, np.zeros(3))
+    _, deviations = process.predict(np.array([[0.0, 0, -50]]), NONE[:1])
+    assert deviations == pytest.approx([1.3**0.5])
+
+
+def test_unseen_features_are_0_at_the_training_points() -> None:
+    process = GaussianProcess()
+    process.fit(np.eye(2), NONE[:2], np.array([1.0, -1.0]))
+    wide = np.array([[1.0, 0, 0], [1.0, 0, 1]])
+    means, deviations = process.predict(wide, NONE[:2])
+    assert means[0] > means[1] and deviations[0] < deviations[1]
+
+
+def test_kernels_are_drawn_by_their_likelihood() -> None:
     rng = np.random.default_rng(0)
     x, s = rng.integers(2, size=(30, 6)).astype(float), rng.standard_normal((30, 1))
     process = GaussianProcess()
-    process.choose_kernel(x, s, s[:, 0])
-    assert process.trust > 0
-    process.choose_kernel(x, s, 3 * (x[:, 0] - x[:, 1]))
-    assert process.trust == 0
+
+    def trusts(values: np.ndarray) -> set[float]:
+        process.weigh_kernels(x, s, values)
+        drawn = []
+        for _ in range(20):
+            process.draw_kernel(rng)
+            drawn.append(process.kernel.trust)
+        return set(drawn)
+
+    assert 0 not in trusts(s[:, 0])  # the score is the value
+    assert 0 in trusts(3 * (x[:, 0] - x[:, 1]))  # the score says nothing
+
+
+def test_the_prior_variance_of_a_kernel_is_its_diagonal() -> None:
+    rng = np.random.default_rng(0)
+    x, s = rng.integers(2, size=(9, 6)).astype(float), rng.standard_normal((9, 2))
+    kernel = Kernel(2.0, 0.5, 3.0, 0.3, 0.1)
+    assert kernel.variances(x, s) == pytest.approx(kernel(x, s, x, s).diagonal())
+
+
+def test_neighbours_differ_in_one_answer_and_the_rest_of_the_pool_is_new() -> None:
+    record = answers_of(path(0, 1, 2))
+    near = neighbours(record)
+    assert len(set(near)) == 3 * 3
+    assert all(sum(a != b for a, b in zip(record, other, strict=True)) == 1 for other in near)
+    known = {record, *near[:-1]}
+    drawn = candidates_near([record, near[0]], known, 40, np.random.default_rng(0))
+    assert len(drawn) == len(set(drawn)) > 20
+    assert not known & set(drawn)
+    assert near[-1] in drawn  # the last neighbour of the best
+    assert set(neighbours(near[0])) - known <= set(drawn)  # room for those of the next
+
+
+def test_a_climb_without_a_better_result_ends_and_the_next_begins_at_random() -> None:
+    asked = Predictor(np.random.default_rng(0), startup=3, patience=6)
+    everyone = [path(*answers) for answers in product(range(4), repeat=2)]
+    for i, candidate in enumerate(everyone):
+        asked.learn(candidate, float(-i))
+    assert [reward for _, reward in asked._climb(asked.history[:7])] == []
+    assert [reward for _, reward in asked._climb(asked.history[:9])] == [-7.0, -8.0]
+    assert len(asked._climb(asked.history)) == 16 - 14
 
 
 def test_new_answers_add_columns() -> None:

@@ -49,6 +49,7 @@ class CompressConfig(RunSettings):
         Weights that it gives the network are kept, unless the network only guesses.
     weights: the teacher's weights; without them it is trained for `teacher_steps`.
     task: by default the teacher's task, or digits if it has neither data nor weights.
+    controller: what proposes students; `policy-gradient` if there is a `policy`.
     policy: file from which a policy gradient starts, if it exists; it is updated at the end.
     updates: number of the controller's updates. rollouts: students proposed in each update.
     pool: number of random students that are screened before any is trained, by how well they agree
@@ -78,7 +79,7 @@ class CompressConfig(RunSettings):
     )
     task: Named = Named(name="")
     size: Size = Size()
-    controller: Named = Named(name="policy-gradient")
+    controller: Named = Named(name="mcts")
     policy: Path | None = None
     updates: int = Field(default=8, ge=1)
     rollouts: int = Field(default=5, ge=1)
@@ -113,6 +114,13 @@ class CompressConfig(RunSettings):
             return data
         limits = [f"{name}={float(data[name]):g}" for name in LIMITS if data.get(name)]
         return {**data, "run": Path(data["resolve"]) / "resolved" / ",".join(limits)}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _learning_a_policy(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("policy") or "controller" in data:
+            return data
+        return {**data, "controller": "policy-gradient"}
 
     @model_validator(mode="after")
     def _pool_opens(self) -> "CompressConfig":

@@ -19,7 +19,7 @@ from nas.loop.policy_file import load_policy, policy_of
 from nas.loop.samplers import MULTI_OBJECTIVE, warmed
 from nas.scores.step import STEP_MEASURES
 from nas.training import TrainingSettings, check_device
-from policies.path_sampler import PathSampler
+from policies.path_sampler import supports_several
 from search_spaces.space import ModelSize, SearchSpace
 
 
@@ -115,7 +115,7 @@ def controller_of(
         options = warmed(name, options, config.warm_start.best)
     sampler = create_controller(name, rng, options)
     objectives = len(plan.judged_by)
-    if objectives > 1 and isinstance(sampler, PathSampler):
+    if objectives > 1 and not supports_several(sampler):
         raise BadInput(
             f'controller "{name}" supports only one objective, not {objectives}: '
             f"use {', '.join(MULTI_OBJECTIVE)} for several"
