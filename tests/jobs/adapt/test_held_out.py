@@ -46,7 +46,7 @@ def test_the_table_has_errors_controls_and_difficulties_and_survives_json() -> N
     full = judgement("the full chain", one, [(0, 1, 2, 3, 4, 5)] * 4, 0, 50.0)
     short = judgement("short", one, [(0,), (0, 1), (0,), (1,)], 0, None)
     assert full.by_chance == () and len(short.by_chance) == 4 and short.calls == 1.25
-    shared = SharedChains({}, {"full": full, "short": short}, ("b", "a", "a", "b"))
+    shared = SharedChains({}, (), {"full": full, "short": short}, ("b", "a", "a", "b"))
     assert SharedChains.from_json(shared.to_json()) == shared
     assert json.loads(shared.to_json())["difficulties"] == ["b", "a", "a", "b"]
     text = "\n".join(held_out_table(shared))
