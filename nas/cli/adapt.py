@@ -82,6 +82,11 @@ def adapt(
         Option(help="full, lora or full,lora: what to train in a shortened decoder."),
         Key("heal"),
     ] = None,
+    harness: Annotated[
+        str | None,
+        Option(help="Tasks of lm-eval that judge the model and its exports, with commas."),
+        Key("harness"),
+    ] = None,
     gguf: Annotated[
         bool | None,
         Option(help="Also write exported decoders for llama.cpp."),

@@ -94,6 +94,10 @@ def without_times(facts: dict, run: Path) -> dict:
         (("--memory", 1e9), "this machine has"),
         (("--memory", 0.001), "cannot hold four hidden states"),
         (("--items", "none.jsonl"), "none.jsonl does not exist"),
+        (("--device", "cuda:99"), 'this machine has no device "cuda:99"'),
+        (("--device", "spread"), "--device spread needs a transformers model"),
+        (("--dtype", "float8"), "dtype"),
+        (("--harness", "nothing"), "--harness needs a transformers model"),
         (("--set", "task.name=n-parity"), "has no option operations"),
     ],
 )

@@ -21,6 +21,9 @@ Method = Literal["both-ends", "removal", "greedy", "beam", "tree", "cola"]
 STAGES = ("others", "static", "tolerance", "menu", "generate", "heal_steps", "heal", "gguf")
 
 
+JUDGES = ("harness", "harness_files")
+
+
 class Decoder(Section):
     """The small decoder that is trained for `steps` if no model is given."""
 
@@ -53,6 +56,8 @@ class AdaptConfig(RunSettings):
     heal_steps: training steps for a chain of half the layers; 0 for none. heal: what to train: all
         weights ("full"), or low-rank adapters that are merged ("lora").
     gguf: whether to write exported decoders for llama.cpp too.
+    harness: tasks of lm-eval that judge the model and its exports. harness_files: a folder with
+        your own tasks.
     group: samples per worker call. memory: the MiB of hidden states that each worker caches.
     """
 
@@ -82,11 +87,13 @@ class AdaptConfig(RunSettings):
     heal_steps: int = Field(default=300, ge=0)
     heal: tuple[Healing, ...] = ("full",)
     gguf: bool = False
+    harness: tuple[str, ...] = ()
+    harness_files: Path | None = None
     group: int = Field(default=16, ge=1)
     memory: float = Field(default=512, gt=0)
     run: Path = Path("runs/adapt")
 
-    @field_validator("actions", "heal", mode="before")
+    @field_validator("actions", "heal", "harness", mode="before")
     @classmethod
     def _names(cls, given: Any) -> Any:
         return tuple(dict.fromkeys(given.split(","))) if isinstance(given, str) else given
@@ -108,7 +115,7 @@ class AdaptConfig(RunSettings):
             raise BadInput('--heal lora needs peft: pip install "peft>=0.21", or use --heal full')
 
     def identity(self) -> dict[str, Any]:
-        free = {"run", "execution", "storage", "memory", "device", *STAGES}
+        free = {"run", "execution", "storage", "memory", "device", *STAGES, *JUDGES}
         return flat(self.model_dump(mode="json", exclude=free))
 
     def stages(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nas.jobs.adapt.config import AdaptConfig
+from nas.jobs.adapt.harness import check_harness, judge_exports
 from nas.jobs.adapt.job import AdaptJob, found_from_bytes
 from nas.jobs.adapt.setup import (
     Items,
@@ -31,6 +32,7 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
 
     Raises the errors of `nas.api.search`; `BadInput` before anything is written.
     """
+    check_harness(config)
     if config.text is not None:
         reduce_depth(config, watchers)
         return
@@ -52,6 +54,7 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
         check_found(candidates)
         if items.test:
             _share(job, config, session.run, items, candidates)
+            judge_exports(config, session.run.folder)
 
 
 def _share(

@@ -77,8 +77,9 @@ class Sharing:
                 write_atomically(self.file, self.shared.to_json())
 
     def _exam(self) -> None:
-        self._judge("full", "the full chain", self.job.rules.full)
-        self._add("majority", majority(*self.evaluators))
+        with stage("exam"):
+            self._judge("full", "the full chain", self.job.rules.full)
+            self._add("majority", majority(*self.evaluators))
 
     def _add(self, key: str, judged: Judgement) -> None:
         judgements = {**self.shared.judgements, key: judged}

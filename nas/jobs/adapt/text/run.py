@@ -9,6 +9,7 @@ from torch import Tensor
 from nas.core.files import write_atomically
 from nas.jobs.adapt.config import AdaptConfig
 from nas.jobs.adapt.export import to_compare, write_chain, write_network
+from nas.jobs.adapt.harness import judge_exports
 from nas.jobs.adapt.healing import heal
 from nas.jobs.adapt.setup import (
     check_exports,
@@ -68,6 +69,7 @@ def reduce_depth(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
         if known is None or known.settings != config.stages():
             chosen = _chosen(job, config, session.run, candidates)
             write_atomically(session.run.folder / FILE, chosen.to_json())
+        judge_exports(config, session.run.folder)
 
 
 def _chosen(
