@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -37,8 +38,27 @@ class Elsewhere(Tensor):
         return _ran(func, args, kwargs or {})
 
 
+class _Made(TorchFunctionMode):
+    """Moves what `torch.tensor` makes, which dispatches nothing for a device without values."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        wanted = (kwargs or {}).get("device")
+        if func is torch.tensor and wanted is not None and torch.device(wanted) == DEVICE:
+            return func(*args, **{**kwargs, "device": "cpu"}).to(DEVICE)
+        return func(*args, **(kwargs or {}))
+
+
 class OtherDevice(TorchDispatchMode):
     """Lets `DEVICE` be used in this context."""
+
+    def __enter__(self) -> Any:
+        self._made = _Made()
+        self._made.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._made.__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _ran(func, args, kwargs or {})

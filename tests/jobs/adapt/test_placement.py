@@ -26,7 +26,7 @@ from tests.search_spaces.layer_chain.models import random_tokens, small_llama
 from tests.search_spaces.layer_chain.test_pretrained import tiny
 
 
-@pytest.fixture(params=["ours", "Llama", "Gemma2", "GPT2"])
+@pytest.fixture(params=["ours", "Gemma2"])
 def network(request: pytest.FixtureRequest) -> torch.nn.Module:
     return small_llama() if request.param == "ours" else tiny(request.param).model
 
