@@ -32,6 +32,7 @@ print(status("VmHWM") - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PEAK.exists(), reason="reads the peak as Linux counts it")
 def test_the_peak_stays_within_the_memory_and_the_weights(tmp_path: Path) -> None:
     """Logits of all rows and positions would take 1.5 GiB."""
