@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+EXTRAS := dev,docs,dashboard,gguf,hub,mlflow,trackio,wandb
 
 .PHONY: demo test test-slow test-wheel check docs bench bench-gpu faults optunahub clean
 
@@ -43,7 +44,7 @@ optunahub: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $(READY)
 
 clean:

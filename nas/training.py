@@ -151,10 +151,10 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     return Batch(*(mapped(lambda tensor: tensor.to(device), part) for part in batch))
 
 
-def check_device(name: str, here: bool) -> None:
+def check_device(name: str, here: bool, setting: str = "training.device") -> None:
     """Raise `BadInput` for a device that PyTorch does not know.
 
-    here: training runs in this process, so the device must be here as well.
+    here: training runs in this process, so the device must be here as well. setting: names it.
     """
     try:
         device = torch.device(best_device() if name == "auto" else name)
@@ -164,7 +164,7 @@ def check_device(name: str, here: bool) -> None:
             torch.empty(1, device=device)
     except (RuntimeError, AssertionError):  # PyTorch asserts that it was compiled for CUDA
         raise BadInput(
-            f'training.device: this machine has no device "{name}": use auto, cpu, or cuda with a '
+            f'{setting}: this machine has no device "{name}": use auto, cpu, or cuda with a '
             "GPU that `nas doctor` lists"
         ) from None
 

@@ -18,6 +18,16 @@ def adapt(
         ),
         Key("model"),
     ] = None,
+    device: Annotated[
+        str | None,
+        Option(help="cpu, cuda, cuda:1, auto, or spread over all devices (needs accelerate)."),
+        Key("device"),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        Option(help="auto (the checkpoint's), float32, bfloat16 or float16."),
+        Key("dtype"),
+    ] = None,
     items: Annotated[
         Path | None,
         Option(help="JSON Lines file with query, choices, gold; or with prompt, answer."),
@@ -71,6 +81,16 @@ def adapt(
         str | None,
         Option(help="full, lora or full,lora: what to train in a shortened decoder."),
         Key("heal"),
+    ] = None,
+    harness: Annotated[
+        str | None,
+        Option(help="Tasks of lm-eval that judge the model and its exports, with commas."),
+        Key("harness"),
+    ] = None,
+    gguf: Annotated[
+        bool | None,
+        Option(help="Also write exported decoders for llama.cpp."),
+        Key("gguf"),
     ] = None,
     memory: Annotated[
         float | None, Option(help="Cache of hidden states per worker, in MiB."), Key("memory")

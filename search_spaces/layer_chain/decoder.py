@@ -55,9 +55,10 @@ class Decoder(Protocol):
         ...
 
     def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, Any]:
-        """Return the inputs of the first call.
+        """Return the inputs of the first call, on the decoder's device.
 
-        tokens: `[B, T]`; shorter sequences are padded on the right, which causal attention ignores.
+        tokens: `[B, T]`, on any device; shorter sequences are padded on the right, which causal
+            attention ignores.
         last: how many positions from the end to compute; None for all.
         Returns hidden states `[B, last, d]`, and the other arguments of every call, such as masks
         and rotations.
@@ -94,12 +95,29 @@ def run_chain(
 
     slots: one per call. Raises `ValueError` for a chain that cannot be called.
     """
+    return decoder.logits(final_states(decoder, tokens, chain, slots))
+
+
+@torch.no_grad()
+def final_states(
+    decoder: Decoder, tokens: Tensor, chain: Sequence[int], slots: Sequence[Slot] | None = None
+) -> Tensor:
+    """Return the hidden states after the last call, `[B, T, d]`; see `run_chain`."""
     chain = checked(chain, decoder.layers)
     known = slots[0].get_seq_length() if slots else 0
     hidden, around = decoder.enter(tokens, tokens.shape[1] - known)
     for position, layer in enumerate(chain):
         hidden = decoder.call(layer, hidden, around, slots[position] if slots else None)
-    return decoder.logits(hidden)
+    return hidden
+
+
+@torch.no_grad()
+def next_token(
+    decoder: Decoder, tokens: Tensor, chain: Sequence[int], slots: Sequence[Slot] | None = None
+) -> Tensor:
+    """Return the likeliest token after `[B, T]`, `[B, 1]`, on the device of `tokens`."""
+    last = final_states(decoder, tokens, chain, slots)[:, -1:]
+    return decoder.logits(last)[:, -1].argmax(dim=-1, keepdim=True).to(tokens.device)
 
 
 def generate(
@@ -112,6 +130,5 @@ def generate(
     """
     slots = [Slot() for _ in chain] if cached and decoder.cacheable else None
     for _ in range(steps):
-        best = run_chain(decoder, tokens, chain, slots)[:, -1].argmax(dim=-1, keepdim=True)
-        tokens = torch.cat([tokens, best], dim=1)
+        tokens = torch.cat([tokens, next_token(decoder, tokens, chain, slots)], dim=1)
     return tokens

@@ -19,14 +19,16 @@ def check_repeats(decoder: Decoder, short: nn.Module, chain: Chain) -> None:
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(decoder.tokens, (2, LENGTH), generator=generator)
     tokens = tokens.to(next(short.parameters()).device)
-    expected, found = run_chain(decoder, tokens, chain), short(tokens)
-    logits = found if isinstance(found, torch.Tensor) else found.logits
-    gap, most = difference(logits, expected), tolerance(expected)
-    if gap > most:
-        raise ValueError(
-            f"as a network of its own, the chain {' '.join(map(str, chain))} gives logits that "
-            f"differ by {gap:.2g}; rounding explains {most:.2g}"
-        )
+    for row in tokens.split(1):  # logits of one row at a time
+        found = short(row)
+        logits = found if isinstance(found, torch.Tensor) else found.logits
+        expected = run_chain(decoder, row, chain)
+        gap, most = difference(logits, expected), tolerance(expected)
+        if not gap <= most:
+            raise ValueError(
+                f"as a network of its own, the chain {' '.join(map(str, chain))} gives logits that "
+                f"differ by {gap:.2g}; rounding explains {most:.2g}"
+            )
 
 
 def check_chains(decoder: Decoder, model: nn.Module, rules: Rules) -> None:

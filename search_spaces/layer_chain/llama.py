@@ -119,13 +119,15 @@ class Llama(nn.Module):
         return self.size.tokens
 
     def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, Around]:
-        length, device = tokens.shape[1], tokens.device
+        length, embedding = tokens.shape[1], self.embedding.weight
+        tokens, device = tokens.to(embedding.device), embedding.device
         first = 0 if last is None else length - last
         steps = torch.arange(length, device=device)
         pairs = torch.arange(0, self.size.head, 2, device=device) / self.size.head
         angles = torch.outer(steps[first:].float(), ROTATION**-pairs)
         visible = steps[first:, None] >= steps
-        return self.embedding(tokens[:, first:]), Around(angles.cos(), angles.sin(), visible)
+        cosine, sine = angles.cos().to(embedding.dtype), angles.sin().to(embedding.dtype)
+        return self.embedding(tokens[:, first:]), Around(cosine, sine, visible)
 
     def call(
         self,

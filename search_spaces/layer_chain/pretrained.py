@@ -23,8 +23,9 @@ from search_spaces.layer_chain.anatomy import (
     watched,
 )
 from search_spaces.layer_chain.arguments import Around, around_of, differing_by_row, of_rows
-from search_spaces.layer_chain.decoder import Slot
+from search_spaces.layer_chain.decoder import Decoder, Slot
 from search_spaces.layer_chain.decoder_check import check_decoder, keeps_a_cache, narrows
+from search_spaces.layer_chain.llama import Llama
 
 
 class Entered(Exception):
@@ -42,6 +43,7 @@ class Pretrained:
     def __init__(self, model: nn.Module) -> None:
         self.model = model.eval()
         tokens = probe_tokens(model)
+        self.device = tokens.device
         seen = watched(model, tokens)
         self.place, self.stack, self.tokens = seen.place, seen.stack, seen.logits.shape[-1]
         self._returned = [len(o) if isinstance(o, tuple | list) else 0 for o in seen.outputs]
@@ -61,7 +63,7 @@ class Pretrained:
         return len(self.stack)
 
     def enter(self, tokens: Tensor, last: int | None = None) -> tuple[Tensor, list[Around]]:
-        hidden, arguments = self._pass(tokens)
+        hidden, arguments = self._pass(tokens.to(self.device))
         parts = zip(self._around(tokens.shape[1]), arguments, self._differing, strict=True)
         around, packed = [of_rows(*part) for part in parts], self.packed(hidden)
         if last is None or last == tokens.shape[1]:
@@ -82,7 +84,7 @@ class Pretrained:
         if slot is not None:
             arguments |= self._remembering(layer, slot, hidden, arguments)
         output = self.stack[layer](self._unpacked(hidden), **arguments)
-        return self.packed(states_of(output))
+        return self.packed(states_of(output)).to(hidden.device)  # layers may be on several devices
 
     def _remembering(
         self, layer: int, slot: Slot, hidden: Tensor, arguments: Arguments
@@ -173,6 +175,11 @@ class Pretrained:
             for i, layer in enumerate(self.stack):
                 replaced.enter_context(_with_forward(layer, partial(forward, i, layer.forward)))
             yield
+
+
+def decoder_of(network: nn.Module) -> Decoder:
+    """Return a network as a decoder: a `Llama` is one; others are wrapped, see `Pretrained`."""
+    return network if isinstance(network, Llama) else Pretrained(network)
 
 
 @contextmanager

@@ -24,7 +24,10 @@ def shortened(model: nn.Module, chain: Chain) -> nn.Module:
 
 
 def sharing(model: nn.Module, chain: Chain) -> nn.Module:
-    """Return the network of `shortened`, but with the model's own weights."""
+    """Return the network of `shortened`, but with the model's own weights.
+
+    If these are on several devices, it has copies on the first one.
+    """
     if isinstance(model, Llama):
         checked(chain, model.layers)
         llama = Llama(replace(model.size, layers=len(chain)), torch.Generator())
@@ -37,6 +40,7 @@ def sharing(model: nn.Module, chain: Chain) -> nn.Module:
         short: Any = _described(model, seen, chain)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(_cannot_describe(model, chain, error)) from None
+    short.to(next(model.parameters()).device)
     short.tie_weights()
     short.generation_config = deepcopy(model.generation_config)
     if not _caches(short.eval()):

@@ -26,22 +26,22 @@ STORIES, LENGTH = 800, 200
 
 
 @torch.no_grad()
-def sampled_stories(weights: Path) -> str:
+def sampled_stories(weights: Path, stories: int = STORIES) -> str:
     """Return stories in the model's own words; each is cut at its end or after `LENGTH` tokens."""
     model = read_llama(weights)
     words = read_vocabulary(next(weights.parent.glob("tok*.bin")), model.size.tokens)
     generator = torch.Generator().manual_seed(0)
     chain = tuple(range(model.layers))
     slots = [Slot() for _ in chain]
-    tokens = torch.full((STORIES, 1), BEGIN)
+    tokens = torch.full((stories, 1), BEGIN)
     for _ in range(LENGTH):
         chances = run_chain(model, tokens, chain, slots)[:, -1].softmax(dim=-1)
         tokens = torch.cat([tokens, torch.multinomial(chances, 1, generator=generator)], dim=1)
-    stories = []
+    texts = []
     for line in tokens[:, 1:].tolist():
         end = line.index(BEGIN) if BEGIN in line else len(line)
-        stories.append(words.decode(line[:end]))
-    return "\n".join(stories)
+        texts.append(words.decode(line[:end]))
+    return "\n".join(texts)
 
 
 def settings(folder: Path, kind: str, rest: list[str]) -> dict[str, Any]:

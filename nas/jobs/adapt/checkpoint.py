@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -40,7 +39,7 @@ def write_checkpoint(model: nn.Module, folder: Path) -> None:
                 weight = _halves(weight, model.size.head)
             weights[f"model.layers.{i}.{theirs}.weight"] = weight
     save_file(
-        {name: weight.detach().contiguous().clone() for name, weight in weights.items()},
+        {name: weight.detach().cpu().contiguous().clone() for name, weight in weights.items()},
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )
@@ -70,5 +69,5 @@ def _config(model: Llama) -> dict[str, Any]:
         "tie_word_embeddings": True,
         "attention_bias": False,
         "mlp_bias": False,
-        "dtype": str(torch.float32).removeprefix("torch."),
+        "dtype": str(model.embedding.weight.dtype).removeprefix("torch."),
     }

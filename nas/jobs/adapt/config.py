@@ -15,9 +15,13 @@ Action = Literal["skip", "repeat"]
 Objective = Literal["shorter", "correct"]
 By = Literal["gold", "agreement", "confidence"]
 Healing = Literal["full", "lora"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Method = Literal["both-ends", "removal", "greedy", "beam", "tree", "cola"]
 
-STAGES = ("others", "static", "tolerance", "menu", "generate", "heal_steps", "heal")
+STAGES = ("others", "static", "tolerance", "menu", "generate", "heal_steps", "heal", "gguf")
+
+
+JUDGES = ("harness", "harness_files")
 
 
 class Decoder(Section):
@@ -32,6 +36,8 @@ class AdaptConfig(RunSettings):
 
     model: a `transformers` folder or hub name, or a llama2.c file; by default, a small decoder
         that is trained on `task`.
+    device: where the decoder runs: "cpu", "cuda", "cuda:1", "auto", or "spread" over all devices.
+    dtype: of its weights; "auto" keeps that of the checkpoint.
     items: a JSON Lines file, see `nas.jobs.adapt.items`; by default, held-out expressions.
     text: a plain text instead of items: chains for all inputs, judged by perplexity. windows: the
         most windows of `window` tokens that choose chains, and as many that test them.
@@ -50,10 +56,15 @@ class AdaptConfig(RunSettings):
         text; 0 for none.
     heal_steps: training steps for a chain of half the layers; 0 for none. heal: what to train: all
         weights ("full"), or low-rank adapters that are merged ("lora").
+    gguf: whether to write exported decoders for llama.cpp too.
+    harness: tasks of lm-eval that judge the model and its exports. harness_files: a folder with
+        your own tasks.
     group: samples per worker call. memory: the MiB of hidden states that each worker caches.
     """
 
     model: str = ""
+    device: str = "cpu"
+    dtype: Dtype = "auto"
     items: Path | None = None
     text: Path | None = None
     windows: int = Field(default=64, ge=1)
@@ -83,11 +94,14 @@ class AdaptConfig(RunSettings):
     generate: int = Field(default=0, ge=0)
     heal_steps: int = Field(default=300, ge=0)
     heal: tuple[Healing, ...] = ("full",)
+    gguf: bool = False
+    harness: tuple[str, ...] = ()
+    harness_files: Path | None = None
     group: int = Field(default=16, ge=1)
     memory: float = Field(default=512, gt=0)
     run: Path = Path("runs/adapt")
 
-    @field_validator("actions", "heal", mode="before")
+    @field_validator("actions", "heal", "harness", mode="before")
     @classmethod
     def _names(cls, given: Any) -> Any:
         return tuple(dict.fromkeys(given.split(","))) if isinstance(given, str) else given
@@ -109,7 +123,7 @@ class AdaptConfig(RunSettings):
             raise BadInput('--heal lora needs peft: pip install "peft>=0.21", or use --heal full')
 
     def identity(self) -> dict[str, Any]:
-        free = {"run", "execution", "storage", "memory", *STAGES}
+        free = {"run", "execution", "storage", "memory", "device", *STAGES, *JUDGES}
         return flat(self.model_dump(mode="json", exclude=free))
 
     def stages(self) -> dict[str, Any]:

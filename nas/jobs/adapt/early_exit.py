@@ -5,7 +5,7 @@ https://arxiv.org/abs/2006.04152), agreement of successive layers is taken to pr
 the whole decoder; we also ask for confidence, because two layers often agree by chance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from nas.jobs.adapt.evaluator import ChainEvaluator
@@ -26,23 +26,28 @@ class Exit(NamedTuple):
     same: tuple[bool, ...]
 
 
+ExitRule = Callable[[ChainEvaluator, ChainEvaluator, float], Exit]
+ByDepth = Sequence[Sequence[Judged]]  # the answers of all items after each layer
+
+
 def early_exit(fit: ChainEvaluator, test: ChainEvaluator, tolerance: float) -> Exit:
     """Choose the threshold with the fewest calls on the fit questions; measure it on the others.
 
     tolerance: accuracy that it may lose on the fit questions.
     """
-    by_depth = _by_depth(fit)
-    tried = [left(by_depth, threshold) for threshold in THRESHOLDS]
+    return best_exit(_by_depth(fit), _by_depth(test), tolerance)
+
+
+def best_exit(fit: ByDepth, test: ByDepth, tolerance: float) -> Exit:
+    """Choose the threshold on answers to fit questions, and leave the test questions with it."""
+    tried = [left(fit, threshold) for threshold in THRESHOLDS]
     least = sum(tried[-1].right) - tolerance * len(tried[-1].right)
     best = min((e for e in tried if sum(e.right) >= least), key=lambda e: sum(e.calls))
-    return left(_by_depth(test), best.threshold)
+    return left(test, best.threshold)
 
 
-def left(by_depth: Sequence[Sequence[Judged]], threshold: float) -> Exit:
-    """Answer every item at its exit.
-
-    by_depth: the answers of all items after each layer.
-    """
+def left(by_depth: ByDepth, threshold: float) -> Exit:
+    """Answer every item at its exit."""
     calls = []
     for answers in zip(*by_depth, strict=True):
         sure = (

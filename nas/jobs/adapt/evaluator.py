@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.jobs.adapt.questions import Judged, Question, Row, read
 from search_spaces.layer_chain.chain import Chain
 from search_spaces.layer_chain.decoder import Decoder
+from search_spaces.layer_chain.pretrained import decoder_of
 from search_spaces.layer_chain.trie import PrefixTrie
 
 LOGIT_BYTES = 12  # of one logit: as computed, in float32, and as a log-probability
@@ -23,6 +24,7 @@ class ChainEvaluator:
 
     def __init__(self, decoder: Decoder, questions: Sequence[Question], memory_bytes: int) -> None:
         self.decoder, self.questions = decoder, tuple(questions)
+        self.memory_bytes = memory_bytes
         self.rows = [row for question in questions for row in question.rows]
         self.tokens = torch.zeros(
             len(self.rows), max(len(row.tokens) for row in self.rows), dtype=torch.long
@@ -55,6 +57,13 @@ class ChainEvaluator:
         nodes = [(row, chain) for chain in chains for row in range(len(self.rows))]
         judged = self._judged([*range(count)] * len(chains), self.trie.run(nodes, self._graded))
         return [judged[i * count : (i + 1) * count] for i in range(len(chains))]
+
+    def answers_of(self, network: nn.Module) -> tuple[bool, ...]:
+        """Return for each question whether another network answers it correctly."""
+        memory = max(8 * self.trie.state_bytes, self.memory_bytes // 8)  # for one chain
+        other = ChainEvaluator(decoder_of(network), self.questions, memory)
+        (judged,) = other.answers([tuple(range(other.decoder.layers))])
+        return tuple(one.correct for one in judged)
 
     def _judged(self, numbers: Sequence[int], readings: Sequence[Tensor]) -> list[Judged]:
         """Judge questions by the readings of their rows, in order."""
@@ -92,7 +101,7 @@ class ChainEvaluator:
             piece = slice(first, first + most)
             logits = self.decoder.logits(states[piece].unsqueeze(1), wanted)[:, 0]
             found.append(logits.float() if options else read(logits, targets[piece]))
-        return torch.cat(found)
+        return torch.cat(found).cpu()
 
     def _read(self, hidden: Tensor, rows: list[int]) -> list[Tensor]:
         wanted = [self.rows[row] for row in rows]

@@ -58,7 +58,7 @@ def _frontier(axes: Axes, summary: AdaptSummary) -> None:
         routed = sorted((r.layer_calls, r.pass_at_1) for r in shared.menu.routed)
         axes.plot(*zip(*routed, strict=True), marker="s", markersize=4, label="router")
     for key, one in shared.judgements.items():
-        if one.calls is not None and (key == "exit" or key.startswith("healed")):
+        if one.calls is not None and (key.endswith("exit") or key.startswith("healed")):
             axes.plot(one.calls, mean(one.right), "D", label=one.name.strip())
     values = shares(summary.found)
     if not math.isnan(values["wrong_put_right"]):

@@ -8,6 +8,7 @@ import torch
 
 from nas.jobs.adapt.items import Item
 from nas.jobs.adapt.language import Language
+from nas.jobs.adapt.stages import Tick, silent
 from search_spaces.layer_chain.chain import Chain
 from search_spaces.layer_chain.decoder import generate
 
@@ -15,7 +16,7 @@ NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+|/\d+)?")
 
 
 def generated_answers(
-    language: Language, items: Sequence[Item], chain: Chain, tokens: int
+    language: Language, items: Sequence[Item], chain: Chain, tokens: int, tick: Tick = silent
 ) -> tuple[bool, ...]:
     """Return for each item whether its greedy continuation by `tokens` tokens gives the answer.
 
@@ -23,6 +24,7 @@ def generated_answers(
     """
     right = []
     for item in items:
+        tick(len(right), len(items))
         prompt = torch.tensor([language.read(item.prompt)])
         new = generate(language.decoder, prompt, chain, tokens)[0, prompt.shape[1] :]
         right.append(gives(language.text(new.tolist()), item.answer))

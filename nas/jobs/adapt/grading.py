@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 from nas.jobs.adapt.evaluator import ChainEvaluator
 from nas.jobs.adapt.influence import Influence, influence_of
 from nas.jobs.adapt.questions import Judged
+from nas.jobs.adapt.stages import Tick, silent
 from search_spaces.layer_chain.chain import Chain
 
 
@@ -45,8 +46,9 @@ class Grade:
 class Grades:
     """Grades chains with an evaluator of questions, each chain once."""
 
-    def __init__(self, evaluator: ChainEvaluator) -> None:
-        self.evaluator = evaluator
+    def __init__(self, evaluator: ChainEvaluator, tick: Tick = silent, wanted: int = 0) -> None:
+        """wanted: about how many chains will be graded, for `tick`."""
+        self.evaluator, self._tick, self._wanted = evaluator, tick, wanted
         self.known: dict[Chain, Grade] = {}
 
     def __call__(self, chains: Iterable[Chain]) -> list[Grade]:
@@ -54,6 +56,7 @@ class Grades:
         new = [chain for chain in dict.fromkeys(chains) if chain not in self.known]
         for chain, judged in zip(new, self.evaluator.answers(new), strict=True):
             self.known[chain] = grade(judged)
+        self._tick(len(self.known), max(self._wanted, len(self.known)))
         return [self.known[chain] for chain in chains]
 
     def influence(self) -> Influence:

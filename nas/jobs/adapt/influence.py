@@ -35,7 +35,7 @@ def influence_of(decoder: Decoder, rows: Iterable[Sequence[int]]) -> Influence:
         for layer in range(layers):
             hidden = decoder.call(layer, hidden, around)
             states.append(hidden[0])
-        seen = torch.stack(states).double()  # [layers + 1, T, d]
+        seen = torch.stack(states).cpu().double()  # [layers + 1, T, d]
         cosines += functional.cosine_similarity(seen[:-1], seen[1:], dim=-1).sum(dim=1)
         tokens, count = tokens + len(row), count + 1
         last = functional.normalize(seen[:, -1], dim=-1)

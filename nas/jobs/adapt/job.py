@@ -85,10 +85,11 @@ class AdaptJob:
         (index,) = cast(tuple[int], group.spec)
         return range(index * self.group, min(len(self.items), (index + 1) * self.group))
 
-    def evaluator(self, items: Sequence[Item]) -> ChainEvaluator:
+    def evaluator(self, items: Sequence[Item], at_once: int = 1) -> ChainEvaluator:
+        """Return an evaluator of items; `at_once` of them share the memory."""
         language = self.source.load()
         questions = [question_of(item, language, self.likelihoods) for item in items]
-        return ChainEvaluator(language.decoder, questions, self.memory_bytes)
+        return ChainEvaluator(language.decoder, questions, self.memory_bytes // at_once)
 
     def _screen(self, group: Architecture) -> Screened:
         started = time.perf_counter()

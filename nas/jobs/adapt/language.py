@@ -11,6 +11,7 @@ from torch import nn
 
 from nas.core.errors import BadInput
 from nas.jobs.adapt.items import Item
+from nas.jobs.adapt.placement import HERE, Placement
 from nas.jobs.adapt.questions import Exact, Letters, Likelihoods, Question
 from nas.jobs.adapt.small_decoder import built
 from nas.models.source import ModelSource
@@ -101,19 +102,20 @@ class DecoderSource:
     model: str
     network: ModelSource | None = None
     arithmetic: Arithmetic | None = None
+    placement: Placement = HERE
 
     def load(self) -> Language:
         """Load the language; raises `BadInput` if the model cannot be read."""
         if self.network is not None:
-            return _trained(self.network, self.arithmetic)
+            return _trained(self.network, self.arithmetic, self.placement)
         if self.model.endswith(".bin"):
-            return _llama2c(Path(self.model))
-        return _transformers(self.model)
+            return _llama2c(Path(self.model), self.placement)
+        return _transformers(self.model, self.placement)
 
 
 @lru_cache(maxsize=1)  # once per worker
-def _trained(network: ModelSource, arithmetic: Arithmetic | None) -> Language:
-    model = built(network).requires_grad_(False).eval()
+def _trained(network: ModelSource, arithmetic: Arithmetic | None, placement: Placement) -> Language:
+    model = placement.cast(built(network).requires_grad_(False).eval())
     if arithmetic is not None:
         return Sums(model, arithmetic)
 
@@ -124,12 +126,12 @@ def _trained(network: ModelSource, arithmetic: Arithmetic | None) -> Language:
 
 
 @lru_cache(maxsize=1)
-def _llama2c(path: Path) -> Language:
+def _llama2c(path: Path, placement: Placement) -> Language:
     vocabularies = sorted(path.parent.glob("tok*.bin"))
     if not path.exists() or not vocabularies:
         raise BadInput(f"{path}: the model or its tokenizer, tok….bin, is missing: put both there")
     try:
-        model = read_llama(path)
+        model = placement.cast(read_llama(path))
         vocabulary = read_vocabulary(vocabularies[0], model.size.tokens)
     except ValueError as error:
         raise BadInput(str(error)) from None
@@ -137,7 +139,7 @@ def _llama2c(path: Path) -> Language:
 
 
 @lru_cache(maxsize=1)
-def _transformers(name: str) -> Language:
+def _transformers(name: str, placement: Placement) -> Language:
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError:
@@ -149,7 +151,11 @@ def _transformers(name: str) -> Language:
     without_bars()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True)
+        model = placement.placed(
+            AutoModelForCausalLM.from_pretrained(
+                name, dtype=placement.dtype, device_map=placement.map
+            )
+        )
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{name} cannot be loaded: {reason[:300]}") from None

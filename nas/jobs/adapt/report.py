@@ -1,11 +1,13 @@
 """The report of an adaptation: facts, tables, figures."""
 
 import math
+from dataclasses import asdict
 from statistics import stdev
 from typing import Any
 
 from nas.jobs.adapt.export import failed_exports
 from nas.jobs.adapt.figures import figure
+from nas.jobs.adapt.harness import harness_scores, harness_table
 from nas.jobs.adapt.held_out_table import held_out_facts, held_out_table, share_error
 from nas.jobs.adapt.oracle import shares
 from nas.jobs.adapt.page import sample_explorer, shared_explorer
@@ -40,6 +42,7 @@ def adapt_facts(summary: AdaptSummary) -> dict[str, Any]:
         }
     facts["half"] = list(summary.shared.half)
     facts["held_out"] = held_out_facts(summary.shared)
+    facts["harness"] = [asdict(score) for score in harness_scores(summary.folder)]
     if summary.shared.menu:
         menu = summary.shared.menu
         facts["router"] = {
@@ -72,7 +75,7 @@ def adapt_table(summary: AdaptSummary) -> str:
     if summary.by != "gold":
         lines.append(f"chosen by {summary.by}: {_chosen_right(summary):.3f} right (pass@1)")
     lines += held_out_table(summary.shared)
-    lines += failed_exports(summary.folder)
+    lines += [*harness_table(summary.folder), *failed_exports(summary.folder)]
     return "\n".join([*lines, *(f"failed: {reason}" for reason in summary.failed)])
 
 

@@ -114,7 +114,7 @@ def prompt_features(evaluator: ChainEvaluator) -> Tensor:
     features = []
     for question in evaluator.questions:
         row = question.rows[0]
-        entered = evaluator.decoder.enter(torch.tensor([row.tokens]))[0][0, : row.first + 1]
+        entered = evaluator.decoder.enter(torch.tensor([row.tokens]))[0][0, : row.first + 1].cpu()
         length = torch.tensor([float(len(entered))])
         features.append(torch.cat([entered.mean(dim=0).float(), entered[-1].float(), length]))
     return torch.stack(features)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nas.core.files import write_atomically
 from nas.jobs.adapt.config import AdaptConfig
+from nas.jobs.adapt.harness import check_harness, judge_exports
 from nas.jobs.adapt.job import AdaptJob, found_from_bytes
 from nas.jobs.adapt.setup import (
     Items,
@@ -15,7 +15,7 @@ from nas.jobs.adapt.setup import (
     with_trained_decoder,
 )
 from nas.jobs.adapt.shared_chains import Evaluators, SharedChains
-from nas.jobs.adapt.sharing import Sharing
+from nas.jobs.adapt.sharing import Sharing, stages_of
 from nas.jobs.adapt.summary import SHARED
 from nas.jobs.adapt.text.run import reduce_depth
 from nas.loop.candidate import Candidate
@@ -32,6 +32,7 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
 
     Raises the errors of `nas.api.search`; `BadInput` before anything is written.
     """
+    check_harness(config)
     if config.text is not None:
         reduce_depth(config, watchers)
         return
@@ -53,6 +54,7 @@ def run_adapt(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
         check_found(candidates)
         if items.test:
             _share(job, config, session.run, items, candidates)
+            judge_exports(config, session.run.folder)
 
 
 def _share(
@@ -62,18 +64,19 @@ def _share(
     items: Items,
     candidates: Sequence[Candidate],
 ) -> None:
-    """Run the stages after the search, unless an earlier driver finished them all."""
+    """Run the stages after the search, except those that an earlier driver finished."""
     file = run.folder / SHARED
-    if file.exists() and SharedChains.from_json(file.read_text()).settings == config.stages():
+    shared = SharedChains(config.stages(), difficulties=tuple(i.difficulty for i in items.test))
+    if file.exists():
+        known = SharedChains.from_json(file.read_text())
+        shared = known if known.settings == config.stages() else shared
+    if set(stages_of(config)) <= set(shared.done):
         return
-    evaluators = Evaluators(job.evaluator(items.fit), job.evaluator(items.test))
-    difficulties = tuple(item.difficulty for item in items.test)
-    shared = SharedChains(config.stages(), difficulties=difficulties)
+    evaluators = Evaluators(job.evaluator(items.fit, 2), job.evaluator(items.test, 2))
     found = [
         one
         for c in candidates
         if c.rungs
         for one in found_from_bytes(run.read_checkpoint(c.rungs[-1].checkpoint))
     ]
-    shared = Sharing(job, config, run, evaluators, items.test, shared).all_stages(found)
-    write_atomically(file, shared.to_json())
+    Sharing(job, config, run, evaluators, items.test, found, shared, file).all_stages()

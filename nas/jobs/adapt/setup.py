@@ -9,10 +9,12 @@ import numpy as np
 
 from nas.core.errors import BadInput, NasError
 from nas.jobs.adapt.config import AdaptConfig
+from nas.jobs.adapt.gguf_file import check_gguf
 from nas.jobs.adapt.items import Item, read_items
 from nas.jobs.adapt.job import AdaptJob, SampleGroups
-from nas.jobs.adapt.language import DecoderSource, question_of
+from nas.jobs.adapt.language import DecoderSource, Language, question_of
 from nas.jobs.adapt.oracle import Search
+from nas.jobs.adapt.placement import Placement
 from nas.jobs.adapt.small_decoder import decoder_source, decoder_task, held_out_items
 from nas.loop.candidate import Candidate
 from nas.models.trained import with_trained_weights
@@ -34,14 +36,20 @@ class Items:
 
 
 def find_source(config: AdaptConfig) -> DecoderSource:
-    """Return the model, or an untrained decoder if none is named; raises `BadInput` otherwise."""
+    """Return the model, or an untrained decoder if none is named.
+
+    Raises `BadInput` if the device is not there, or if the model cannot be used.
+    """
+    placement = Placement(config.device, config.dtype)
+    placement.check(config.model, config.execution.executor == "serial")
     if config.model:
-        source = DecoderSource(config.model)
+        source = DecoderSource(config.model, placement=placement)
         source.load()
         return source
     task = decoder_task(config.task)
     network = decoder_source(config.decoder.layers, task)
-    return DecoderSource("", network, task if isinstance(task, Arithmetic) else None)
+    arithmetic = task if isinstance(task, Arithmetic) else None
+    return DecoderSource("", network, arithmetic, placement)
 
 
 def with_trained_decoder(source: DecoderSource, config: AdaptConfig, run: Path) -> DecoderSource:
@@ -104,13 +112,14 @@ def adapt_job(config: AdaptConfig, source: DecoderSource, items: Items) -> Adapt
         seed=config.seed,
     )
     try:
-        for asked in (items.samples[: config.group], items.fit, items.test):
+        job.evaluator(items.samples[: config.group])
+        for asked in (items.fit, items.test):
             if asked:
-                job.evaluator(asked)
+                job.evaluator(asked, 2)
     except ValueError as error:
         raise BadInput(f"--memory {config.memory:g}: {error}") from None
     if items.test and (config.static or config.heal_steps):
-        _check_exports(config, job)
+        check_exports(config, language, job.rules)
     return job
 
 
@@ -123,11 +132,13 @@ def rules_of(config: AdaptConfig, layers: int) -> Rules:
     return Rules(layers, edits, most=config.edits)
 
 
-def _check_exports(config: AdaptConfig, job: AdaptJob) -> None:
+def check_exports(config: AdaptConfig, language: Language, rules: Rules) -> None:
     """Raise `BadInput` if the chains that a search may find cannot be written as checkpoints."""
-    language = job.source.load()
+    if config.gguf:
+        found = getattr(language.module, "config", None)
+        check_gguf(found.to_dict() if found is not None else {"model_type": "llama"})
     try:
-        check_chains(language.decoder, language.module, job.rules)
+        check_chains(language.decoder, language.module, rules)
     except ValueError as error:
         raise BadInput(
             f"{error}: pass --actions skip if only repeats fail, or search without exports, with "

@@ -25,7 +25,8 @@ from nas.jobs.adapt.router import (
     trained_router,
     worth_most,
 )
-from nas.jobs.adapt.static import best_static, static_chains
+from nas.jobs.adapt.stages import Tick
+from nas.jobs.adapt.static import best_static, graded_for, static_chains
 from search_spaces.layer_chain.chain import Chain
 
 CANDIDATES = 64  # chains that a menu is made from
@@ -57,12 +58,14 @@ class Menu:
 class SharedChains:
     """The chains and the router that serve all inputs.
 
-    settings: of the stages that found them. judgements: results on the test items by name; see
-        `nas.jobs.adapt.sharing`. difficulties: of each test item. half: the chain that was healed.
+    settings: of the stages that found them. done: the stages that ended, see `stages_of`.
+    judgements: results on the test items by name. difficulties: of each test item.
+    half: the chain that was healed.
     statics: the full chain comes first; `best_static` is the place of the one to use.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
+    done: tuple[str, ...] = ()
     judgements: Mapping[str, Judgement] = field(default_factory=dict)
     difficulties: tuple[str, ...] = ()
     statics: tuple[Static, ...] = ()
@@ -80,6 +83,7 @@ class SharedChains:
         menu = data["menu"]
         return cls(
             data["settings"],
+            tuple(data.get("done", ())),  # absent in runs of earlier versions
             {key: judgement_from(one) for key, one in data["judgements"].items()},
             tuple(data["difficulties"]),
             tuple(Static(method, tuple(chain), right) for method, chain, right in data["statics"]),
@@ -100,10 +104,11 @@ class Evaluators(NamedTuple):
 
 
 def statics_of(
-    job: AdaptJob, evaluators: Evaluators, config: AdaptConfig
+    job: AdaptJob, evaluators: Evaluators, config: AdaptConfig, tick: Tick
 ) -> tuple[list[Static], int]:
     """Return static chains of every length by every method, and the place of the one to use."""
-    fitted, tested = Grades(evaluators.fit), Grades(evaluators.test)
+    wanted = graded_for(job.rules.layers) + config.simulations
+    fitted, tested = Grades(evaluators.fit, tick, wanted), Grades(evaluators.test)
     choices = static_chains(fitted, job.rules, config.simulations, config.seed)
     best = best_static(fitted, choices, config.tolerance)
     grades = tested(choice.chain for choice in choices)

@@ -1,18 +1,22 @@
 """Finds what serves all inputs, in stages, and judges it on held-out items."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from nas.core.files import write_atomically
-from nas.jobs.adapt.config import AdaptConfig
-from nas.jobs.adapt.early_exit import early_exit
-from nas.jobs.adapt.export import write_network
+from nas.jobs.adapt.accelerated_exit import accelerated_exit
+from nas.jobs.adapt.config import AdaptConfig, Healing
+from nas.jobs.adapt.early_exit import ExitRule, early_exit
+from nas.jobs.adapt.export import to_compare, write_chain, write_network
 from nas.jobs.adapt.free_text import generated_answers
-from nas.jobs.adapt.healing import answers_of, heal
+from nas.jobs.adapt.healing import heal
 from nas.jobs.adapt.held_out import Judgement, judgement, majority
 from nas.jobs.adapt.items import Item
 from nas.jobs.adapt.job import AdaptJob
@@ -25,10 +29,20 @@ from search_spaces.layer_chain.chain import Chain
 from search_spaces.layer_chain.shortened import shortened
 
 
+def stages_of(config: AdaptConfig) -> list[str]:
+    """Return the names of the stages that the settings ask for, in order."""
+    names = ["exam", "exit", "accelerated-exit"]
+    if config.static:
+        names += ["static", *(["text"] if config.generate else [])]
+        names += ["half", *config.heal] if config.heal_steps else []
+    return [*names, *(["router"] if config.menu else [])]
+
+
 @dataclass
 class Sharing:
     """The state of the stages after the search; each stage adds to `shared`.
 
+    file: keeps `shared` after every stage. found: the results of the search.
     written: tokens per second of the chains that were measured.
     """
 
@@ -37,23 +51,35 @@ class Sharing:
     run: RunFolder
     evaluators: Evaluators
     test: Sequence[Item]
+    found: Sequence[Found]
     shared: SharedChains
+    file: Path
     written: dict[Chain, float] = field(default_factory=dict)
 
-    def all_stages(self, found: Sequence[Found]) -> SharedChains:
-        """Run the stages that the settings ask for."""
-        self._judge("full", "the full chain", self.job.rules.full)
-        self._add("majority", majority(*self.evaluators))
-        self._exit()
-        if self.config.static:
-            self._static()
-            if self.config.generate:
-                self._generate()
-            if self.config.heal_steps:
-                self._heal()
-        if self.config.menu:
-            self._route(found)
-        return self.shared
+    def all_stages(self) -> None:
+        """Run the stages that the settings ask for and that no earlier driver finished."""
+        runs: dict[str, Callable[[], None]] = {
+            "exam": self._exam,
+            "exit": partial(self._exit, "exit", "early exit", early_exit),
+            "accelerated-exit": partial(
+                self._exit, "accelerated-exit", "accelerated exit", accelerated_exit
+            ),
+            "static": self._static,
+            "text": self._generate,
+            "half": self._half,
+            **{way: partial(self._heal, way) for way in self.config.heal},
+            "router": self._route,
+        }
+        for name in stages_of(self.config):
+            if name not in self.shared.done:
+                runs[name]()
+                self.shared = replace(self.shared, done=(*self.shared.done, name))
+                write_atomically(self.file, self.shared.to_json())
+
+    def _exam(self) -> None:
+        with stage("exam"):
+            self._judge("full", "the full chain", self.job.rules.full)
+            self._add("majority", majority(*self.evaluators))
 
     def _add(self, key: str, judged: Judgement) -> None:
         judgements = {**self.shared.judgements, key: judged}
@@ -68,51 +94,66 @@ class Sharing:
         chains = [chain] * len(self.test)
         self._add(key, judgement(name, test, chains, seed, self.written[chain]))
 
-    def _exit(self) -> None:
-        with stage("early exit"):
-            found = early_exit(*self.evaluators, self.config.tolerance)
+    def _exit(self, key: str, name: str, rule: ExitRule) -> None:
+        with stage(name):
+            found = rule(*self.evaluators, self.config.tolerance)
         calls = sum(found.calls) / len(found.calls)
         same = sum(found.same) / len(found.same)
-        name = f"early exit, {same:.0%} as the full chain"
-        self._add("exit", Judgement(name, found.right, calls))
+        self._add(key, Judgement(f"{name}, {same:.0%} as the full chain", found.right, calls))
 
     def _static(self) -> None:
-        with stage("static chains"):
-            statics, best = statics_of(self.job, self.evaluators, self.config)
+        with stage("static chains") as tick:
+            statics, best = statics_of(self.job, self.evaluators, self.config, tick)
         self.shared = replace(self.shared, statics=tuple(statics), best_static=best)
         one = statics[best]
         self._judge("static", f"static, {one.method}", one.chain)
-        network = shortened(self.job.source.load().module, one.chain)
-        write_network(network, self.run.folder / "static", self.evaluators.test.tokens[:4])
+        language, folder = self.job.source.load(), self.run.folder / "static"
+        with stage("export"):
+            write_chain(language, one.chain, folder, self._to_compare(), self.config.gguf)
 
     def _generate(self) -> None:
         language, tokens = self.job.source.load(), self.config.generate
         static = self.shared.statics[self.shared.best_static].chain
-        with stage("free text"):
-            for key, chain in (("full", self.job.rules.full), ("static", static)):
-                right = generated_answers(language, self.test, chain, tokens)
-                name = f"in free text, {key}"
-                self._add(f"{key}-text", Judgement(name, right, len(chain)))
+        for key, chain in (("full", self.job.rules.full), ("static", static)):
+            with stage(f"free text, {key}") as tick:
+                right = generated_answers(language, self.test, chain, tokens, tick)
+            name = f"in free text, {key}"
+            self._add(f"{key}-text", Judgement(name, right, len(chain)))
 
-    def _heal(self) -> None:
+    def _half(self) -> None:
         chain = half_chain(self.shared.statics, self.evaluators.fit)
         self.shared = replace(self.shared, half=chain)
         self._judge("half", "half the layers", chain)
-        fit, test, whole = *self.evaluators, self.job.source.load().module
-        lengths = torch.tensor([len(row.tokens) for row in fit.rows])
-        for way in self.config.heal:
-            with stage(f"healing, {way}"):
-                short = shortened(whole, chain)
-                steps, seed = self.config.heal_steps, self.config.seed
-                short = heal(short, whole, fit.tokens, lengths, steps, seed, way)
-                right = answers_of(short, test)
-            self._add(f"healed-{way}", Judgement(f"  healed, {way}", right, len(chain)))
-            write_network(short, self.run.folder / f"healed-{way}", test.tokens[:4])
 
-    def _route(self, found: Sequence[Found]) -> None:
+    def _heal(self, way: Healing) -> None:
+        (fit, test), chain = self.evaluators, self.shared.half
+        whole, lengths = self.job.source.load().module, [len(row.tokens) for row in fit.rows]
+        with stage(f"healing, {way}") as tick:
+            short = heal(
+                shortened(whole, chain),
+                whole,
+                fit.tokens,
+                torch.tensor(lengths),
+                self.config.heal_steps,
+                self.config.seed,
+                way,
+                self.job.memory_bytes,
+                tick,
+            )
+            right = test.answers_of(short)
+        self._add(f"healed-{way}", Judgement(f"  healed, {way}", right, len(chain)))
+        with stage("export"):
+            folder = self.run.folder / f"healed-{way}"
+            write_network(short, folder, self._to_compare(), gguf=self.config.gguf)
+
+    def _to_compare(self) -> Tensor:
+        test = self.evaluators.test
+        return to_compare(test.tokens, test.decoder.tokens, self.job.memory_bytes)
+
+    def _route(self) -> None:
         with stage("router"):
             menu, router, chosen = menu_for(
-                found, self.shared.statics, self.evaluators, self.config
+                self.found, self.shared.statics, self.evaluators, self.config
             )
         write_atomically(self.run.folder / "router.safetensors", save(router.state_dict()))
         write_atomically(self.run.folder / "menu.json", json.dumps(menu.chains))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from search_spaces.layer_chain.chain import Chain
-from search_spaces.layer_chain.decoder import Decoder, generate, run_chain
+from search_spaces.layer_chain.decoder import Decoder, generate, next_token
 
 NEW, REPEATS = 32, 5
 
@@ -28,7 +28,7 @@ def speeds(decoder: Decoder, chains: Sequence[Chain], tokens: Tensor) -> list[Sp
     """
 
     def read(chain: Chain) -> None:
-        run_chain(decoder, tokens, chain)
+        next_token(decoder, tokens, chain).item()  # waits for the device
 
     def written(chain: Chain) -> None:
         generate(decoder, tokens[:, :1], chain, NEW)

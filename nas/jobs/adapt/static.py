@@ -53,6 +53,12 @@ def chains_by(
     return improved(greedy, grades, rules, simulations, seed)
 
 
+def graded_for(layers: int) -> int:
+    """Return how many chains the methods grade at the most, without those of the search."""
+    by_influence, greedy = 2 * (layers - 1), layers * (layers + 1) // 2
+    return by_influence + greedy
+
+
 def best_static(grades: Grader, choices: Sequence[Choice], tolerance: float) -> Choice:
     """Return the shortest chain that loses at most `tolerance`; of equal lengths, the best."""
     full, *_ = known = grades(choice.chain for choice in choices)

@@ -8,7 +8,7 @@ from torch.nn import functional
 from nas.jobs.adapt.config import Healing
 from nas.jobs.adapt.evaluator import ChainEvaluator
 from nas.jobs.adapt.grading import Grades
-from nas.jobs.adapt.healing import answers_of, heal, logits_of
+from nas.jobs.adapt.healing import heal, logits_of
 from nas.jobs.adapt.questions import Exact, Judged
 from nas.jobs.adapt.router import menu_of, prompt_features, routed, trained_router
 from nas.jobs.adapt.static import FULL, Choice, best_static, static_chains
@@ -108,9 +108,9 @@ def test_healing_moves_answers_towards_the_whole_network(way: Healing) -> None:
             learnt, known = (logits_of(m, taught.tokens).log_softmax(-1) for m in (short, whole))
         return float(functional.kl_div(learnt, known, log_target=True, reduction="batchmean"))
 
-    before = distance(), sum(answers_of(short, taught))
+    before = distance(), sum(taught.answers_of(short))
     lengths = torch.tensor([len(row.tokens) for row in taught.rows])
     short = heal(short, whole, taught.tokens, lengths, 60, 0, way)
     assert distance() < 0.5 * before[0]
-    assert sum(answers_of(short, taught)) > before[1]
-    assert all(answers_of(whole, taught))
+    assert sum(taught.answers_of(short)) > before[1]
+    assert all(taught.answers_of(whole))

@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from nas.jobs.adapt.checkpoint import write_checkpoint
+from nas.jobs.adapt.export import FAILED, write_chain
 from nas.jobs.adapt.healing import logits_of
+from nas.jobs.adapt.language import Words
+from search_spaces.layer_chain.chain import Chain
 from search_spaces.layer_chain.decoder import run_chain
+from search_spaces.layer_chain.llama import Llama
 from search_spaces.layer_chain.shortened import shortened
 from tests.search_spaces.layer_chain.models import random_chains, random_tokens, small_llama
 from tests.search_spaces.layer_chain.test_pretrained import EVERY_FAMILY, tiny
@@ -52,3 +56,22 @@ def test_transformers_reads_our_checkpoints(tmp_path: Path) -> None:
 def test_a_chain_with_a_missing_layer_is_refused() -> None:
     with pytest.raises(ValueError, match="layer 6 does not exist"):
         shortened(small_llama(), (0, 6))
+
+
+def test_an_export_that_is_not_its_chain_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network that is written is compared with the chain that was judged."""
+    model = small_llama()
+    language, tokens = Words(model, model, list, str), random_tokens(2, 12)
+    write_chain(language, (0, 2, 3), tmp_path / "right", tokens)
+    assert (tmp_path / "right" / "model.safetensors").exists()
+
+    def wrong(model: Llama, chain: Chain) -> torch.nn.Module:
+        return shortened(model, chain[::-1])
+
+    monkeypatch.setattr("nas.jobs.adapt.export.shortened", wrong)
+    write_chain(language, (0, 2, 3), tmp_path / "wrong", tokens)
+    reason = (tmp_path / "wrong" / FAILED).read_text()
+    assert "its logits differ by" in reason and "rounding explains" in reason
+    assert not (tmp_path / "wrong" / "model.safetensors").exists()

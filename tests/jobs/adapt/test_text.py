@@ -14,7 +14,7 @@ from nas.jobs.adapt.improvement import improved
 from nas.jobs.adapt.language import DecoderSource, Language
 from nas.jobs.adapt.small_decoder import decoder_source, decoder_task, held_out_items
 from nas.jobs.adapt.static import METHODS, chains_by
-from nas.jobs.adapt.text.evaluator import TextEvaluator, grade_network
+from nas.jobs.adapt.text.evaluator import TextEvaluator
 from nas.jobs.adapt.text.windows import read_windows
 from search_spaces.layer_chain.chain import Rules, skips_and_repeats
 from search_spaces.layer_chain.decoder import run_chain
@@ -31,8 +31,8 @@ def windows(count: int = 4, length: int = 9) -> torch.Tensor:
 
 def test_a_chain_is_graded_as_its_network_and_as_computed_directly() -> None:
     model, tokens, chain = small_llama(), windows(), (0, 2, 2, 5)
-    (found,) = TextEvaluator(model, tokens, 2**24)([chain])
-    alone = grade_network(shortened(model, chain), model, tokens)
+    grades = TextEvaluator(model, tokens, 2**24)
+    (found,), alone = grades([chain]), grades.grade_of(shortened(model, chain))
     logits, full = (run_chain(model, tokens, c)[:, :-1] for c in (chain, RULES.full))
     loss = float(functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()))
     learnt, taught = logits.log_softmax(-1), full.log_softmax(-1)

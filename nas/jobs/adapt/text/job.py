@@ -82,7 +82,7 @@ class TextJob:
         """Return new evaluators of the windows that choose chains, and of the test windows."""
         decoder = self.source.load().decoder
         fit, test = (
-            TextEvaluator(decoder, windows, self.memory_bytes)
+            TextEvaluator(decoder, windows, self.memory_bytes // 2)
             for windows in (self.windows.fit, self.windows.test)
         )
         return fit, test

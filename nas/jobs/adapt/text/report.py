@@ -1,9 +1,12 @@
 """The report of a depth reduction: facts, tables, a figure."""
 
+from dataclasses import asdict
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from nas.jobs.adapt.export import failed_exports
+from nas.jobs.adapt.harness import harness_scores, harness_table
 from nas.jobs.adapt.text.evaluator import TextGrade
 from nas.jobs.adapt.text.job import Depth
 from nas.jobs.adapt.text.page import depth_explorer
@@ -21,6 +24,7 @@ def text_facts(summary: TextSummary) -> dict[str, Any]:
         "failed": list(summary.failed),
         "seconds": summary.seconds,
         "chains_graded": summary.graded,
+        "harness": [asdict(score) for score in harness_scores(summary.folder)],
         "depths": {
             method: [_facts(depth.chain, depth.test) for depth in depths]
             for method, depths in summary.depths.items()
@@ -59,6 +63,7 @@ def text_table(summary: TextSummary) -> str:
     if chosen := summary.chosen:
         chain = " ".join(map(str, chosen.depth.chain))
         lines += ["", f"static, {chosen.method}: {chain}", "", *aligned(_speed_rows(chosen))]
+    lines += [*harness_table(summary.folder), *failed_exports(summary.folder)]
     return "\n".join([*lines, *(f"failed: {reason}" for reason in summary.failed)])
 
 

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from nas.core.files import write_atomically
 from nas.jobs.adapt.config import AdaptConfig
-from nas.jobs.adapt.export import write_network
+from nas.jobs.adapt.export import to_compare, write_chain, write_network
+from nas.jobs.adapt.harness import judge_exports
 from nas.jobs.adapt.healing import heal
 from nas.jobs.adapt.setup import (
+    check_exports,
     check_found,
     find_source,
     memory_bytes,
@@ -20,7 +22,6 @@ from nas.jobs.adapt.setup import (
 from nas.jobs.adapt.speed import speeds
 from nas.jobs.adapt.stages import stage
 from nas.jobs.adapt.static import FULL
-from nas.jobs.adapt.text.evaluator import grade_network
 from nas.jobs.adapt.text.job import Depth, TextJob, depths_from_bytes, method_of
 from nas.jobs.adapt.text.results import FILE, Chosen, Healed, read_depths
 from nas.jobs.adapt.text.windows import read_windows
@@ -50,6 +51,7 @@ def reduce_depth(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
         memory_bytes=memory_bytes(config.memory),
         seed=config.seed,
     )
+    check_exports(config, language, job.rules)
     about = RunFile(
         kind="adapt",
         settings=config.model_dump(mode="json"),
@@ -67,6 +69,7 @@ def reduce_depth(config: AdaptConfig, watchers: Sequence[Watcher] = ()) -> None:
         if known is None or known.settings != config.stages():
             chosen = _chosen(job, config, session.run, candidates)
             write_atomically(session.run.folder / FILE, chosen.to_json())
+        judge_exports(config, session.run.folder)
 
 
 def _chosen(
@@ -86,9 +89,11 @@ def _chosen(
         if depth.fit.is_close_to(full.fit, config.tolerance)
     ]
     method, best = min(close, key=lambda pair: (len(pair[1].chain), -pair[1].fit.log_likelihood))
-    whole = job.source.load().module
-    write_network(shortened(whole, best.chain), run.folder / "static", job.windows.test[:4])
-    healed = list(_healed(job, config, run, whole, [depth for _, depth in depths]))
+    language = job.source.load()
+    tokens = to_compare(job.windows.test, language.decoder.tokens, job.memory_bytes)
+    with stage("export"):
+        write_chain(language, best.chain, run.folder / "static", tokens, config.gguf)
+    healed = list(_healed(job, config, run, [depth for _, depth in depths], tokens))
     chains = list(dict.fromkeys([full.chain, best.chain, *(one.chain for one in healed)]))
     with stage("speed"):
         measured = speeds(job.source.load().decoder, chains, job.windows.test[:1])
@@ -102,11 +107,15 @@ def _full(job: TextJob) -> Depth:
 
 
 def _healed(
-    job: TextJob, config: AdaptConfig, run: RunFolder, whole: nn.Module, depths: Sequence[Depth]
+    job: TextJob, config: AdaptConfig, run: RunFolder, depths: Sequence[Depth], tokens: Tensor
 ) -> Iterable[Healed]:
-    """Train the best chain of three lengths; keeps the one of half the layers."""
+    """Train the best chain of three lengths; keeps the one of half the layers.
+
+    tokens: to compare its checkpoint with it.
+    """
     if not config.heal_steps:
         return
+    whole, (_, test) = job.source.load().module, job.evaluators()
     rows, half = job.windows.heal, max(1, job.rules.layers // 2)
     sizes = torch.full((len(rows),), rows.shape[1])
     lengths = dict.fromkeys(max(1, int(share * job.rules.layers)) for share in HEALED)
@@ -115,9 +124,10 @@ def _healed(
         best = max(of_length, key=lambda depth: depth.fit)
         for way in config.heal:
             short = shortened(whole, best.chain)
-            with stage(f"healing {length} layers, {way}"):
-                short = heal(short, whole, rows, sizes, config.heal_steps, config.seed, way)
-            after = grade_network(short, whole, job.windows.test)
+            with stage(f"healing {length} layers, {way}") as tick:
+                steps, seed, memory = config.heal_steps, config.seed, job.memory_bytes
+                short = heal(short, whole, rows, sizes, steps, seed, way, memory, tick)
+            after = test.grade_of(short)
             if length == half:
-                write_network(short, run.folder / f"healed-{way}", job.windows.test[:4])
+                write_network(short, run.folder / f"healed-{way}", tokens, gguf=config.gguf)
             yield Healed(way, best.chain, best.test, after)
