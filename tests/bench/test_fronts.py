@@ -10,7 +10,7 @@ from nas.core.errors import BadInput
 GRID = Table(
     "grid",
     [
-        Row({f"n{i}": n // 4**i % 4 for i in range(4)}, n % 61, {"latency": float(n % 37)})
+        Row({f"n{i}": n // 4**i % 4 for i in range(4)}, n % 61, {"latency": n % 61 + float(n % 37)})
         for n in range(4**4)
     ],
 )
@@ -31,7 +31,7 @@ def test_points_that_no_other_dominates_are_kept_in_order() -> None:
 @pytest.mark.parametrize("name", ["random", "nsga-ii", "predictor"])
 def test_a_share_never_falls_and_ends_at_the_whole_front(name: str) -> None:
     curve = replay_front(name, GRID, "latency", 30, seed=0)
-    assert curve.shape == (30,) and (np.diff(curve) >= 0).all()
+    assert curve.shape == (30,) and (np.diff(curve) >= -1e-12).all()
     assert 0 < curve[-1] <= 1 + 1e-9
     assert (curve == replay_front(name, GRID, "latency", 30, seed=0)).all()
     assert "±" in front_table({name: np.stack([curve, curve])})

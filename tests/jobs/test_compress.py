@@ -279,6 +279,13 @@ def test_a_student_learns_the_teachers_answers_to_the_images_it_sees() -> None:
     assert torch.equal(ours.targets.argmax(1), labelled.targets)
 
 
+def test_a_policy_file_is_learnt_by_a_policy_gradient() -> None:
+    assert CompressConfig().controller.name == "mcts"
+    assert CompressConfig.model_validate({"policy": "p"}).controller.name == "policy-gradient"
+    given = CompressConfig.model_validate({"policy": "p", "controller": "n2n"})
+    assert given.controller.name == "n2n"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
