@@ -129,7 +129,7 @@ class PathSampler(BaseSampler):
     def remember(self, study: Study, trial: FrozenTrial, value: object) -> None:
         """Learn from a recorded trial that is not part of the study; None if it failed."""
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        values = value if isinstance(value, tuple) else (value,)
+        values: Any = value if isinstance(value, tuple) else (value,)
         self._learn(study, trial, state, None if value is None else [*map(float, values)])
 
     def after_trial(
@@ -149,11 +149,11 @@ class PathSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         self._learnt.add(trial.number)
-        reward: Reward = None
+        reward: Reward | tuple[float, ...] = None
         if state == TrialState.COMPLETE and values is not None:
             signs = [1 if d == StudyDirection.MAXIMIZE else -1 for d in study.directions]
-            rewards = tuple(s * value for s, value in zip(signs, values, strict=True))
-            reward = rewards if len(rewards) > 1 else rewards[0]
+            rewards = [s * value for s, value in zip(signs, values, strict=True)]
+            reward = tuple(rewards) if len(rewards) > 1 else rewards[0]
         self.policy.learn(path_of(trial), reward)  # type: ignore[arg-type]
 
 

@@ -143,7 +143,8 @@ class Candidate:
         return cls(architecture=Architecture.from_data(data["architecture"]), **fields)
 
 
-_KINDS = {n: (kind, ...) for n, kind in get_type_hints(Candidate).items() if n != "architecture"}
+_HINTS = get_type_hints(Candidate)
+_KINDS: dict[str, Any] = {n: (kind, ...) for n, kind in _HINTS.items() if n != "architecture"}
 _KINDS["decisions"] = (_KINDS["decisions"][0], {})  # earlier versions did not record them
 _FIELDS = create_model("Fields", **_KINDS)  # type: ignore[call-overload]
 

@@ -103,7 +103,7 @@ def _compare_again(network: nn.Module, judge: Judge, folder: Path, tokens: Tenso
 
     without_bars()
     again = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True).eval()
-    again.to(next(network.parameters()).device)
+    nn.Module.to(again, next(network.parameters()).device)
     gap = _compare(again, judge, tokens)
     _check_generation(network, again, tokens[:1])
     return gap

@@ -12,7 +12,7 @@ from nas.core.executor import CandidateFailed, attempt
 from nas.core.job import Objective, Screened, Trained
 from nas.core.score import Score, ScoreFailed
 from nas.core.seeds import candidate_seed
-from nas.core.task import Batch, Task
+from nas.core.task import Batch, Task, set_measure
 from nas.jobs.search.config import SECTIONS
 from nas.jobs.search.tuning import settings_of
 from nas.scores.size import count_flops, count_parameters
@@ -137,8 +137,3 @@ class SearchJob:
             if not math.isfinite(value):
                 raise ScoreFailed(f"{name} is not finite: {value}")
         return values
-
-
-def set_measure(name: str) -> str:
-    """Return the name by which a candidate's record has the metric on a test set."""
-    return f"test set {name}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nas.core.errors import NasError
 from nas.core.job import Objective
+from nas.core.task import set_measure
 from nas.jobs.search.config import SearchConfig
-from nas.jobs.search.job import set_measure
 from nas.loop.candidate import Candidate, best_first, candidates_in
 from nas.loop.constraints import excesses
 from nas.loop.objectives import pareto_front

@@ -108,12 +108,13 @@ class Remembering:
         module, _, attribute = TRACKERS[name].partition(":")
         try:
             make: Any = getattr(importlib.import_module(module), attribute)
-            self._tracker: Tracker | None = make(run, kept.get("id"))
+            tracker: Tracker = make(run, kept.get("id"))
         except Exception as error:  # of the tracker's package, or of its server
             raise BadInput(
                 f"--track {name} cannot start: {reason_of(error)}: leave it out, or mend its server"
             ) from error
-        self.id = self._tracker.id
+        self._tracker: Tracker | None = tracker
+        self.id = tracker.id
         self._keep()
 
     def best(self, name: str, value: float, step: int) -> None:
