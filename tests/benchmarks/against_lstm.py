@@ -158,6 +158,8 @@ def table(rows: list[dict]) -> str:
     ]
     for task, cells in tests.items():
         finished = {name: by_seed(runs) for name, runs in cells.items() if len(runs) == len(SEEDS)}
+        if not finished.keys() >= set(RIVALS):
+            continue  # still training
         rival = min(RIVALS, key=lambda name: np.mean(finished[name]))
         for name, losses in finished.items():
             first = cells[name][0]
@@ -177,7 +179,9 @@ def by_seed(runs: list[dict]) -> np.ndarray:
 
 
 def interval(values: np.ndarray) -> str:
-    """Return the mean and its 95 % interval by Student's t."""
+    """Return the mean and its 95 % interval by Student's t, or how many runs diverged."""
+    if lost := int(np.isnan(values).sum()):
+        return f"{lost} of {len(values)} diverged"
     half = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
     return f"{np.mean(values):.4f} ± {half:.4f}"
 

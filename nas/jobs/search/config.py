@@ -10,6 +10,12 @@ from nas.core.settings import Named, RunSettings, Section, Size, flat
 from nas.jobs.search.tuning import Tuned, read_tuned
 from nas.loop.constraints import SIZES, Constraint, read_constraint
 
+SCORES: dict[str, tuple[str, ...]] = {  # that searches of a space use unless told otherwise
+    **dict.fromkeys(("rnn-cell", "random-graph", "sequence-mixer"), ("hidden-covariance",)),
+    "transformer": ("layers", "head-confidence"),
+}
+FOR_OTHER_SPACES = ("gradient-norm",)  # works for every network
+
 
 class Training(Section):
     """The training of survivors: see `nas.training.TrainingSettings`."""
@@ -56,6 +62,8 @@ class SearchConfig(RunSettings):
         a step carries for one sequence), `step_latency` (milliseconds of one step of one sequence).
         By default it optimises the first training-free score, or the loss if there is no score or
         there is a warm start. With several objectives, all candidates train in a single rung.
+    scores: the training-free scores; by default those of the space, see `SCORES`. The first one
+        ranks, the others are recorded.
     ranking: how to choose survivors, or the candidates that open a warm search: by the `first`
         score, or by `rank-sum`, the sum of their ranks by all scores. The controller receives the
         first score in either case.
@@ -67,7 +75,7 @@ class SearchConfig(RunSettings):
 
     space: Named = Named(name="rnn-cell")
     controller: Named = Named(name="random")
-    scores: tuple[str, ...] = ("gradient-norm", "hidden-covariance")
+    scores: tuple[str, ...] = ()
     task: Named = Named(name="python-text")
     ranking: Literal["first", "rank-sum"] = "first"
     objectives: tuple[Objective, ...] = ()
@@ -92,7 +100,7 @@ class SearchConfig(RunSettings):
             if isinstance(data.get(key), str):
                 data = {**data, key: data[key].split(mark) if mark else [data[key]]}
         warm, objectives = data.get("warm_start"), data.get("objectives")
-        given = data.get("scores", [] if warm else cls.model_fields["scores"].default)
+        given = data.get("scores", [] if warm else _scores_of(data.get("space", "rnn-cell")))
         if not isinstance(given, list | tuple):
             return data  # pydantic refuses it
         given = [score for score in given if score != "none"]
@@ -172,3 +180,9 @@ class SearchConfig(RunSettings):
 
 def _is_of_latency(limit: object) -> bool:
     return isinstance(limit, str) and limit.strip().startswith("latency")
+
+
+def _scores_of(space: Any) -> tuple[str, ...]:
+    """Return the default scores of a space, which is given as for the setting `space`."""
+    name = space.get("name") if isinstance(space, dict) else getattr(space, "name", space)
+    return SCORES.get(str(name), FOR_OTHER_SPACES)
