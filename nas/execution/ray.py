@@ -72,7 +72,9 @@ class RayExecutor:
                     _check_reachable(address)
                     _check_no_other_nas()
                     ray.init(address=address, **QUIET)
-            except (RayError, OSError, RuntimeError, ValueError) as error:
+            except NoRay:
+                raise
+            except Exception as error:  # Ray raises plain ones, when a start takes too long
                 what = f"join Ray at {address}" if address else "start Ray"
                 raise NoRay(
                     f"cannot {what}: {reason_of(error)}; run `nas doctor`, or use --executor serial"

@@ -21,7 +21,7 @@ from nas.core.executor import (
     outcome_of,
 )
 from nas.execution.isolated import IsolatedExecutor
-from nas.execution.ray import RayExecutor
+from nas.execution.ray import NoRay, RayExecutor
 from nas.execution.serial import SerialExecutor
 from nas.loop.calls import Call, Calls
 from nas.loop.candidate import Candidate
@@ -210,3 +210,12 @@ def test_a_child_ends_with_its_driver(tmp_path: Path) -> None:
     while ps_field("stat", child).strip("Z<+sl"):
         assert time.monotonic() < until, "the child outlives the driver"
         time.sleep(0.05)
+
+
+def test_a_ray_that_starts_too_slowly_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed_out(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr("ray.init", timed_out)
+    with pytest.raises(NoRay, match="cannot start Ray: The current node timed out during startup"):
+        RayExecutor(1)
