@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -159,13 +158,9 @@ def test_kernels_can_share_its_name_with_another_package() -> None:
     assert not (ROOT / "kernels" / "__init__.py").exists()
 
 
-def test_help_is_fast_and_imports_neither_torch_nor_ray() -> None:
+def test_help_imports_neither_torch_nor_ray() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "nas", "--help"]
-    subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
-    started = time.perf_counter()
-    warm = subprocess.run(command, capture_output=True, check=True, cwd=ROOT, text=True)
-    seconds = time.perf_counter() - started
-    imported = {line.rpartition("|")[2].strip() for line in warm.stderr.splitlines()}
+    ended = subprocess.run(command, capture_output=True, check=True, cwd=ROOT, text=True)
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
     assert "typer" in imported
     assert not imported & {"torch", "ray", "optuna", "numpy"}
-    assert seconds < 1.0

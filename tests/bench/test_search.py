@@ -165,7 +165,7 @@ def test_a_policy_proposes_the_same_with_and_without_a_study(name: str) -> None:
 
 @POLICIES
 def test_a_proposal_costs_few_ms_on_average_of_1000(name: str) -> None:
-    most = 6 if name == "predictor" else 2  # seconds for all
+    most = 12 if name == "predictor" else 5  # seconds for all, on a machine shared with others
     rows = [Row({str(j): i // 5**j % 5 for j in range(6)}, i % 97) for i in range(5**6)]
     large = Table("large", rows)
     seconds = []
