@@ -10,6 +10,7 @@ from nas.loop.candidate import Candidate
 from nas.loop.objectives import OBJECTIVES
 
 SIZES = tuple(name for name in OBJECTIVES if name != "loss")  # known after screening
+TIMES = ("latency", "step_latency")  # in seconds
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 WRITTEN = re.compile(r"\s*([\w.-]+?)\s*(<=|>=)\s*([0-9.eE+-]+)\s*(s|ms|us|µs)?\s*")
 
@@ -32,7 +33,7 @@ class Infeasible:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A limit on a number that screening measures: a size, the latency in seconds, or a score."""
+    """A limit on a number that screening measures: a size, a time in seconds, or a score."""
 
     text: str
     name: str
@@ -47,7 +48,7 @@ class Constraint:
 
 
 def read_constraint(text: str) -> Constraint:
-    """Read a constraint: a name, `<=` or `>=`, and a number; latency also in ms or us.
+    """Read a constraint: a name, `<=` or `>=`, and a number; times also in ms or us.
 
     Raises `ValueError`.
 
@@ -62,8 +63,8 @@ def read_constraint(text: str) -> Constraint:
         limit = float(number) * SECONDS.get(unit, 1.0)
     except ValueError:
         raise ValueError(f'"{text}": {number} is not a number') from None
-    if unit and name != "latency":
-        raise ValueError(f'"{text}": only latency has a unit of time: leave out {unit}')
+    if unit and name not in TIMES:
+        raise ValueError(f'"{text}": only {" and ".join(TIMES)} have a unit: leave out {unit}')
     return Constraint(text.strip(), name, sign == "<=", limit)
 
 

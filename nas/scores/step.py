@@ -27,7 +27,7 @@ def state_bytes(model: nn.Module, inputs: Any) -> float:
 def step_latency(
     model: nn.Module, inputs: Any, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Return the milliseconds of one step of one sequence: the median of several bursts of calls.
+    """Return the seconds of one step of one sequence: the median of several bursts of calls.
 
     clock: returns the current time in seconds.
     Raises `ScoreFailed` like `state_bytes`, and for images, which have no single step.
@@ -43,7 +43,7 @@ def step_latency(
                 state = model(step, state, None).state
             if step.is_cuda:
                 torch.cuda.synchronize()
-            taken.append(1e3 * (clock() - started) / CALLS)
+            taken.append((clock() - started) / CALLS)
     return statistics.median(taken[1:])
 
 

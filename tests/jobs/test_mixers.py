@@ -20,7 +20,7 @@ def test_a_search_minimises_what_a_step_carries_and_takes(tmp_path):
     assert done.returncode == 0, done.stderr
     for found in json.loads(done.stdout)["pareto_front"]:
         assert 0 < found["state_bytes"] <= 2048
-        assert 0 < found["step_latency"] < 1000
+        assert 0 < found["step_latency"] < 1
     result = json.loads((run / "trials" / "0000" / "result.json").read_text())
     assert result["measures"]["width"] == 8
     assert "state_bytes" in nas("report", run).stdout

@@ -38,7 +38,7 @@ def test_an_excess_is_a_share_of_the_limit(text: str, excess: float) -> None:
     [
         ("parameters<5", "write it as in parameters<=2e6"),
         ("parameters<=1e", "1e is not a number"),
-        ("flops<=2ms", "only latency has a unit"),
+        ("flops<=2ms", "only latency and step_latency have a unit"),
     ],
 )
 def test_a_bad_constraint_is_refused(text: str, words: str) -> None:

@@ -59,7 +59,7 @@ class SearchConfig(RunSettings):
 
     objectives: what the controller minimises: `loss` (validation, at the end of the first rung),
         `parameters`, `flops`, `latency` (seconds, from the score of that name), `state_bytes` (what
-        a step carries for one sequence), `step_latency` (milliseconds of one step of one sequence).
+        a step carries for one sequence), `step_latency` (seconds of one step of one sequence).
         By default it optimises the first training-free score, or the loss if there is no score or
         there is a warm start. With several objectives, all candidates train in a single rung.
     scores: the training-free scores; by default those of the space, see `SCORES`. The first one

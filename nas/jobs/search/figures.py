@@ -15,7 +15,7 @@ from nas.loop.objectives import named_objectives
 from nas.reporting.figure import BLUE, GREY, ORANGE
 
 NUMBERED = 12  # candidates in a figure; more would hide each other
-UNITS = {"latency": "latency, seconds", "step_latency": "step latency, milliseconds"}
+UNITS = {"latency": "latency, seconds", "step_latency": "step latency, seconds"}
 FEWEST = 10  # pairs of which a rank correlation says something
 MANY = 2000  # points that are drawn one by one; more become a picture
 

@@ -31,6 +31,7 @@ def search_job(config: SearchConfig) -> SearchJob:
     screen_size = ModelSize(**config.screen.model_dump()) if config.screen else train_size
     task = load_task(config.task.name, config.task.options)
     _check_fit(space, task)
+    named = {*config.objectives, *(constraint.name for constraint in config.constraints)}
     return SearchJob(
         space=TunedSpace(space, config.tuned) if config.tune else space,
         task=task,
@@ -45,7 +46,7 @@ def search_job(config: SearchConfig) -> SearchJob:
         ),
         seed=config.seed,
         kernels=config.execution.kernels,
-        measured=tuple(name for name in config.objectives if name in STEP_MEASURES),
+        measured=tuple(name for name in STEP_MEASURES if name in named),
     )
 
 
