@@ -45,8 +45,9 @@ class Gates(nn.Module):
         if not decays:
             return
         if spec.gate == "constant":
-            ladder = 1 - torch.exp2(-5.0 - torch.arange(spec.heads, dtype=torch.float64))
-            logits = torch.logit(ladder).repeat_interleave(own.decays)
+            halvings = 5.0 + torch.arange(spec.heads, dtype=torch.float64)  # decays 1 - 2^-halvings
+            logits = halvings * math.log(2) + torch.log1p(-torch.exp2(-halvings))  # finite for all
+            logits = logits.repeat_interleave(own.decays)
             self.constant = nn.Parameter(logits.to(torch.get_default_dtype()))
         elif spec.gate == "low-rank":
             rank = min(RANK, width)

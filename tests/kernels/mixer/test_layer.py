@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from kernels.mixer.gates import Gates
 from kernels.mixer.layer import MixerLayer
 from kernels.mixer.spec import MixerSpec, Recurrence
 from kernels.mixer.stabiliser import stabilised
@@ -161,3 +162,10 @@ def test_a_state_of_another_layer_is_refused_by_name(part):
     _, state = layer(x)
     with pytest.raises(ValueError, match=rf"the state's {part} is .*, expected"):
         layer(x, state._replace(**{part: getattr(state, part)[..., :-1]}))
+
+
+def test_the_ladder_of_decays_is_that_of_the_paper_and_finite_for_many_heads():
+    gates = Gates(MixerSpec(Recurrence("head", 1, "none", 1, 1), 64, gate="constant"), 8)
+    assert gates.constant is not None and torch.isfinite(gates.constant).all()
+    decays = gates.constant[:16].double().sigmoid()
+    assert torch.allclose(decays, 1 - 2.0 ** -(5 + torch.arange(16.0).double()), atol=1e-7)
