@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nas.core.errors import BadInput
-from nas.jobs.adapt import placement
+from nas.jobs.adapt import placement, speed
 from nas.jobs.adapt.accelerated_exit import accelerated_exit
 from nas.jobs.adapt.early_exit import early_exit
 from nas.jobs.adapt.evaluator import ChainEvaluator
@@ -32,7 +32,11 @@ def network(request: pytest.FixtureRequest) -> torch.nn.Module:
     return small_llama() if request.param == "ours" else tiny(request.param).model
 
 
-def test_every_stage_gives_the_same_on_another_device(network: torch.nn.Module) -> None:
+def test_every_stage_gives_the_same_on_another_device(
+    network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "NEW", 2)
+    monkeypatch.setattr(speed, "REPEATS", 1)
     here = _results(decoder_of(network), network)
     with OtherDevice():
         moved = network.to(DEVICE)
