@@ -36,7 +36,7 @@ def heal(
     tokens, lengths = tokens.to(device), lengths.to(device)
     generator = torch.Generator().manual_seed(seed)
     network = short.requires_grad_(True) if way == "full" else with_adapters(short, seed)
-    network.train()
+    network.eval()  # dropout would draw from the global generator, which no seed sets
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)

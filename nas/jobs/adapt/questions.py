@@ -59,16 +59,6 @@ class Question(Protocol):
         ...
 
 
-def judged_logits(question: Question, logits: Sequence[Tensor]) -> Judged:
-    """Judge the logits of every row, `[positions from first on, tokens]`."""
-    return question.judged(
-        [
-            part[:, list(row.options)] if row.options else read(part, torch.tensor(row.targets))
-            for row, part in zip(question.rows, logits, strict=True)
-        ]
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Letters:
     """A question answered by the most likely option at the last position.

@@ -8,14 +8,7 @@ import torch
 
 from nas.jobs.adapt.evaluator import ChainEvaluator
 from nas.jobs.adapt.oracle import Found, Search, perturbed, search_each, shares
-from nas.jobs.adapt.questions import (
-    Exact,
-    Judged,
-    Letters,
-    Likelihoods,
-    Question,
-    judged_logits,
-)
+from nas.jobs.adapt.questions import Exact, Judged, Letters, Likelihoods, Question, read
 from nas.jobs.adapt.reward import reward
 from nas.jobs.adapt.searches.tree import TreeOfEdits
 from search_spaces.decisions import at_random
@@ -50,11 +43,12 @@ def test_questions_asked_together_get_the_same_answers_as_alone() -> None:
     requests = [(i % 6, chain) for i, chain in enumerate(random_chains(SIZE.layers, 18))]
     judged = evaluator.judge([number for number, _ in requests], evaluator.states(requests))
     for (number, chain), found in zip(requests, judged, strict=True):
-        logits = [
-            run_chain(model, torch.tensor([row.tokens]), chain)[0, row.first :]
-            for row in asked[number].rows
-        ]
-        alone = judged_logits(asked[number], logits)
+        readings = []
+        for row in asked[number].rows:
+            logits = run_chain(model, torch.tensor([row.tokens]), chain)[0, row.first :]
+            chosen = logits[:, list(row.options)]
+            readings.append(chosen if row.options else read(logits, torch.tensor(row.targets)))
+        alone = asked[number].judged(readings)
         assert (found.answer, found.correct) == (alone.answer, alone.correct)
         assert found.likelihood == pytest.approx(alone.likelihood, abs=1e-4)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nas.core.errors import BadInput
+from nas.jobs.adapt import placement, speed
 from nas.jobs.adapt.accelerated_exit import accelerated_exit
 from nas.jobs.adapt.early_exit import early_exit
 from nas.jobs.adapt.evaluator import ChainEvaluator
@@ -26,12 +27,16 @@ from tests.search_spaces.layer_chain.models import random_tokens, small_llama
 from tests.search_spaces.layer_chain.test_pretrained import tiny
 
 
-@pytest.fixture(params=["ours", "Gemma2"])
+@pytest.fixture(params=["ours", "Llama", "GPT2", "Gemma2"])
 def network(request: pytest.FixtureRequest) -> torch.nn.Module:
     return small_llama() if request.param == "ours" else tiny(request.param).model
 
 
-def test_every_stage_gives_the_same_on_another_device(network: torch.nn.Module) -> None:
+def test_every_stage_gives_the_same_on_another_device(
+    network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "NEW", 2)
+    monkeypatch.setattr(speed, "REPEATS", 1)
     here = _results(decoder_of(network), network)
     with OtherDevice():
         moved = network.to(DEVICE)
@@ -72,6 +77,13 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         Placement("spread").check("stories.bin", serial=True)
     Placement("cpu").check("", serial=False)
     Placement("auto").check("", serial=True)
+
+
+def test_a_gpu_is_refused_to_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "check_device", lambda *_: None)  # as if it were there
+    with pytest.raises(BadInput, match=r"^--device cuda needs one process: add --executor serial$"):
+        Placement("cuda").check("model", serial=False)
+    Placement("cuda").check("model", serial=True)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
