@@ -11,18 +11,15 @@ the same network, and a guess is what the task's most frequent answer gets.
 
 import argparse
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from statistics import median
-from typing import Any
 
-import numpy as np
 import torch
 
 from kernels.cell.zoo import ZOO as CELLS
 from nas.core.registry import load_task
-from nas.core.task import Batch, Task
+from nas.core.task import Batch, Task, test_sets
 from nas.scores.size import count_parameters
-from nas.tasks.n_parity import draw
 from nas.training import TrainingSettings, evaluate, train_rung
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.sequence_mixer.model import SequenceMixer
@@ -30,7 +27,6 @@ from search_spaces.sequence_mixer.spec import CellMixing, NetworkSpec
 from search_spaces.sequence_mixer.zoo import STRIPES
 from search_spaces.space import ModelShape, ModelSize
 
-TIMES = (1, 2, 4, 8)
 SETTINGS = TrainingSettings(learning_rate=4e-3, weight_decay=0.0, clip=1.0, device="cpu")
 NETWORKS = {
     **STRIPES,
@@ -43,10 +39,10 @@ def main() -> None:
     torch.set_num_threads(1)
     options = dict(pair.split("=", 1) for pair in asked.option)
     task = load_task(asked.task, {n: int(v) if v.isdecimal() else v for n, v in options.items()})
-    names = [f"{times}x" for times in TIMES]
+    names = list(test_sets(task))
     print("| mixer | layers | parameters | state bytes | CPU s | " + " | ".join(names) + " |")
     print("|---" * (5 + len(names)) + "|")
-    shares = [f"{_guess(batches):.3f}" for batches in longer(task).values()]
+    shares = [f"{_guess(batches):.3f}" for batches in test_sets(task).values()]
     print("| a guess | | | | | " + " | ".join(shares) + " |", flush=True)
     for layers in asked.layers:
         for name in asked.mixers:
@@ -74,19 +70,11 @@ def _row(name: str, layers: int, task: Task, asked: argparse.Namespace) -> str:
         parameters, started = count_parameters(model), time.process_time()
         train_rung(model, task, SETTINGS, seed, asked.steps)
         seconds.append(time.process_time() - started)
-        sets = longer(task).values()
+        sets = test_sets(task).values()
         found.append([evaluate(model, task, iter(batches)).metric for batches in sets])
     accuracies = [f"{median(each):.3f} ({min(each):.3f})" for each in zip(*found, strict=True)]
     facts = (name, layers, parameters, network.state_bytes(asked.width, layers))
     return f"| {' | '.join(map(str, facts))} | {median(seconds):.0f} | {' | '.join(accuracies)} |"
-
-
-def longer(task: Any) -> Mapping[str, Iterable[Batch]]:
-    """Return the task's test sets by length; of a task without them, sums of so many more bits."""
-    if hasattr(task, "test_sets"):
-        return task.test_sets()
-    counts = {f"{times}x": np.full(256, times * task.largest) for times in TIMES}
-    return {name: [draw(n, np.random.default_rng([4, int(n[0])]))] for name, n in counts.items()}
 
 
 def _guess(batches: Iterable[Batch]) -> float:

@@ -82,7 +82,7 @@ def hybrid() -> nn.Module:
 
 
 def short_text() -> Batch:
-    tokens = torch.randint(40, (6, 9), generator=generator(1))
+    tokens = torch.randint(40, (6, 14), generator=generator(1))
     return Batch(tokens[:, :-1], tokens[:, 1:])
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-DIGEST = re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{8,16}\b")
+DIGEST = re.compile(r"(?<![\w.])(?=[a-f]*\d)[0-9a-f]{8,16}\b")  # not the digits after a point
 NUMBER = re.compile(r"(?<![A-Za-z])[-+]?(?:\d[\d,.]*(?:e[-+]?\d+)?|nan|inf)%?(?![A-Za-z\d])|–")
 ANY_LINES = "…"
 TIMING = "NOT FASTER. "  # begins a line, or not, as the machine is busy
