@@ -94,7 +94,7 @@ def test_the_wheel_holds_our_packages_and_what_they_read(wheel: Path) -> None:
         file.relative_to(ROOT)
         for package in OURS
         for file in (ROOT / package).rglob("*")
-        if file.suffix in (".py", ".c", ".json")
+        if file.suffix in (".py", ".c", ".css", ".js", ".json", ".toml")
     }
     assert packaged == here
 
