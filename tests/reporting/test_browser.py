@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,15 @@ class Page:
         (chain.release() if more else chain).perform()
 
     def wait(self, condition: Callable[[], Any]) -> Any:
+        """Return the condition's value once it holds; the page may be drawn anew meanwhile."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        def value() -> Any:
+            with suppress(StaleElementReferenceException):
+                return condition()
+
         until = time.monotonic() + PATIENCE
-        while not (found := condition()):
+        while not (found := value()):
             assert time.monotonic() < until, "the page did not change"
             time.sleep(0.02)
         return found
@@ -205,7 +213,8 @@ def test_a_served_page_follows_its_run_and_keeps_what_the_reader_chose(
     opened = page.texts(".panel h3")
     add(1)
     page.wait(lambda: page.texts(".table [role=status]")[0].endswith("of 20 candidates"))
-    assert set(page.column("status")) == {"trained"} and page.texts(".panel h3") == opened
+    page.wait(lambda: set(page.column("status")) == {"trained"})
+    page.wait(lambda: page.texts(".panel h3") == opened)
     server.shutdown()
     server.server_close()
 
