@@ -75,8 +75,9 @@ PACKAGES = (
         "PathPredictorSampler",
         "policies.predictor:Predictor",
         "Predictor of Trials by a Gaussian Process on Decisions",
-        "Ranks mutants of the best trials by a posterior sample of a Gaussian process on encoded "
-        "decisions. It suits categorical and conditional spaces with expensive trials.",
+        "Proposes the neighbour or mutant of the best trials that a Gaussian process on encoded "
+        "decisions expects to improve most. It suits categorical and conditional spaces with "
+        "expensive trials.",
         "White et al. 2021, BANANAS, https://arxiv.org/abs/1910.11858; Dudziak et al. 2020, "
         "BRP-NAS, https://arxiv.org/abs/2007.08668",
     ),

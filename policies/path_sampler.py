@@ -126,11 +126,10 @@ class PathSampler(BaseSampler):
         index = bin_of(decision.index for decision in chosen)
         return options.at((index + self._rng.random()) / len(options))
 
-    def remember(self, study: Study, trial: FrozenTrial, value: object) -> None:
+    def remember(self, study: Study, trial: FrozenTrial, values: Sequence[float] | None) -> None:
         """Learn from a recorded trial that is not part of the study; None if it failed."""
-        state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        values: Any = value if isinstance(value, tuple) else (value,)
-        self._learn(study, trial, state, None if value is None else [*map(float, values)])
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        self._learn(study, trial, state, values)
 
     def after_trial(
         self,

@@ -49,7 +49,7 @@ def search(
         str | None,
         Option(
             help="What to minimise: loss, parameters, flops, latency, state_bytes, step_latency, "
-            "separated by commas; random, tpe and nsga-ii support several."
+            "separated by commas; random, tpe, nsga-ii and predictor support several."
         ),
         Key("objectives", is_list=True),
     ] = None,
@@ -64,8 +64,8 @@ def search(
     where: Annotated[
         str | None,
         Option(
-            help="Constraints, such as parameters<=2e6,latency<=2ms: of parameters, flops, latency "
-            "and scores; candidates that miss one do not train."
+            help="Constraints, such as parameters<=2e6,latency<=2ms: of scores and of all that "
+            "--objectives knows but the loss; candidates that miss one do not train."
         ),
         Key("where", is_list=True),
     ] = None,

@@ -16,7 +16,7 @@ CARD = "README.md"
 def check_hub(repository: str) -> None:
     """Raise `BadInput` if `huggingface_hub` is not installed, or the id cannot be one."""
     if find_spec("huggingface_hub") is None:
-        raise BadInput('--push-to needs huggingface_hub: pip install "nas-search[hub]"')
+        raise BadInput('--push-to needs huggingface_hub: pip install ".[hub]"')
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     try:

@@ -132,7 +132,7 @@ class Controller:
         """Add a recorded candidate, with its value if `evaluated`; returns its token."""
         if evaluated and isinstance(self.sampler, PathSampler):
             values = self._values(value)
-            self.sampler.remember(self._study, trial, None if values is None else values[0])
+            self.sampler.remember(self._study, trial, values)
             self._priors.learn(trial, self._costs(values))
             return trial.number  # no result of it will come
         token = self._ask_again(trial)

@@ -45,7 +45,7 @@ def connect(url: str) -> BaseStorage:
         return get_storage(RDBStorage(url, engine_kwargs=options))
     except ImportError as error:
         missing = getattr(error.__cause__, "name", None) or error
-        remedy = 'pip install "nas-search[postgres]"' if "psycopg" in str(missing) else "install it"
+        remedy = 'pip install ".[postgres]"' if "psycopg" in str(missing) else "install it"
         raise ValueError(f"the database's driver is missing ({missing}): {remedy}") from error
 
 

@@ -1,10 +1,12 @@
 """The controller's in-memory study: its proposals and the values it receives."""
 
+import numpy as np
 import pytest
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
 from optuna.trial import TrialState
 
 from nas.core.errors import BadInput
+from nas.core.registry import create_controller
 from nas.loop.controller import Controller
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decisions, InvalidArchitecture
@@ -115,3 +117,17 @@ def test_the_values_of_several_objectives_arrive_together() -> None:
     values = [trial.values for trial in tested._study.trials]
     assert values == [[0.5, 3.0], None]
     assert [d.name for d in tested._study.directions] == ["MINIMIZE"] * 2
+
+
+def test_a_predictor_that_resumes_knows_all_objectives() -> None:
+    """A resumed run tells recorded candidates to the policy itself, not to the study."""
+    first, again = (
+        Controller(create_controller("predictor", rng(), {}), maximise=False, objectives=2)
+        for rng in (lambda: np.random.default_rng(0), lambda: np.random.default_rng(0))
+    )
+    for i in range(10):
+        first.tell(first.propose(Perceptrons()).token, (float(i), 10.0 - i))
+    for trial in first._study.trials:
+        again.remember(trial, tuple(trial.values), evaluated=True)
+    assert [r for _, r in again.sampler.policy.history] == [(-i, i - 10.0) for i in range(10)]  # type: ignore[attr-defined]
+    again.propose(Perceptrons())  # fits what it remembers

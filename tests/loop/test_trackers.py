@@ -140,9 +140,21 @@ def test_a_tracker_that_cannot_start_ends_the_command_in_one_line(
         Remembering("broken", run, {})
 
 
+@pytest.mark.parametrize("damage", ['{"rungs": {', "[]", '{"rungs": 3}', "\0"])
+def test_a_damaged_record_of_a_tracker_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setitem(TRACKERS, "broken", "tests.loop.test_trackers:Broken")
+    run = Tracked(tmp_path / "run", "search", LOSS, "perplexity")
+    (run.folder / "trackers").mkdir(parents=True)
+    (run.folder / "trackers" / "broken.json").write_text(damage)
+    with pytest.raises(BadInput, match=r"trackers/broken\.json.*: delete it"):
+        Remembering("broken", run, {})
+
+
 def test_a_tracker_whose_package_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "find_spec", lambda _: None)
-    with pytest.raises(BadInput, match=r'needs mlflow: pip install "nas-search\[mlflow\]"'):
+    with pytest.raises(BadInput, match=r'needs mlflow: pip install "\.\[mlflow\]"'):
         check_trackers(["mlflow"])
     with pytest.raises(BadInput, match='unknown tracker "aim"; available: mlflow, wandb, trackio'):
         check_trackers(["aim"])

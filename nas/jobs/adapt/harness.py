@@ -18,7 +18,7 @@ from nas.reporting.table import aligned
 from nas.training import best_device
 
 FILE, FULL = "harness.json", "full"
-REMEDY = "run the same command again, which writes it"
+REMEDY = "delete it, and run the same command again, which writes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def judge_exports(config: AdaptConfig, run: Path) -> None:
     """Judge the whole model and the run's exports, and keep the scores in the run."""
     asked = {"tasks": list(config.harness), "stages": config.stages()}
     file = run / FILE
-    if not config.harness or (file.exists() and json.loads(file.read_text())["asked"] == asked):
+    if not config.harness or _kept(run).get("asked") == asked:
         return
     exports = sorted(path.parent for path in run.glob("*/config.json"))
     decoders = {FULL: config.model, **{folder.name: str(folder) for folder in exports}}
@@ -72,12 +72,17 @@ def judge_exports(config: AdaptConfig, run: Path) -> None:
 
 def harness_scores(run: Path) -> list[Score]:
     """Return the scores that a run has."""
+    with undamaged(run / FILE, REMEDY):
+        return [Score(**one) for one in _kept(run).get("scores", ())]
+
+
+def _kept(run: Path) -> dict[str, Any]:
+    """Return what the file of a run holds, nothing if there is none."""
     file = run / FILE
     if not file.exists():
-        return []
-    text = read_text(file, REMEDY)
+        return {}
     with undamaged(file, REMEDY):
-        return [Score(**one) for one in json.loads(text)["scores"]]
+        return dict(json.loads(read_text(file, REMEDY)))
 
 
 def harness_table(run: Path) -> list[str]:

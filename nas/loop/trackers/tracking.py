@@ -4,12 +4,15 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from nas.core.errors import BadInput
-from nas.core.files import reason_of, write_atomically
+from nas.core.files import reason_of, undamaged, write_atomically
 from nas.core.job import Objective
 from nas.loop.candidate import Candidate
 from nas.loop.trackers.best import Best
@@ -20,6 +23,7 @@ TRACKERS = {  # by name, which is also the name of the package and of the extra
     "wandb": "nas.loop.trackers.wandb:WeightsAndBiases",
     "trackio": "nas.loop.trackers.trackio:Trackio",
 }
+REMEDY = "delete it, and the tracker receives all results again"
 FOLDER = "trackers"  # of a run: what each tracker has received
 
 
@@ -29,7 +33,7 @@ def check_trackers(names: Sequence[str]) -> None:
         if name not in TRACKERS:
             raise BadInput(f'unknown tracker "{name}"; available: {", ".join(TRACKERS)}')
         if find_spec(name) is None:
-            raise BadInput(f'--track {name} needs {name}: pip install "nas-search[{name}]"')
+            raise BadInput(f'--track {name} needs {name}: pip install ".[{name}]"')
 
 
 class Tracking:
@@ -92,6 +96,15 @@ def trackers_of(run: Tracked, guide: Objective | None, names: Sequence[str]) -> 
     return [TensorBoard(run), *(Remembering(name, run, objectives) for name in names)]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a tracker has received: its id of the run, rungs by candidate, and bests by name."""
+
+    id: str | None = None
+    rungs: dict[str, int] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+
+
 class Remembering:
     """A tracker that receives every point once, also in a resumed run, and cannot stop the run.
 
@@ -102,13 +115,12 @@ class Remembering:
     def __init__(self, name: str, run: Tracked, objectives: dict[str, Objective]) -> None:
         self.name, self._objectives = name, objectives
         self._file: Path = run.folder / FOLDER / f"{name}.json"
-        kept = json.loads(self._file.read_text()) if self._file.exists() else {}
-        self._rungs: dict[str, int] = kept.get("rungs", {})
-        self._best: dict[str, float] = kept.get("best", {})
+        kept = self._kept()
+        self._rungs, self._best = kept.rungs, kept.best
         module, _, attribute = TRACKERS[name].partition(":")
         try:
             make: Any = getattr(importlib.import_module(module), attribute)
-            tracker: Tracker = make(run, kept.get("id"))
+            tracker: Tracker = make(run, kept.id)
         except Exception as error:  # of the tracker's package, or of its server
             raise BadInput(
                 f"--track {name} cannot start: {reason_of(error)}: leave it out, or mend its server"
@@ -149,6 +161,13 @@ class Remembering:
         else:
             self._keep()
 
+    def _kept(self) -> Kept:
+        """Return what earlier drivers sent; raises `BadInput` for a damaged file."""
+        if not self._file.exists():
+            return Kept()
+        with undamaged(self._file, REMEDY):
+            return TypeAdapter(Kept).validate_json(self._file.read_bytes())
+
     def _keep(self) -> None:
-        kept = {"id": self.id, "rungs": self._rungs, "best": self._best}
-        write_atomically(self._file, json.dumps(kept))
+        kept = Kept(self.id, self._rungs, self._best)
+        write_atomically(self._file, json.dumps(asdict(kept)))
