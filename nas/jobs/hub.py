@@ -23,7 +23,7 @@ def check_hub(repository: str) -> None:
         validate_repo_id(repository)
     except HFValidationError as error:
         raise BadInput(
-            f"--push-to {repository} is no id of a model: write OWNER/NAME ({reason_of(error)})"
+            f"--push-to {repository} is not a model id: write OWNER/NAME ({reason_of(error)})"
         ) from None
 
 

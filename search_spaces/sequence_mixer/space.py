@@ -1,10 +1,13 @@
 """The search space of sequence mixers: stripes of recurrences, cells, windows and attention."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from search_spaces.architecture import Architecture
-from search_spaces.decisions import Decisions
+from search_spaces.decisions import Decisions, InvalidArchitecture, at_random
 from search_spaces.sequence_mixer.questions import MIXINGS, decide_block
 from search_spaces.sequence_mixer.spec import (
     CHANNEL_MIXERS,
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     import torch
     from networkx import DiGraph
     from torch import nn
+
+TRIES = 200  # random blocks that show whether any fits into the state
 
 
 class SequenceMixerSpace(Space):
@@ -59,6 +64,21 @@ class SequenceMixerSpace(Space):
             raise ValueError(f"{problem}; choose from {', '.join(MIXINGS)}")
         self.widths, self.mixings = tuple(widths), tuple(mixings)
         self.stripe, self.repeats, self.state, self.images = stripe, repeats, state, images
+        if not self._has_some():
+            raise ValueError(
+                f"state is {state}: none of {TRIES} random mixers of one block carries so few "
+                "bytes; raise it"
+            )
+
+    def _has_some(self) -> bool:
+        """Return whether a random block fits into the state."""
+        rng = np.random.default_rng(0)
+        for _ in range(TRIES):
+            with suppress(InvalidArchitecture):
+                drawn = at_random(rng)
+                decide_block(drawn, self.mixings, drawn.choose("width", self.widths), self.state)
+                return True
+        return False
 
     def decide(self, decisions: Decisions) -> Architecture:
         width = decisions.choose("width", self.widths)

@@ -216,6 +216,7 @@ def test_a_ray_that_starts_too_slowly_is_one_line(monkeypatch: pytest.MonkeyPatc
     def timed_out(**_: object) -> None:
         raise Exception("The current node timed out during startup.")
 
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.init", timed_out)
     with pytest.raises(NoRay, match="cannot start Ray: The current node timed out during startup"):
         RayExecutor(1)

@@ -1,5 +1,6 @@
 """Decoders with their tokenizers: trained here, from llama2.c files, or from `transformers`."""
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,12 +179,13 @@ def _is_path(name: str) -> bool:
 
 
 def without_bars() -> None:
-    """Turn off the progress bars of `transformers` and `huggingface_hub`."""
+    """Turn off progress bars of `transformers` and `huggingface_hub`, and its lines on retries."""
     from huggingface_hub.utils import disable_progress_bars
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bars()
     disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
 def question_of(item: Item, language: Language, likelihoods: bool) -> Question:

@@ -138,7 +138,7 @@ class SearchConfig(RunSettings):
             raise ValueError("tune must not repeat a setting")
         if self.tune and not self.optimised:
             raise ValueError(
-                "tune needs a search that losses guide, because training-free scores do not depend "
+                "tune needs a search guided by losses, because training-free scores do not depend "
                 "on training: add --score none, --objectives loss or --warm-start SCORE"
             )
         known = [*SIZES, *(score.partition(",")[0] for score in self.scores)]

@@ -58,7 +58,7 @@ def test_a_bad_setting_is_refused_in_one_line(tune: str, words: str) -> None:
 
 
 def test_what_scores_guide_cannot_be_tuned_and_unknown_limits_are_refused() -> None:
-    with pytest.raises(BadInput, match="tune needs a search that losses guide"):
+    with pytest.raises(BadInput, match="tune needs a search guided by losses"):
         read_config(SearchConfig, None, (), {"tune": TUNE})
     with pytest.raises(BadInput, match="must not repeat"):
         read_config(SearchConfig, None, (), {"tune": [TUNE[0]] * 2, "scores": ["none"]})

@@ -106,3 +106,8 @@ def test_questions_about_images_need_images():
     architecture, answers = genome.sample(space, np.random.default_rng(0))
     assert {"order", "both_ways"} <= set(answers)
     assert network_of(architecture).order == answers["order"]
+
+
+def test_a_state_too_small_for_any_mixer_is_refused_at_once():
+    with pytest.raises(ValueError, match="state is 1: none of 200 random mixers .* raise it"):
+        SequenceMixerSpace(state=1)
