@@ -3,8 +3,10 @@
 python -m tests.benchmarks.state_tracking [NETWORK …] [--groups Z2,S3] [--seeds 3] [SETTING=VALUE …]
 
 NETWORK: whatever `nas train` takes, the name of a known cell or a file with an architecture of any
-space; or SPACE/NAME, an architecture of a space's zoo. The default is gru and lstm. SETTING: of a
-search, such as training.steps=2000.
+space; SPACE/NAME, an architecture of a space's zoo; or KIND:LOW:LAYERS, a mixer of 32 channels
+without short convolutions whose eigenvalues lie in [LOW, 1], 0 or -1: diagonal, or delta-N, which
+writes N times a step. The default is gru and lstm. SETTING: of a search, such as
+training.steps=2000.
 
 Trains each network on state tracking with lengths from 3 to 40, and prints the accuracy at 1, 2, 4
 and 8 times the longest length, over the second half of each sequence, as mean ± standard error
@@ -19,12 +21,14 @@ from importlib import import_module
 from pathlib import Path
 from statistics import mean, stdev
 
+from kernels.mixer.spec import MixerSpec, Recurrence
 from nas import api
 from nas.core.settings import read_config
 from nas.jobs.search.config import SearchConfig
 from nas.models.architecture_files import read_architecture
 from nas.tasks.groups import named_group
 from search_spaces.architecture import Architecture
+from search_spaces.sequence_mixer.spec import NetworkSpec, RecurrenceMixing
 
 DEFAULTS = (
     "model.layers=1",
@@ -42,7 +46,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("given", nargs="*")
     parser.add_argument("--groups", default="Z2,S3")
     parser.add_argument("--seeds", type=int, default=3)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     settings = [text for text in options.given if "=" in text]
     networks = [text for text in options.given if "=" not in text] or ["gru", "lstm"]
     print("| group | network | parameters | 1x | 2x | 4x | 8x | worst at 8x | seconds | seeds |")
@@ -78,10 +82,23 @@ def trained(network: str, group: str, seed: int, settings: list[str]) -> dict:
 
 
 def named(network: str) -> Architecture:
+    if network.count(":") == 2:
+        kind, low, layers = network.split(":")
+        return rung(kind, int(low), int(layers))
     space, _, name = network.rpartition("/")
     if not space or Path(network).exists():
         return read_architecture(network)
     return import_module(f"search_spaces.{space.replace('-', '_')}.zoo").ZOO[name]
+
+
+def rung(kind: str, low: int, layers: int) -> Architecture:
+    """Return a rung of the ladder of Grazzi et al. 2025 and Siems et al. 2025."""
+    if kind == "diagonal":
+        mixer = MixerSpec(Recurrence("head", 1, "none", 1, 1), 32, low, readout="gated-norm")  # type: ignore[arg-type]
+    else:
+        step = Recurrence("none", int(kind.removeprefix("delta-")), "key", 16, 16)
+        mixer = MixerSpec(step, 2, low, feature_map="l2", readout="gated-norm")  # type: ignore[arg-type]
+    return NetworkSpec((RecurrenceMixing(mixer),), 32, layers).architecture()
 
 
 def with_error(values: list[float]) -> str:
