@@ -3,7 +3,16 @@
 from collections.abc import Callable
 
 from kernels.cell.zoo import ZOO
-from kernels.mixer.spec import Decay, Erase, FeatureMap, Gate, MixerSpec, Recurrence, Strength
+from kernels.mixer.spec import (
+    Decay,
+    Erase,
+    FeatureMap,
+    Gate,
+    MixerSpec,
+    Readout,
+    Recurrence,
+    Strength,
+)
 from search_spaces.decisions import Decisions, InvalidArchitecture
 from search_spaces.rnn_cell.recipe import read_recipe
 from search_spaces.rnn_cell.space import RnnCellSpace
@@ -57,7 +66,9 @@ def _recurrence(asked: Decisions, width: int, most: int) -> Mixing:
     gate = _gate(asked, decay, erases, writes, low)
     strength = _strength(asked, gate, low)
     taps = asked.choose("short_convolution", (0, 4))
-    readout = asked.choose("readout", ("plain", "gated-norm"))
+    # the norm of a single value would keep only its sign
+    readouts: tuple[Readout, ...] = ("plain",) if is_diagonal else ("plain", "gated-norm")
+    readout = asked.choose("readout", readouts)
     is_positive = not erases and low == 0
     normaliser = is_positive and asked.choose("normaliser", (False, True))
 

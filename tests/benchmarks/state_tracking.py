@@ -94,7 +94,7 @@ def named(network: str) -> Architecture:
 def rung(kind: str, low: int, layers: int) -> Architecture:
     """Return a rung of the ladder of Grazzi et al. 2025 and Siems et al. 2025."""
     if kind == "diagonal":
-        mixer = MixerSpec(Recurrence("head", 1, "none", 1, 1), 32, low, readout="gated-norm")  # type: ignore[arg-type]
+        mixer = MixerSpec(Recurrence("head", 1, "none", 1, 1), 32, low)  # type: ignore[arg-type]
     else:
         step = Recurrence("none", int(kind.removeprefix("delta-")), "key", 16, 16)
         mixer = MixerSpec(step, 2, low, feature_map="l2", readout="gated-norm")  # type: ignore[arg-type]
