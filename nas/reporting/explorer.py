@@ -57,6 +57,12 @@ class Row:
     graph: Graph | None = None
 
 
+def failed_rows(label: str, reasons: Iterable[str], first: int) -> list[Row]:
+    """Return rows of what failed, numbered from `first`."""
+    numbered = enumerate(reasons, start=first)
+    return [Row(number, label, "failed", {"#": number}, reason) for number, reason in numbered]
+
+
 @dataclass(frozen=True)
 class Explorer:
     """A table, two plots and a panel for open rows, which share what the reader selects.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from nas.jobs.adapt.oracle import Found
 from nas.jobs.adapt.shared_chains import SharedChains
 from nas.jobs.adapt.summary import AdaptSummary
-from nas.reporting.explorer import Cell, Column, Explorer, Graph, Row
+from nas.reporting.explorer import Cell, Column, Explorer, Graph, Row, failed_rows
 from search_spaces.layer_chain.chain import Chain
 
 Z = 1.96
@@ -47,10 +47,7 @@ def shared_explorer(summary: AdaptSummary) -> Explorer:
 def sample_explorer(summary: AdaptSummary) -> Explorer:
     """Return the explorer of the samples, each with its shortest right chain."""
     rows = [_sample(number, one) for number, one in enumerate(summary.found)]
-    failed = [
-        Row(len(rows) + i, "a group of samples", "failed", {"#": len(rows) + i}, reason)
-        for i, reason in enumerate(summary.failed)
-    ]
+    failed = failed_rows("a group of samples", summary.failed, len(rows))
     return Explorer(
         title="Samples",
         noun="sample",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nas.jobs.adapt.text.evaluator import TextGrade
 from nas.jobs.adapt.text.results import TextSummary
-from nas.reporting.explorer import Column, Explorer, Row
+from nas.reporting.explorer import Column, Explorer, Row, failed_rows
 from search_spaces.layer_chain.chain import Chain
 
 
@@ -26,10 +26,7 @@ def depth_explorer(summary: TextSummary) -> Explorer:
         )
         for number, (method, chain, grade) in enumerate(_chains(summary))
     ]
-    failed = [
-        Row(len(rows) + i, "a method", "failed", {"#": len(rows) + i}, reason)
-        for i, reason in enumerate(summary.failed)
-    ]
+    failed = failed_rows("a method", summary.failed, len(rows))
     return Explorer(
         title="Chains",
         noun="chain",
