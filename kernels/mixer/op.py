@@ -15,6 +15,7 @@ from kernels.mixer.arguments import Arguments, checked
 from kernels.mixer.chunks import in_chunks
 from kernels.mixer.diagonal import can_scan, run_diagonal
 from kernels.mixer.emit import emit_mixer
+from kernels.mixer.fla import run_fla, takes
 from kernels.mixer.reference import reference, scanned
 from kernels.mixer.spec import Recurrence
 
@@ -69,8 +70,9 @@ def run_recurrence(
     The tensors are described in `Arguments`. The decay is passed as log |a| and a sign, because
     the gradient to a itself is lost to rounding where a decays strongly; -inf resets the state.
     backend: "cpu" compiles C, "chunks" multiplies matrices of several steps at once, "gpu" does so
-        on a GPU, "reference" loops in PyTorch, "scan" is that loop as one operator for exporters;
-        "auto" takes C on a CPU and chunks elsewhere and in `torch.export`.
+        on a GPU or calls flash-linear-attention where `fla.takes` it, "reference" loops in PyTorch,
+        "scan" is that loop as one operator for exporters; "auto" takes C on a CPU, "gpu" on a GPU,
+        and chunks elsewhere and in `torch.export`.
     Half precision is computed in float32.
     Raises `ValueError` for shapes that do not fit the recurrence, and for an unknown backend.
     """
@@ -78,6 +80,9 @@ def run_recurrence(
         raise ValueError(f'unknown backend "{backend}"; choose {", ".join(BACKENDS)}')
     given = checked(recurrence, q, k, v, b, e, log_decay, sign, state, lengths)
     dtype = q.dtype
+    if backend in ("auto", "gpu") and takes(recurrence, given):
+        outputs, last = run_fla(recurrence, given)
+        return outputs, last.to(dtype)
     if dtype not in REALS:
         given = given.to(torch.float32)
     outputs, last = _run(recurrence, given, _chosen(backend, q))

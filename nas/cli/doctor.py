@@ -45,8 +45,10 @@ def _devices() -> dict[str, str]:
 
 def _kernels() -> dict[str, str]:
     from kernels.cell.op import backends
+    from kernels.mixer.fla import problem
 
-    return {f"kernels {name}": what for name, what in backends().items()}
+    kernels = {f"kernels {name}": what for name, what in backends().items()}
+    return kernels | {"kernels mixer, fla": problem() or "used for bfloat16 on a GPU"}
 
 
 def _shared_memory() -> dict[str, str]:
