@@ -16,6 +16,7 @@ from kernels.cell.cpu.loops import REALS, CompiledLoops
 from kernels.cell.cpu.sparse import SparseLoops
 from kernels.cell.cpu.storage import FEW_BITS
 from kernels.cell.function import run_loops
+from kernels.cell.newton import is_diagonal, newton_rnn
 from kernels.cell.passes import Loops
 from kernels.cell.reference import reference_rnn, reference_rows
 from kernels.cell.rows import Rows
@@ -24,16 +25,16 @@ from kernels.cell.spec import CellSpec
 from kernels.cell.torch_loops import TorchLoops
 from kernels.cell.weights import Weights, layout_of
 
-BACKENDS = ("reference", "cpu", "gpu")
+BACKENDS = ("reference", "cpu", "gpu", "newton")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a cell will run.
 
-    backend: "reference", "cpu" or "gpu".
+    backend: one of `BACKENDS`.
     reason: why this backend was chosen, in words.
-    loops: the compiled loops; None for the reference.
+    loops: the compiled loops; None for the reference and for Newton's method.
     compute: the dtype of the computation; other dtypes are converted to it and back.
     compile_seconds: how long it took to compile the loops or load them from the cache.
     """
@@ -65,6 +66,8 @@ class Plan:
         rows: Rows | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the cell over time; see `run.run_cell`."""
+        if self.backend == "newton" and rows is None:
+            return self._solved(x, state, weights)
         if self.loops is None:
             if rows is None:
                 return reference_rnn(self.cell, x, state, weights)
@@ -82,6 +85,18 @@ class Plan:
         )
         return outputs.to(dtype), last.to(dtype).unbind()
 
+    def _solved(
+        self, x: Tensor, state: Sequence[Tensor], weights: Weights
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        found = newton_rnn(self.cell, x, state, weights)
+        if not found.converged:
+            warn_once(
+                f"Newton's method did not converge in {found.iterations} iterations (residual "
+                f"{found.residual:.1g}), so the cell runs step by step"
+            )
+            return compile_cell(self.cell, x.device.type, x.dtype).run(x, state, weights)
+        return found.states[0], tuple(part[:, -1] for part in found.states)
+
 
 def backends() -> dict[str, str]:
     """Return the implementations, each with how or why not it runs on this machine."""
@@ -90,6 +105,7 @@ def backends() -> dict[str, str]:
         "reference": "step by step in PyTorch, on every device and dtype",
         "cpu": f"C compiled by {compiler}" if compiler else "PyTorch operations: no C compiler",
         "gpu": "Triton" if torch.cuda.is_available() else "not available: no GPU",
+        "newton": "all steps at once in PyTorch, if asked for, where the recurrence is diagonal",
     }
 
 
@@ -180,6 +196,8 @@ def _plan(cell: CellSpec, device: str, dtype: torch.dtype, name: str) -> Plan:
     if name == "cpu" and device != "cpu":
         raise ValueError(f'the kernels "cpu" cannot run on {device}: use auto, gpu or reference')
     loops, compute = None, dtype
+    if name == "newton" and not is_diagonal(cell):
+        raise ValueError("Newton's method needs a diagonal recurrence: use other kernels")
     if name == "gpu":
         loops, reason = _gpu_loops(schedule_of(cell), device, reason)
         name = name if loops else "reference"

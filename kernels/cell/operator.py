@@ -30,7 +30,7 @@ def run_compiling(
     backend: str,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell in a function that PyTorch's compiler traces; see `run_cell`."""
-    if rows is not None:
+    if rows is not None or (backend == "newton" and not torch.compiler.is_exporting()):
         return _run_eagerly(cell, x, state, weights, rows, backend)  # type: ignore[call-arg]
     text, name, compute = _described(cell, x.device.type, x.dtype, backend)
     if name == "reference" or torch.compiler.is_exporting():  # no operator of ours in programs
@@ -47,7 +47,7 @@ def _run_eagerly(
     x: Tensor,
     state: Sequence[Tensor],
     weights: Weights,
-    rows: Rows,
+    rows: Rows | None,
     backend: str,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     return compile_cell(cell, x.device.type, x.dtype, backend).run(x, state, weights, rows)
