@@ -17,6 +17,7 @@ from kernels.cell.run import run_cell
 from kernels.cell.segments import run_padded
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
+from kernels.cell.zoneout import expected, rates_of, sampled, with_masks
 
 
 @runtime_checkable
@@ -62,6 +63,8 @@ class CompiledRNN(nn.Module):
     weight_drop: share of the weights on previous states and inner nodes to drop at each call in
         training (DropConnect; Merity et al. 2018, section 3.1, https://arxiv.org/abs/1708.02182).
         NAS-Bench-NLP drops the same weights.
+    zoneout: the probability that a unit keeps its previous state at a step in training, or one for
+        each state; see `kernels.cell.zoneout`.
     frozen_recurrent: whether those weights keep their initial values. NAS-Bench-NLP's released
         trainer freezes them by accident when weight drop is on; its tables describe such networks.
 
@@ -80,6 +83,7 @@ class CompiledRNN(nn.Module):
         *,
         backend: str = "auto",
         weight_drop: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
         frozen_recurrent: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -88,7 +92,9 @@ class CompiledRNN(nn.Module):
             raise ValueError(
                 f"hidden_size {hidden_size} must be a multiple of num_heads {num_heads}"
             )
-        self.cell = cell
+        self.zoneout = rates_of(zoneout, cell.states)
+        self.cell = expected(cell, self.zoneout) if any(self.zoneout) else cell
+        self._plain = cell  # without zoneout
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_heads = num_heads
@@ -127,6 +133,11 @@ class CompiledRNN(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run over sequences of one length, or over rows; see `run_cell`."""
         weights = self.weights()
+        if self.training and any(self.zoneout):
+            if self.mask is not None:
+                weights = weights._replace(on_h=weights.on_h * self.mask)
+            x, weights = with_masks(self._plain, x, weights, self.zoneout)
+            return run_cell(sampled(self._plain), x, state, weights, rows, self.backend)
         if self.left:
             return self.left.run(x, state, weights, rows, self.backend)
         return run_cell(self.cell, x, state, weights, rows, self.backend)
