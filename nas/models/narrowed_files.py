@@ -27,13 +27,19 @@ def network_of(model: nn.Module) -> nn.Module:
 
 
 def write_narrowed(
-    model: nn.Module, source: ModelSource, described: Mapping[str, Any], given: Any, folder: Path
+    model: nn.Module,
+    source: ModelSource,
+    described: Mapping[str, Any],
+    given: Any,
+    folder: Path,
+    programs: bool = True,
 ) -> Written:
     """Write weights, description, programs and, for a class of the user, `model.py`.
 
     source: the network that it was made of, which may be narrowed itself.
     described: for `architecture.json`, see `describe`.
     given: inputs of the network: a tensor, a tuple of tensors, or a dictionary of them.
+    programs: whether to write programs and `model.py`.
     Each file is run again and compared. What fails is left out, with a line on stderr.
     """
     original = network_of(source.original.build(0)).eval()
@@ -46,7 +52,7 @@ def write_narrowed(
     def own_code() -> list[str]:
         return write_own_code(source, smaller, changes, folder)
 
-    written = write_programs(smaller, inputs, folder, own_code)
+    written = write_programs(smaller, inputs, folder, own_code) if programs else Written()
     file, told = folder / "architecture.json", {**described, "changes": changes.to_json()}
     write_atomically(file, json.dumps(told, indent=1))
     _compare_weights(smaller, inputs.examples(1), folder, written)

@@ -39,13 +39,15 @@ SETTINGS = {
     "survivors": 1,
     "training.guide": "teacher",
     "training.noise": 0.01,
+    "programs": False,
 }
 
 
 @pytest.fixture(scope="module")
 def compressed(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("compress")
-    settings = [f"--set={key}={value}" for key, value in {**SETTINGS, "cache": folder}.items()]
+    written = {"cache": folder, "programs": True}
+    settings = [f"--set={key}={value}" for key, value in {**SETTINGS, **written}.items()]
     files = ("--run", folder / "run", "--policy", folder / "policy.safetensors")
     ended = nas("compress", *settings, *files, "--json", fresh=True)
     assert ended.returncode == 0, ended.stderr
@@ -182,12 +184,17 @@ def test_a_network_of_a_searched_cell_is_compressed(tmp_path: Path) -> None:
     assert small.widths["layers.0"] < teacher.widths["layers.0"] == 24
     student = load_student(summary.student_folder)
     assert student.layers[0].hidden_size == small.widths["layers.0"]
-    assert summary.files["takes"].keys() == {"model.pt2", "model.onnx"}
 
 
 def test_a_network_that_cannot_be_exported_keeps_its_report_and_its_code(tmp_path: Path) -> None:
     settings = {**SETTINGS, "teacher": "tests.models.own_networks:Packed", "cache": tmp_path}
-    settings |= {"teacher_steps": 150, "training.guide": "none", "updates": 1, "pool": 0}
+    settings |= {
+        "teacher_steps": 150,
+        "training.guide": "none",
+        "updates": 1,
+        "pool": 0,
+        "programs": True,
+    }
     asked = [f"--set={key}={value}" for key, value in settings.items()]
     ended = nas("compress", *asked, "--run", tmp_path / "run", "--json")
     assert ended.returncode == 0, ended.stderr

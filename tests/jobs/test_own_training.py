@@ -24,6 +24,7 @@ SMALL = {
     "rollouts": 2,
     "survivors": 1,
     "training": {"steps": 6, "rungs": 2},
+    "programs": False,
 }
 HERE = "tests.own_training"
 
@@ -36,6 +37,7 @@ def compress(folder: Path, teacher: str, task: str, **settings):
 def test_a_teacher_that_comes_trained_is_measured_and_kept(tmp_path: Path) -> None:
     flags = ["--teacher", "own_training:teacher_of_numbers", "--task", "own_training:numbers"]
     few = ["--updates", 1, "--rollouts", 2, "--set=training.steps=6", "--set=survivors=1"]
+    few.append("--set=programs=false")
     folders = ["--run", tmp_path / "run", f"--set=cache={tmp_path}"]
     ended = nas("compress", *flags, *few, "--executor", "serial", *folders, "--json")
     assert ended.returncode == 0, ended.stderr
@@ -86,7 +88,7 @@ def test_own_loss_and_metric_judge_the_students(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("network", ["TwoAnswers", "NamedAnswers"])
 def test_networks_that_return_more_than_logits_are_compressed(network: str, tmp_path: Path) -> None:
-    found = compress(tmp_path, network, "images", teacher_steps=80)
+    found = compress(tmp_path, network, "images", teacher_steps=80, programs=True)
     student = load_student(found.student_folder)
     images = torch.rand(3, 1, 6, 6)
     program = torch.export.load(found.student_folder / "model.pt2").module()
@@ -102,6 +104,7 @@ def test_networks_that_return_more_than_logits_are_swept(tmp_path: Path) -> None
             what=("weights", "channels"),
             run=tmp_path / network,
             train_epochs=1,
+            programs=network == "NamedAnswers",
             execution=execution,
             **common,
         )
@@ -111,6 +114,7 @@ def test_networks_that_return_more_than_logits_are_swept(tmp_path: Path) -> None
 def test_a_sweep_keeps_the_weights_that_a_function_gives(tmp_path: Path) -> None:
     flags = ["--model", "own_training:teacher_of_numbers", "--task", "own_training:numbers"]
     more = ["--levels", "0.3", "--recover-epochs", 1, "--executor", "serial"]
+    more.append("--set=programs=false")
     ended = nas("sweep", *flags, *more, "--run", tmp_path / "run", "--json")
     assert ended.returncode == 0, ended.stderr
     assert "model own_training:teacher_of_numbers: r2 0.9" in ended.stderr
@@ -125,6 +129,7 @@ def test_a_network_of_several_inputs_is_swept(tmp_path: Path) -> None:
         task=own_training.named_batches,
         levels=(0.5,),
         recover_epochs=2,
+        programs=False,
         run=tmp_path / "run",
         execution={"executor": "serial"},
     )
@@ -224,6 +229,7 @@ def test_workers_are_sent_a_task_of_loaders_and_data_that_cannot_be_sent_is_refu
 ) -> None:
     flags = ["--teacher", "own_training:teacher_of_numbers", "--updates", 1, "--rollouts", 2]
     few = ["--set=training.steps=4", "--set=survivors=1", "--workers", 1, f"--set=cache={tmp_path}"]
+    few.append("--set=programs=false")
     for task, code in (("numbers", 0), ("locked", 2)):
         given = ["--task", f"own_training:{task}", "--run", tmp_path / task]
         ended = nas("compress", *flags, *few, *given)

@@ -28,6 +28,7 @@ SMALL = {
     "train_epochs": 1,
     "recover_epochs": 2,
     "execution": {"executor": "serial"},
+    "programs": False,
 }
 FLAGS = [
     *("--set", "size.embedding=4", "--set", "size.hidden=6", "--set", "size.layers=1"),
@@ -113,6 +114,7 @@ def test_channels_are_removed_and_the_network_is_smaller(tmp_path: Path) -> None
 def test_pruned_networks_are_measured_in_int8_where_asked(tmp_path: Path) -> None:
     given = {"model": "resnet8", "task": {"name": "digits"}, "execution": {"executor": "serial"}}
     epochs = {"train_epochs": 1, "recover_epochs": 0, "epoch_steps": 40, "int8": True}
+    epochs["programs"] = False
     summary = api.sweep(**given, **epochs, levels=(0.5,), what=("channels",), run=tmp_path / "run")
     (row,) = summary.rows
     assert row.failed is None

@@ -15,7 +15,6 @@ from nas.core.trust import trusting
 from nas.jobs.compress.adjusting import Adjusting
 from nas.jobs.compress.costs import Meter
 from nas.jobs.compress.student_files import load_student
-from nas.models.file_checks import Written
 from nas.scores.size import count_parameters
 from search_spaces.layer_removal.space import Student
 from tests.jobs.command import nas, results
@@ -26,6 +25,7 @@ SMALL: Any = {
     "rollouts": 3,
     "survivors": 2,
     "training": {"steps": 12, "rungs": 2},
+    "programs": False,
 }
 NUMBERS: Any = {
     "teacher": "tests.own_training:teacher_of_numbers",
@@ -52,6 +52,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tests.own_training:numbers",
     ]
     few = ["--updates", 2, "--rollouts", 3, "--set=survivors=2", "--set=training.steps=12"]
+    few.append("--set=programs=false")
     where = ["--run", folder / "run", f"--set=cache={folder}", "--executor", "serial"]
     ended = nas("compress", *flags, *few, *limits, *where)
     assert ended.returncode == 0, ended.stderr
@@ -85,7 +86,6 @@ def test_a_run_gets_a_new_target_without_a_new_search(limited: Path) -> None:
         api.compress(resolve=folder, max_mb=0.001)
 
 
-@pytest.mark.usefixtures("no_programs")
 def test_a_student_of_the_record_that_meets_the_new_target_is_taken(limited: Path) -> None:
     finished = {r["number"]: r for r in results(limited) if r["rungs"][-1]["step"] == 12}
     summary = api.compress(resolve=limited, max_mb=0.0013)
@@ -140,12 +140,6 @@ def test_limits_that_no_student_meets_are_refused_before_any_work(tmp_path: Path
 
 
 @pytest.fixture
-def no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Students are written without programs, which take seconds."""
-    monkeypatch.setattr("nas.models.narrowed_files.write_programs", lambda *_: Written())
-
-
-@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network takes a millisecond, and one for each 100 parameters; the table says half of it."""
 
@@ -158,7 +152,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.usefixtures("clock", "no_programs")
+@pytest.mark.usefixtures("clock")
 def test_milliseconds_are_met_though_the_prediction_is_off(tmp_path: Path) -> None:
     run: Any = {"run": tmp_path / "run", "cache": tmp_path}
     summary = api.compress(**SMALL, **NUMBERS, **run, max_ms=3.0)
@@ -211,7 +205,6 @@ def test_a_teacher_of_several_inputs_is_compressed_within_a_limit(tmp_path: Path
     torch.testing.assert_close(program(**inputs), student(**inputs))
 
 
-@pytest.mark.usefixtures("no_programs")
 def test_a_student_is_the_teacher_of_a_smaller_one(limited: Path, tmp_path: Path) -> None:
     common: Any = {"task": NUMBERS["task"], "cache": tmp_path, "run": tmp_path / "run"}
     summary = api.compress(**SMALL, teacher=str(limited / "student"), **common, max_parameters=120)
@@ -223,6 +216,7 @@ def test_a_student_is_the_teacher_of_a_smaller_one(limited: Path, tmp_path: Path
         model=str(limited / "student"),
         task=NUMBERS["task"],
         levels=(0.5,),
+        programs=False,
         what=("weights", "channels"),
         recover_epochs=1,
         run=tmp_path / "sweep",

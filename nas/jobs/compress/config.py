@@ -68,6 +68,8 @@ class CompressConfig(RunSettings):
         settings apply, except for the limits; `run` is then RESOLVE/resolved/LIMITS by default.
     fit: package.module:function(model, steps) that trains a student in place of the distillation,
         see `nas.jobs.compress.fit`.
+    programs: write the student as programs and code that run without this project, and check each,
+        which takes some seconds; otherwise only its weights.
     inherit: students begin with the teacher's weights, not with fresh ones.
     cache: folder for the teacher's answers, which all runs share.
     """
@@ -96,6 +98,7 @@ class CompressConfig(RunSettings):
     least_accuracy: float | None = Field(default=None, gt=0, le=1)
     narrowest: float = Field(default=0.1, ge=0.1, le=1)
     inherit: bool = True
+    programs: bool = True
     fit: str | None = None
     resolve: Path | None = None
     training: Distilling = Distilling()
@@ -162,5 +165,14 @@ class CompressConfig(RunSettings):
             raise BadInput("--resolve needs a new target: give one, such as --max-ms 2")
 
     def identity(self) -> dict[str, Any]:
-        free = {"run", "execution", "storage", "cache", "updates", "controller", "policy"}
+        free = {
+            "run",
+            "execution",
+            "storage",
+            "cache",
+            "updates",
+            "controller",
+            "policy",
+            "programs",
+        }
         return flat(self.model_dump(mode="json", exclude=free))

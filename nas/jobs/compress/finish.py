@@ -67,9 +67,17 @@ def missed_target(job: CompressJob, costs: Costs, kept: float) -> TargetNotMet:
     )
 
 
-def finish(run: RunFolder, job: CompressJob, task: Task, best: Candidate, costs: Costs) -> None:
+def finish(
+    run: RunFolder,
+    job: CompressJob,
+    task: Task,
+    best: Candidate,
+    costs: Costs,
+    programs: bool = True,
+) -> None:
     """Test and time teacher and student, and write the student with its files.
 
+    programs: whether to write programs that run without this project, and the int8 copy.
     The test data are used here for the first time.
     """
     teacher = job.source.build(0).cpu()
@@ -90,12 +98,13 @@ def finish(run: RunFolder, job: CompressJob, task: Task, best: Candidate, costs:
         task,
         first(inputs, EXAMPLES),
         run.folder / "student",
+        programs,
     )
     measured = Measurements(
         best=best.number,
         teacher=Network(tested[0], job.quality, slow, wide),
         student=Network(tested[1], best.rungs[-1].metric, fast, narrow),
-        int8=_int8(run.folder / "student", task),
+        int8=_int8(run.folder / "student", task) if programs else "programs = false",
         limits=Met(dict(job.limits.most), costs, job.meter.setting),
     )
     write_atomically(run.folder / MEASURED, json.dumps(asdict(measured), indent=1))

@@ -52,7 +52,7 @@ def run_resolve(config: CompressConfig) -> None:
         kept = trained.measures["kept"]
         if not job.limits.are_met(costs, kept):
             raise missed_target(job, costs, kept)
-        finish(run, job, task, trained, costs)
+        finish(run, job, task, trained, costs, settings.programs)
 
 
 def _settings(config: CompressConfig, earlier: Path) -> tuple[RunFile, CompressConfig]:

@@ -60,4 +60,5 @@ def run_compress(config: CompressConfig, watchers: Sequence[Watcher] = ()) -> No
         job = compress_job(config, source, task, limited, session.run.folder)
         found = session.search(job, plan, make, config.controller.name, config.policy)
         job = replace(job, meter=job.meter.again(job.source.build(0)))
-        finish(session.run, job, task, *best_within(job, found, most_worth))
+        best, costs = best_within(job, found, most_worth)
+        finish(session.run, job, task, best, costs, config.programs)

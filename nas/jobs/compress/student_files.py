@@ -22,11 +22,13 @@ def write_student(
     task: Task,
     example: Any,
     folder: Path,
+    programs: bool = True,
 ) -> Written:
     """Write a student's weights, description, programs and code, and run each of them again.
 
     source: the teacher.
     example: inputs of the task, one or a few.
+    programs: whether to write programs and code.
     Returns what became of the files; those that fail cost themselves and a line on stderr.
     """
     described = {
@@ -38,7 +40,7 @@ def write_student(
         "size": asdict(source.shape.size),
         **{name: getattr(task, name, None) for name in ("mean", "deviation")},  # of images
     }
-    return write_narrowed(model, source, described, example, folder)
+    return write_narrowed(model, source, described, example, folder, programs)
 
 
 def load_student(folder: Path) -> nn.Module:

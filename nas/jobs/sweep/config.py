@@ -45,6 +45,8 @@ class SweepConfig(RunSettings):
     train_epochs: epochs before pruning; by default 20 without trained weights, otherwise 0.
     epoch_steps: optimiser steps per epoch; by default one pass over the data.
     int8: whether to measure each pruned network in int8 too, which takes some seconds per row.
+    programs: write networks without channels as programs and code that run without this project,
+        which takes some seconds per row; otherwise only their weights.
     tolerance: the largest loss that counts as recovered: a difference in accuracy, a share of
         perplexity.
     """
@@ -66,6 +68,7 @@ class SweepConfig(RunSettings):
     train_epochs: int | None = Field(default=None, ge=0)
     epoch_steps: int | None = Field(default=None, ge=1)
     int8: bool = False
+    programs: bool = True
     tolerance: float = Field(default=0.01, ge=0)
     training: Recovery = Recovery()
     seeds: int = Field(default=1, ge=1, le=1000)
@@ -135,6 +138,9 @@ class SweepConfig(RunSettings):
             reference_of("tasks", self.task.name)
         if self.weights is not None:
             check_weights_file(self.weights)
+
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in super().identity().items() if name != "programs"}
 
 
 def read_shares(text: str) -> tuple[float, ...]:

@@ -55,10 +55,10 @@ def run_sweep(config: SweepConfig, watchers: Sequence[Watcher] = ()) -> None:
         job = replace(job, bases=bases)
         for candidate in session.whole_grid(job, job.epochs * job.epoch_steps):
             if candidate.rungs:
-                _write_pruned(run, job, candidate)
+                _write_pruned(run, job, candidate, config.programs)
 
 
-def _write_pruned(run: RunFolder, job: SweepJob, candidate: Candidate) -> None:
+def _write_pruned(run: RunFolder, job: SweepJob, candidate: Candidate, programs: bool) -> None:
     """Write a row's network as files and check them; of pruned channels it is the small network.
 
     Raises `NasError` if the files do not hold what the row says.
@@ -70,13 +70,18 @@ def _write_pruned(run: RunFolder, job: SweepJob, candidate: Candidate) -> None:
     model = job.source.build(0)
     restore(run.read_checkpoint(candidate.rungs[-1].checkpoint), model)
     if row.what == CHANNELS:
-        _write_small(model, row, job, candidate.parameters, folder)
+        _write_small(model, row, job, candidate.parameters, folder, programs)
     else:
-        _write_sparse(model, row, job, candidate.measures["sparsity"], folder)
+        _write_sparse(model, row, job, candidate.measures["sparsity"], folder, programs)
 
 
 def _write_small(
-    model: nn.Module, row: Pruning, job: SweepJob, parameters: int | None, folder: Path
+    model: nn.Module,
+    row: Pruning,
+    job: SweepJob,
+    parameters: int | None,
+    folder: Path,
+    programs: bool,
 ) -> None:
     inputs = _examples(job)
     small = narrowed(model, *channels_left(model.eval(), inputs[:1], row.level))
@@ -85,11 +90,11 @@ def _write_small(
         raise NasError(f"{folder}: {counted} parameters are left, {parameters} were announced")
     source, facts = job.source, {"pruned": row._asdict(), "parameters": counted}
     described = describe(source.architecture, source.space, source.shape, facts)
-    write_narrowed(small, source, described, inputs, folder)
+    write_narrowed(small, source, described, inputs, folder, programs)
 
 
 def _write_sparse(
-    model: nn.Module, row: Pruning, job: SweepJob, measured: float, folder: Path
+    model: nn.Module, row: Pruning, job: SweepJob, measured: float, folder: Path, programs: bool
 ) -> None:
     """Write the network with its zeros; `nas export` writes the programs of one row."""
     source, stated = job.source, counted_sparsity(model, row.what)
@@ -98,7 +103,7 @@ def _write_sparse(
         write_weights(model, source.architecture, source.space, source.shape, folder, facts)
     else:
         described = describe(source.architecture, source.space, source.shape, facts)
-        write_narrowed(model, source, described, _examples(job), folder)
+        write_narrowed(model, source, described, _examples(job), folder, programs)
     counted, removed = counted_sparsity(load_model(folder), row.what), row.level
     if counted != stated or counted < measured:
         raise NasError(
