@@ -28,12 +28,15 @@ class TrainingSettings:
     learning_rate, weight_decay: settings of the optimiser, Adam.
     clip: largest norm of all gradients together; 0 for no clipping.
     device: "cpu", "cuda" or "auto".
+    cools_until: the step at which the learning rate, which falls in a straight line, is 0; 0 for a
+        constant one.
     """
 
     learning_rate: float = 1e-3
     weight_decay: float = 1.2e-6
     clip: float = 0.25
     device: str = "auto"
+    cools_until: int = 0
 
 
 class Diverged(ValueError):
@@ -52,7 +55,7 @@ def train_rung(
     """Train up to step `until`, from the checkpoint if there is one, and validate.
 
     update: applies a step's gradients; called with the model, the optimiser, clip and the step's
-        number. The default is `clipped_step`.
+        number. The default is that of the settings: `clipped_step` or `cooling`.
 
     Equal arguments give equal results on the same machine: the data depend on the seed and the
     step, dropout on the seed and the step at which the rung begins.
@@ -67,10 +70,10 @@ def train_rung(
         step, state = restore(checkpoint, model, optimizer)
     torch.manual_seed(seed + step)
     batches = islice(task.training_batches(seed), step, until)
-    total = 0.0
+    total, update = 0.0, update or _update_of(settings)
     for number, batch in enumerate(batches, start=step):
         loss, state = _loss(model, task, optimizer, on_device(batch, device), state)
-        (update or clipped_step)(model, optimizer, settings.clip, number)
+        update(model, optimizer, settings.clip, number)
         if not math.isfinite(loss):
             raise Diverged(f"the loss is {loss} at step {number + 1}")
         total += loss
@@ -181,6 +184,12 @@ def clipped_step(
     if clip:
         nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
+
+
+def _update_of(settings: TrainingSettings) -> Update:
+    if settings.cools_until:
+        return cooling(settings.learning_rate, settings.cools_until)
+    return clipped_step
 
 
 def cooling(learning_rate: float, steps: int, noise: float = 0.0, seed: int = 0) -> Update:

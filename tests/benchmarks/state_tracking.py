@@ -37,6 +37,7 @@ DEFAULTS = (
     "training.steps=600",
     "training.learning_rate=0.004",
     "training.clip=1.0",
+    "training.cooling=true",
     "training.device=cpu",
 )
 

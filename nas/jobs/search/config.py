@@ -28,6 +28,9 @@ class Training(Section):
         default=2, ge=2, description="one in this many candidates advances to the next rung"
     )
     learning_rate: float = Field(default=2e-3, gt=0)
+    cooling: bool = Field(
+        default=False, description="the learning rate falls in a straight line, to 0 at `steps`"
+    )
     weight_decay: float = Field(default=1.2e-6, ge=0)
     clip: float = Field(default=0.25, ge=0)
     device: str = "auto"

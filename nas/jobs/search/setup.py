@@ -43,6 +43,7 @@ def search_job(config: SearchConfig) -> SearchJob:
             weight_decay=config.training.weight_decay,
             clip=config.training.clip,
             device=config.training.device,
+            cools_until=config.training.steps if config.training.cooling else 0,
         ),
         seed=config.seed,
         kernels=config.execution.kernels,
