@@ -1,6 +1,6 @@
 """Do scores of untrained encoders rank 380 trained ones by their results on GLUE?
 
-python -m tests.benchmarks.electra_encoders electra_encoders_glue.jsonl [--values FILE]
+python -m tests.benchmarks.electra_encoders electra_encoders_glue.jsonl [--values FILE] [--limit N]
 
 The file holds ELECTRA encoders of Serianni and Kalita's benchmark, a line each: id, hidden_size,
 encoder_layers, scores. First come rules that count parts of a recipe, then the scores of
@@ -39,10 +39,11 @@ SEQUENCES, STEPS = 8, 64  # of the batch that scores see
 NAMES = {"SA": "self-attention", "LT": "linear-transform", "DSC": "span-convolution"}
 NAMES |= {"SDP": "scaled-dot-product", "WMA": "weighted-multiplicative", "DFT": "dft", "DCT": "dct"}
 KEYS = ("operation_type", "operation_parameter", "num_operation_heads", "feed_forward_dimension")
-SCORES = (
-    "parameters flops head-confidence softmax-confidence head-importance synaptic-diversity "
-    "encoder-activation-distance gradient-norm"
-).split()
+SCORES: tuple[str, ...] = (
+    *("parameters", "flops", "head-confidence", "softmax-confidence", "head-importance"),
+    *("synaptic-diversity", "encoder-activation-distance", "gradient-norm"),
+)
+PARTS = {"": slice(None), "first ": slice(CHOSEN_ON), "last ": slice(CHOSEN_ON, None)}
 Array = NDArray[np.float64]
 
 
@@ -77,16 +78,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("encoders", type=Path)
     parser.add_argument("--values", type=Path)
+    parser.add_argument("--limit", type=int, help="compute scores of the first LIMIT encoders only")
     asked = parser.parse_args()
     rows = [row for _, row in json_lines(asked.encoders)]
     encoders = [encoder_of(Architecture("transformer", _spec(row))) for row in rows]
     glue = np.array([row["scores"]["glue"] for row in rows])
     columns = {name: np.array([rule(e) for e in encoders], float) for name, rule in RULES.items()}
     if asked.values:
-        kept = _scored(asked.values, rows)
-        columns |= {name: np.array([kept[row["id"]][name] for row in rows]) for name in SCORES}
+        kept, unknown = _scored(asked.values, rows[: asked.limit]), dict.fromkeys(SCORES, math.nan)
+        columns |= {
+            name: np.array([kept.get(row["id"], unknown)[name] for row in rows]) for name in SCORES
+        }
     groups = columns["layers, then hidden size"]
-    for title, part in (("", slice(None)), ("first ", slice(CHOSEN_ON)), ("last ", slice(CHOSEN_ON, None))):
+    for title, part in PARTS.items():
         _print(
             f"{title}{len(glue[part])} encoders",
             {name: column[part] for name, column in columns.items()},
@@ -142,7 +146,7 @@ def _print(title: str, columns: dict[str, Array], glue: Array, groups: Array) ->
 
 
 def _tau(a: Array, b: Array) -> float | None:
-    tau = kendalltau(a, b)[0] if len(a) > 2 else math.nan
+    tau: Any = kendalltau(a, b)[0] if len(a) > 2 else math.nan
     return None if math.isnan(tau) else float(tau)
 
 
