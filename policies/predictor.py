@@ -78,7 +78,8 @@ class Predictor:
         self._flying: dict[Answers, None] = {}
         self._asked: Answers = ()
         self._answers: dict[str, int] = {}
-        self._fitted, self._kernel_of = 0, (0, 0)  # results; of the kernel, from the first on
+        self._fitted = 0
+        self._weighed: dict[bool, tuple[GaussianProcess, int, int]] = {}  # by whether a climb's own
         self._considered: list[dict[str, int]] = []
         self._gains = np.zeros(0)
 
@@ -137,8 +138,9 @@ class Predictor:
         history = self.scalarised(self.history[:fitted], rng)
         start, learnt = self._learnt(history, rng)
         half = 2 ** int(np.log2(len(learnt)))
-        if (start, half) != self._kernel_of:
-            self._kernel_of = start, half
+        self.process, *weighed = self._weighed.get(start > 0, (GaussianProcess(), 0, 0))
+        if weighed != [start, half]:
+            self._weighed[start > 0] = self.process, start, half
             self._weigh_kernels(learnt[:half])
         rewards = self._remembered(learnt)
         flying = list(self._flying)[-self.memory :]
