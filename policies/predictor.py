@@ -28,7 +28,8 @@ class Predictor:
     https://doi.org/10.1023/A:1008306431147, eq. 15) of a value, which includes its noise. Each fit
     draws its kernel by likelihood. After `patience` results without a better one, a new climb
     begins at random candidates, as in TuRBO (Eriksson et al. 2019,
-    https://arxiv.org/abs/1910.01739, section 2), but the model keeps all results.
+    https://arxiv.org/abs/1910.01739, section 2). Unlike theirs, the model keeps all results; from
+    the second climb on, half of the fits use the climb's own results only.
 
     Several objectives become one with random weights for each fit (ParEGO: Knowles 2006,
     https://doi.org/10.1109/TEVC.2005.851274, eq. 2), and all results belong to one climb.
@@ -77,7 +78,8 @@ class Predictor:
         self._flying: dict[Answers, None] = {}
         self._asked: Answers = ()
         self._answers: dict[str, int] = {}
-        self._fitted = self._kernel_of = 0
+        self._fitted = 0
+        self._weighed: dict[bool, tuple[GaussianProcess, int, int]] = {}  # by whether a climb's own
         self._considered: list[dict[str, int]] = []
         self._gains = np.zeros(0)
 
@@ -134,11 +136,13 @@ class Predictor:
         self._fitted = fitted
         rng = np.random.default_rng([self._seed, fitted])
         history = self.scalarised(self.history[:fitted], rng)
-        half = 2 ** int(np.log2(fitted))
-        if half != self._kernel_of:
-            self._kernel_of = half
-            self._weigh_kernels(history[:half])
-        rewards = self._remembered(history)
+        start, learnt = self._learnt(history, rng)
+        half = 2 ** int(np.log2(len(learnt)))
+        self.process, *weighed = self._weighed.get(start > 0, (GaussianProcess(), 0, 0))
+        if weighed != [start, half]:
+            self._weighed[start > 0] = self.process, start, half
+            self._weigh_kernels(learnt[:half])
+        rewards = self._remembered(learnt)
         flying = list(self._flying)[-self.memory :]
         self.process.draw_kernel(rng)
         x, s = self._encoded([*rewards, *flying])
@@ -156,6 +160,18 @@ class Predictor:
         self._gains = np.concatenate([gains, self._gains_of(further, y.max())])
         for record in [*(record for record, _ in self.history[fitted:]), *flying]:
             self._spend(record)
+
+    def _learnt(self, history: History, rng: np.random.Generator) -> tuple[int, History]:
+        """Return the results to fit, and which is the first: all, or those of the latest climb.
+
+        From the second climb on, half of the fits learn from the climb's own results only, as all
+        fits of TuRBO do: a model that the first climb misled leads the search back to it.
+        """
+        starts = self._starts(self.history[: len(history)])
+        own = history[starts[-1] :]
+        alone = len(starts) > 1 and rng.random() < 0.5
+        enough = sum(reward is not None for _, reward in own) > 1
+        return (starts[-1], own) if alone and enough else (0, history)
 
     def _gains_of(self, records: Sequence[Answers], best: float) -> Array:
         """Return the expected improvement of each record over a value."""
@@ -195,15 +211,20 @@ class Predictor:
 
     def _climb(self, history: Sequence[tuple[Answers, Reward]]) -> Sequence[tuple[Answers, Reward]]:
         """Return the results of the latest climb."""
-        start, best, last = 0, -np.inf, 0
+        return history[self._starts(history)[-1] :]
+
+    def _starts(self, history: Sequence[tuple[Answers, Reward]]) -> list[int]:
+        """Return the number of the first result of every climb."""
+        starts, best, last = [0], -np.inf, 0
         for i, (_, reward) in enumerate(history):
             if isinstance(reward, tuple):
-                return history
+                return [0]
             if reward is not None and reward > best:
                 best, last = reward, i
             elif i - last >= self.patience:
-                start, best, last = i + 1, -np.inf, i + 1
-        return history[start:]
+                best, last = -np.inf, i + 1
+                starts.append(i + 1)
+        return starts
 
     def scalarised(
         self, history: Sequence[tuple[Answers, Reward]], rng: np.random.Generator

@@ -63,6 +63,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "synaptic-diversity": "nas.scores.encoder:SynapticDiversity",
         "encoder-activation-distance": "nas.scores.encoder:EncoderActivationDistance",
         "layers": "nas.scores.encoder:LayerCount",
+        "encoder-size": "nas.scores.encoder:EncoderSize",
         "latency": "nas.scores.latency:Latency",
         "parameters": "nas.scores.size:ParameterCount",
         "flops": "nas.scores.size:FlopCount",

@@ -24,7 +24,7 @@ from search_spaces.transformer.spec import MIXINGS, EncoderSpec, LayerSpec
 
 SCORES = [create("scores", name) for name in BUILT_IN["scores"]]
 MEASURED = {"latency"}  # seconds differ from call to call
-READS_NO_VALUES = {"parameters", "flops", "latency", "layers"}
+READS_NO_VALUES = {"parameters", "flops", "latency", "layers", "encoder-size"}
 ANY_MODEL = {"gradient-norm", "parameters", "flops", "latency", "snip", "grasp"}
 ENCODER = {
     "head-confidence",
@@ -33,6 +33,7 @@ ENCODER = {
     "synaptic-diversity",
     "encoder-activation-distance",
     "layers",
+    "encoder-size",
 }
 READS_CELLS = {"predicted-loss", "activation-distance", "hidden-saliency", "synflow", "fisher"}
 EVERY_SCORE = pytest.mark.parametrize("score", SCORES, ids=lambda score: score.name)

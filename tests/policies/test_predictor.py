@@ -189,3 +189,16 @@ def test_a_decision_that_is_only_sometimes_made_is_learnt() -> None:
 def test_invalid_options_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="startup must be at least 2"):
         predictor(**options)
+
+
+def test_half_the_fits_of_later_climbs_leave_out_the_results_of_earlier_ones() -> None:
+    asked = predictor(patience=3, startup=2)
+    for i in range(7):
+        asked.learn(path(i, 0, 0, 0, options=7), float(i == 0))
+    rng = np.random.default_rng(0)
+    later = asked.scalarised(asked.history, np.random.default_rng(0))
+    assert {asked._learnt(later[:3], rng)[0] for _ in range(20)} == {0}
+    firsts = {
+        start: len(learnt) for start, learnt in (asked._learnt(later, rng) for _ in range(20))
+    }
+    assert firsts == {0: 7, 4: 3}

@@ -9,6 +9,7 @@ from nas.core.score import ScoreFailed
 from nas.core.task import Batch
 from nas.scores.encoder import (
     EncoderActivationDistance,
+    EncoderSize,
     HeadConfidence,
     HeadImportance,
     LayerCount,
@@ -109,6 +110,23 @@ def test_activation_distance_counts_equal_activations_in_the_shared_steps() -> N
 
 def test_the_layer_count_is_the_number_of_layers() -> None:
     assert scored(LayerCount(), encoder(*ATTENTION)) == 1
+
+
+def sized(hidden: int, *layers: LayerSpec) -> float:
+    shape = ModelShape(DataShape("features", 3, 3, False), ModelSize(6))
+    spec, generator = EncoderSpec(hidden, layers), torch.Generator().manual_seed(0)
+    return scored(EncoderSize(), Encoder(spec, shape, 8, generator))
+
+
+def test_encoder_size_counts_heads_and_the_feed_forwards_before_the_last_layer() -> None:
+    first = LayerSpec("span-convolution", 5, 4, 12, 3)
+    last = LayerSpec("linear-transform", "dft", 2, 12, 1)
+    assert sized(8, first, last) == pytest.approx(2 + 8e-4 + (4 + 2 + 3) * 1e-8, abs=1e-12)
+
+
+def test_encoder_size_compares_depth_before_hidden_size_before_parts() -> None:
+    small, large = (LayerSpec(*ATTENTION, heads, 12, 1) for heads in (1, 8))
+    assert sized(8, small) < sized(8, large) < sized(16, small) < sized(8, small, small)
 
 
 def test_softmax_confidence_refuses_an_encoder_without_attention() -> None:

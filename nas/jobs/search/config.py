@@ -12,7 +12,7 @@ from nas.loop.constraints import SIZES, Constraint, read_constraint
 
 SCORES: dict[str, tuple[str, ...]] = {  # that searches of a space use unless told otherwise
     **dict.fromkeys(("rnn-cell", "random-graph", "sequence-mixer"), ("hidden-covariance",)),
-    "transformer": ("layers", "head-confidence"),
+    "transformer": ("encoder-size",),
 }
 FOR_OTHER_SPACES = ("gradient-norm",)  # works for every network
 
