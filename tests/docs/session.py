@@ -132,7 +132,8 @@ class Session:
         finally:
             shell.kill()
         assert until in out, f"{out}{rest}"
-        return Ended(shell.returncode, out, "")
+        ended = shell.returncode in (0, 128 + signal.SIGINT, -signal.SIGINT)
+        return Ended(0 if ended else shell.returncode, out, "")
 
     def _started(self, text: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
