@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from nas.cli.main import app
+from nas.cli.pages import PAGES
 
 HEADER = """\
 # Command line
@@ -15,7 +16,7 @@ commands, so it is the same as `nas COMMAND --help`. Most options of `search`, `
 and `adapt` set one of the [settings](settings.md); `--set` reaches those that have no option.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong input,
-3 target not met, 75 the run is in use, 130 and 143 interrupted.
+3 target not met, 75 the run is in use, 130 and 143 interrupted: [messages](messages.md).
 
 To let the shell complete commands and options, run `nas --install-completion` once and open a new
 shell; `nas --show-completion` prints the script instead.
@@ -49,7 +50,8 @@ def _section(name: str, command: Any) -> str:
     shown = [p for p in command.params if not p.hidden and p.name != "help"]
     rows = "\n".join(_row(parameter) for parameter in shown)
     head = "| option | default | meaning |\n|---|---|---|"
-    return f"## {name}\n\n{command.help.strip()}\n\n{head}\n{rows}\n"
+    link = f"[{PAGES[name]}](../{PAGES[name]})"
+    return f"## {name}\n\n{command.help.strip()}\n\nIn use: {link}.\n\n{head}\n{rows}\n"
 
 
 def _row(parameter: Any) -> str:

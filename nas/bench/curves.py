@@ -9,7 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nas.bench.page import explorer_of
 from nas.bench.replays import Replay, Replays, finding
+from nas.reporting.explorer import Column, Curve, Explorer
 from nas.reporting.table import aligned
 
 COLOURS = ("#999999", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -57,6 +59,39 @@ def as_json(replays: Replays) -> dict[str, Any]:
         "ms_per_proposal": {name: _milliseconds(several) for name, several in replays.items()},
         f"models_to_equal_random_at_{trained}": models_to_equal_random(replays),
     }
+
+
+def explored(replays: Replays) -> Explorer:
+    """Return a row per controller and seed, with its curve of regret, for a page."""
+    trained = _trained(replays)
+    regret, found = f"regret after {trained}", "models until the best"
+    columns = [
+        Column("controller", "decision"),
+        Column("seed", "decision"),
+        Column(regret, "result", "", -1),
+        Column(found, "result", "models", -1),
+        Column("time per proposal", "cost", "ms", -1),
+    ]
+    each = [(name, i, replay) for name in replays for i, replay in enumerate(replays[name])]
+    cells = [
+        {
+            **{"controller": name, "seed": seed, regret: float(replay.regret[-1])},
+            **{found: replay.found, "time per proposal": 1e3 * replay.seconds},
+        }
+        for name, seed, replay in each
+    ]
+    curves = [_curve(replay.regret) for _, _, replay in each]
+    labels = [f"{name}, seed {seed}" for name, seed, _ in each]
+    axes = "time per proposal", regret
+    return explorer_of("Replays", "replay", columns, labels, cells, axes, curves)
+
+
+def _curve(regret: NDArray[np.float64]) -> Curve:
+    """Return the steps at which the regret falls, and the last."""
+    falls = [
+        i for i in range(len(regret)) if i in (0, len(regret) - 1) or regret[i] < regret[i - 1]
+    ]
+    return Curve(tuple(i + 1 for i in falls), (tuple(float(regret[i]) for i in falls),))
 
 
 def table(replays: Replays) -> str:

@@ -17,7 +17,9 @@ from torch import Tensor
 from kernels.cell.cpu.products import instructions
 from kernels.cell.spec import CellSpec
 from nas.bench.layer_peers import EAGER, FLOAT32, OURS, Peer, peers
+from nas.bench.page import explorer_of
 from nas.core.errors import BadInput
+from nas.reporting.explorer import Column, Explorer
 from nas.reporting.table import aligned
 
 # The layer sizes of NAS-Bench-NLP's networks (section 4.1); other shapes are spelled out.
@@ -239,6 +241,29 @@ def as_json(rows: list[Row], setting: Setting) -> dict[str, object]:
     """Return the rows and the machine for JSON."""
     described = [{**asdict(row), "ratios": row.ratios} for row in rows]
     return {**machine(), "what": f"{setting}, median ms", "rows": described}
+
+
+def explored(rows: Sequence[Row]) -> Explorer:
+    """Return the rows for a page."""
+    ratios = {name: f"times faster than {name}" for row in rows for name in row.others}
+    columns = [
+        *(Column(name, "decision") for name in ("cell", "layers", "batch", "form")),
+        Column("time", "result", "ms", -1),
+        *(Column(title, "result", "", 1) for title in ratios.values()),
+        Column("share of the peak rate", "cost", "", 1),
+    ]
+    cells = [
+        {
+            **{"cell": row.cell, "layers": row.shape, "batch": row.batch, "form": row.form},
+            **{"time": row.milliseconds, "share of the peak rate": row.of_peak},
+            **{ratios[name]: value for name, value in row.ratios.items()},
+        }
+        for row in rows
+    ]
+    labels = [f"{row.cell} {row.shape}, batch {row.batch}" for row in rows]
+    return explorer_of(
+        "Measurements", "measurement", columns, labels, cells, ("time", ratios[EAGER])
+    )
 
 
 def figure(rows: list[Row], path: Path) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nas.bench.page import explorer_of
 from nas.bench.ranks import Row, rank_row
 from nas.bench.recipes import Trained
 from nas.core.executor import CandidateFailed, attempt
 from nas.core.score import Score, ScoreFailed
 from nas.core.task import Task
+from nas.reporting import explorer
 from nas.scores.forest import Forest
 from nas.scores.predicted_loss import PredictedLoss, fit
 from search_spaces.architecture import Architecture
@@ -111,6 +113,21 @@ def write_table(columns: Sequence[Column], recipes: Sequence[Trained], path: Pat
         }
         lines.append(json.dumps(row) + "\n")
     path.write_text("".join(lines))
+
+
+def explored(columns: Sequence[Column], recipes: Sequence[Trained]) -> explorer.Explorer:
+    """Return the recipes with their losses and scores for a page."""
+    shown = [explorer.Column("test loss", "result", "nats", -1)]
+    shown += [
+        explorer.Column(c.name, "score", "", 1 if c.higher_is_better else -1) for c in columns
+    ]
+    cells = [
+        {"test loss": recipe.loss, **{c.name: float(c.values[i]) for c in columns}}
+        for i, recipe in enumerate(recipes)
+    ]
+    labels = [recipe.architecture.digest()[:8] for recipe in recipes]
+    axes = columns[0].name, "test loss"
+    return explorer_of("Recipes", "recipe", shown, labels, cells, axes)
 
 
 def fitted(

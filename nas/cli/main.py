@@ -23,11 +23,13 @@ from nas.cli import (
 from nas.cli.bench import graphs, kernels, mixers, rungs, scores
 from nas.cli.bench import search as bench_search
 from nas.cli.output import results_on_stdout
+from nas.cli.pages import epilog
 from nas.cli.problems import say_error, say_usage_error, use_utf8
 
 app = typer.Typer(
     name="nas",
     help="Search architectures, score them without training, train and export the best.",
+    epilog=epilog("nas"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -61,7 +63,7 @@ for verb in (
     ls.ls,
     doctor.doctor,
 ):
-    app.command(verb.__name__)(_ended_well(verb))
+    app.command(verb.__name__, epilog=epilog(f"nas {verb.__name__}"))(_ended_well(verb))
 
 
 benches = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
@@ -70,12 +72,13 @@ BENCHES = (
     *(scores.scores, rungs.rungs, graphs.graphs),
 )
 for bench in BENCHES:
-    benches.command(bench.__name__)(_ended_well(bench))
+    name = bench.__name__
+    benches.command(name, epilog=epilog(f"nas bench {name}"))(_ended_well(bench))
 app.add_typer(benches, name="bench")
 
 caches = typer.Typer(help="Compiled cells.", no_args_is_help=True, rich_markup_mode=None)
 caches.callback()(lambda: None)  # otherwise typer takes the only command for the group
-caches.command("clear")(_ended_well(cache.clear))
+caches.command("clear", epilog=epilog("nas cache clear"))(_ended_well(cache.clear))
 app.add_typer(caches, name="cache")
 
 

@@ -45,11 +45,13 @@ def say_json(data: dict[str, Any], *, schema: bool = True) -> None:
     print(to_json({"schema": SCHEMA, **data} if schema else data), file=_results, flush=True)
 
 
-def check_files(*paths: Path | None, figure: Path | None = None) -> None:
+def check_files(*paths: Path | None, figure: Path | None = None, page: Path | None = None) -> None:
     """Raise `BadInput` now for files that could not be written at the end."""
+    if page is not None and page.suffix != ".html":
+        raise BadInput(f"{page}: end the page's name in .html")
     if figure is not None and figure.suffix not in FIGURES:
         raise BadInput(f"{figure}: end the figure's name in {', '.join(FIGURES)}")
-    for path in (*paths, figure):
+    for path in (*paths, figure, page):
         if path is not None:
             check_file(path)
 

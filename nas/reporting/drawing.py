@@ -1,5 +1,6 @@
 """Draws the graph of an architecture, with layers from left to right."""
 
+import math
 from collections import defaultdict
 
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ COLOURS = {
     "elementwise": "#c7e9c0",
 }
 SWEEPS = 8
+COLUMN, ROW = 1.25, 0.75  # inches
 
 
 def draw(graph: DiGraph, title: str = "") -> Figure:
@@ -20,13 +22,19 @@ def draw(graph: DiGraph, title: str = "") -> Figure:
     places = positions(graph)
     columns = 1 + max(x for x, _ in places.values())
     rows = 1 + max(abs(y) for _, y in places.values()) * 2
-    figure = Figure(figsize=(1.25 * columns + 0.6, 0.75 * rows + 0.9), layout="constrained")
+    occupied = set(places.values())
+    edges = [(places[source], places[target]) for source, target in graph.edges]
+    bends = [_bend(*edge, occupied) for edge in edges]
+    low = -rows / 2 - 0.2
+    tops = ((y0 + y1) / 2 + bend for ((_, y0), (_, y1)), bend in zip(edges, bends, strict=True))
+    high = max([rows / 2, *tops]) + 0.2
+    size = COLUMN * columns + 0.6, ROW * (high - low) + 0.6
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_title(title, fontsize=9, loc="left")
-    occupied = set(places.values())
-    for source, target in graph.edges:
-        axes.add_patch(_arrow(places[source], places[target], occupied))
+    for edge, bend in zip(edges, bends, strict=True):
+        axes.add_patch(_arrow(*edge, bend))
     for node, (x, y) in places.items():
         attributes = graph.nodes[node]
         label = attributes["label"]
@@ -48,7 +56,7 @@ def draw(graph: DiGraph, title: str = "") -> Figure:
             },
         )
     axes.set_xlim(-0.6, columns - 0.4)
-    axes.set_ylim(-rows / 2 - 0.2, rows / 2 + 0.2)
+    axes.set_ylim(low, high)
     return figure
 
 
@@ -79,14 +87,20 @@ def _reorder(nodes: list[int], neighbours, height: dict[int, float]) -> None:
         height[node] = i - (len(nodes) - 1) / 2
 
 
-def _arrow(
+def _bend(
     start: tuple[float, float], end: tuple[float, float], occupied: set[tuple[float, float]]
-) -> FancyArrowPatch:
-    """Return an arrow, curved if a straight one would cross another node."""
+) -> float:
+    """Return how far an arrow rises above a straight one, in rows; 0 if that crosses no node."""
     (x0, y0), (x1, y1) = start, end
     crossed = any(
         abs(y0 + (y1 - y0) * (x - x0) / (x1 - x0) - y) < 0.35 for x, y in occupied if x0 < x < x1
     )
+    return 0.35 + 0.1 * (x1 - x0) if crossed else 0.0
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float], bend: float) -> FancyArrowPatch:
+    (x0, y0), (x1, y1) = start, end
+    length = math.hypot(COLUMN * (x1 - x0), ROW * (y1 - y0))
     return FancyArrowPatch(
         start,
         end,
@@ -96,5 +110,5 @@ def _arrow(
         shrinkB=24,
         linewidth=0.8,
         color="#555555",
-        connectionstyle=f"arc3,rad={-0.35 if crossed else 0}",
+        connectionstyle=f"arc3,rad={-2 * ROW * bend / length}",  # its bend is half of rad × length
     )

@@ -69,6 +69,11 @@ def served_page(report: Report, follow: float) -> str:
     return document(report.title, _parts(report), follow)
 
 
+def write_page(path: Path, title: str, text: str, rows: Explorer) -> None:
+    """Write a page of a text and of rows to explore, to one file."""
+    write_atomically(path, document(title, [printed(text), explorer(rows)]))
+
+
 def _parts(report: Report) -> list[str]:
     return [
         explorer(part) if isinstance(part, Explorer) else part

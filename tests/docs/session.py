@@ -1,21 +1,29 @@
 """Runs the blocks of a page one after the other in a folder, as a reader would."""
 
+import importlib.metadata
 import os
 import re
 import runpy
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from tests.docs.blocks import ROOT, Block
 from tests.docs.shape import difference
 from tests.jobs.forked import _context
 
-PATIENCE = 900  # seconds
-PLAIN = re.compile(r"(nas|python|cd) [^|&;<>$`()]*(> [\w./]+)?")
+PATIENCE = 3600  # seconds, for a busy machine
+NAS = 'nas() { python -m nas "$@"; }\n'
+PLAIN = re.compile(
+    r"(nas|python|cd|(?:\.venv/bin/)?pip) (?!.*-completion)[^|&;<>$`()]*(> [\w./]+)?"
+)
 
 
 class Ended(NamedTuple):
@@ -31,9 +39,14 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        (folder / "home").mkdir()
         shutil.copytree(ROOT / "runs" / "recipes", folder / "runs" / "recipes")
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")},
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
+            "HOME": str(folder / "home"),
+            "HF_HUB_OFFLINE": "1",
+            "WANDB_MODE": "offline",
             "PYTHONPATH": str(ROOT),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
@@ -48,7 +61,9 @@ class Session:
             with (self.folder / block.file).open("a" if continued else "w") as file:
                 file.write(block.text)
             return
-        if block.language == "python":
+        if block.until is not None:
+            ended = self._stopped(block.text, block.until)
+        elif block.language == "python":
             script = self.folder / f"block_{block.line}.py"
             script.write_text(block.text)
             ended = self.command("python", script.name)
@@ -85,6 +100,9 @@ class Session:
             if words[0] == "cd":
                 folder /= words[1]
                 continue
+            if words[0].endswith("pip"):
+                skip_without(words)
+                continue
             ended = self.command(*words, folder=folder)
             if file:
                 (folder / file.strip()).write_text(ended.out)
@@ -94,15 +112,58 @@ class Session:
         return Ended(0, out, "")
 
     def _bash(self, text: str) -> Ended:
-        ended = subprocess.run(
-            ["bash", "-ec", 'nas() { python -m nas "$@"; }\n' + text],
+        shell = self._started(text)
+        try:
+            out, err = shell.communicate(timeout=PATIENCE)
+        finally:
+            shell.kill()
+        return Ended(shell.returncode, out, err)
+
+    def _stopped(self, text: str, until: str) -> Ended:
+        """Run a server until it prints the text, then press Ctrl-C."""
+        shell = self._started(f"({text}) 2>&1")
+        assert shell.stdout
+        out = ""
+        try:
+            while until not in out and (line := shell.stdout.readline()):
+                out += line
+            os.killpg(shell.pid, signal.SIGINT)
+            rest, _ = shell.communicate(timeout=60)
+        finally:
+            shell.kill()
+        assert until in out, f"{out}{rest}"
+        ended = shell.returncode in (0, 128 + signal.SIGINT, -signal.SIGINT)
+        return Ended(0 if ended else shell.returncode, out, "")
+
+    def _started(self, text: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", "-ec", NAS + text],
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            start_new_session=True,
         )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def skip_without(words: list[str]) -> None:
+    """Skip the test if a package of `pip install …` is not installed, so that it need not be.
+
+    Raises `KeyError` if the project has no such extra.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for word in words[words.index("install") + 1 :]:
+        extras = re.fullmatch(r"\.\[(.*)\]", word)
+        names = [word] if re.fullmatch(r"[a-z]\w+", word) else []
+        for extra in extras[1].split(",") if extras else []:
+            names += project["optional-dependencies"][extra]
+        for name in names:
+            package = re.match(r"[\w-]+", name)[0]  # type: ignore[index]
+            try:
+                importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                pytest.skip(f"{package} is not installed")
 
 
 def _run(words: list[str], environment: dict[str, str], folder: str, out: str, err: str) -> None:
@@ -116,7 +177,11 @@ def _run(words: list[str], environment: dict[str, str], folder: str, out: str, e
     sys.path[:0] = [folder, str(ROOT)]
     program, *sys.argv = words
     if program == "python":
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        if sys.argv[0] == "-m":
+            sys.argv = sys.argv[1:]
+            runpy.run_module(sys.argv[0], run_name="__main__")
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
         sys.stdout.flush()
         return
     sys.argv = words

@@ -10,8 +10,10 @@ import pytest
 import nas
 from docs.hooks import command_line, settings
 from nas.cli.main import BENCHES
+from nas.cli.pages import PAGES
 from nas.core.registry import BUILT_IN
 from tests.docs.blocks import ROOT, pages
+from tests.list_messages import PACKAGES, messages
 
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
 TEXT = "\n".join(page.read_text() for page in pages())
@@ -51,6 +53,22 @@ def test_commands_and_components_are_shown_in_use_or_listed() -> None:
     assert {f"nas bench {bench.__name__}" for bench in BENCHES} <= set(
         re.findall(r"nas bench \w+", TEXT)
     )
+
+
+def test_the_help_of_every_command_names_its_page_and_the_page_of_errors() -> None:
+    for name, command in command_line.commands():
+        for page in (PAGES[name], "how-to/errors.md"):
+            assert f"docs/{page}" in command.epilog and (ROOT / "docs" / page).exists(), name
+
+
+def test_the_messages_that_the_reference_lists_are_raised() -> None:
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    raised = [text for path in files for _, _, text in messages(path)]
+    rows = re.findall(r"^\| (`.*`) \| \[", (ROOT / "docs/reference/messages.md").read_text(), re.M)
+    assert len(rows) > 20
+    for message in (message for row in rows for message in re.findall(r"`(.*?)`", row)):
+        parts = [part for part in message.split("…") if part]
+        assert any(all(part in text for part in parts) for text in raised), message
 
 
 def documented() -> dict[str, set[str] | None]:
@@ -107,7 +125,8 @@ def test_the_readme_is_short() -> None:
 
 def test_a_how_to_is_short() -> None:
     for page in (ROOT / "docs" / "how-to").glob("*.md"):
-        assert page.stem == "index" or len(page.read_text().splitlines()) <= 40, page
+        shown = [line for line in page.read_text().splitlines() if not line.startswith("<!--")]
+        assert page.stem == "index" or len(shown) <= 40, page
 
 
 def test_files_that_pages_name_exist() -> None:

@@ -35,6 +35,9 @@ def kernels(
     figure: Annotated[
         Path | None, Option(help="File to draw a bar chart to, .png or .svg.")
     ] = None,
+    page: Annotated[
+        Path | None, Option(help="File to write an interactive page to, .html.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Time compiled cells beside an eager loop, PyTorch's layers and onnxruntime."""
@@ -47,7 +50,7 @@ def kernels(
     from nas.training import best_device
     from search_spaces.rnn_cell.recipe import cell_of
 
-    check_files(figure=figure)
+    check_files(figure=figure, page=page)
 
     shapes = shape or list(bench.SHAPES)
     for given in shapes:
@@ -74,6 +77,10 @@ def kernels(
     rows = list(bench.measure(cells, shapes, batch or [20], setting, repeats))
     if figure:
         bench.figure(rows, figure)
+    if page:
+        from nas.reporting.report import write_page
+
+        write_page(page, "Times of cells", bench.table(rows), bench.explored(rows))
     if json:
         say_json(bench.as_json(rows, setting))
     else:

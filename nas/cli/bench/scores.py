@@ -26,6 +26,9 @@ def scores(
     ] = None,
     seed: Annotated[int, Option(help="Seed of the untrained weights.")] = 0,
     figure: Annotated[Path | None, Option(help="File to draw a chart to, .png or .svg.")] = None,
+    page: Annotated[
+        Path | None, Option(help="File to write an interactive page to, .html.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare training-free scores with the losses that a table's recipes reached."""
@@ -39,7 +42,7 @@ def scores(
     from nas.cli.output import check_files, say, say_json
     from nas.core.registry import available, create_score, load_task
 
-    check_files(fit, values, figure=figure)
+    check_files(fit, values, figure=figure, page=page)
 
     names = [*(score or available("scores")), *bench.BASELINES]
     chosen = [create_score(name) for name in dict.fromkeys(names)]
@@ -58,6 +61,10 @@ def scores(
         forest.write(fit, about)
     if figure:
         ranks.figure(rows, figure)
+    if page:
+        from nas.reporting.report import write_page
+
+        write_page(page, "Scores and losses", ranks.table(rows), bench.explored(columns, recipes))
     if json:
         setting = {"hidden": size.hidden, "embedding": size.embedding, "recipes": len(recipes)}
         say_json({**setting, "scores": [asdict(row) for row in rows]})

@@ -37,6 +37,9 @@ def search(
         list[Path] | None, Option(help="For NAS-Bench-201: .csv with further scores; repeat.")
     ] = None,
     figure: Annotated[Path | None, Option(help="File to draw the curves to, .png or .svg.")] = None,
+    page: Annotated[
+        Path | None, Option(help="File to write an interactive page to, .html.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Replay controllers on a table of trained models, and print regret by models trained."""
@@ -46,7 +49,7 @@ def search(
     from nas.cli.output import check_files, say, say_json
     from nas.core.errors import BadInput
 
-    check_files(figure=figure)
+    check_files(figure=figure, page=page)
     if metric not in ("validation", "test"):
         raise BadInput(f"--metric must be validation or test, not {metric}")
     known = load_table(table, metric, columns or ())
@@ -59,6 +62,10 @@ def search(
     }
     if figure:
         bench.figure(replays, known.name, figure)
+    if page:
+        from nas.reporting.report import write_page
+
+        write_page(page, f"Search on {known.name}", bench.table(replays), bench.explored(replays))
     if json:
         say_json(bench.as_json(replays))
     else:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from nas.jobs.search.summary import SearchSummary
 from nas.loop.candidate import Candidate
 from nas.loop.objectives import named_objectives
-from nas.reporting.figure import BLUE, GREY, ORANGE
+from nas.reporting.figure import BLUE, GREY, ORANGE, number_points
 
 NUMBERED = 12  # candidates in a figure; more would hide each other
 UNITS = {"latency": "latency, seconds", "step_latency": "step latency, seconds"}
@@ -77,13 +77,13 @@ def front(summary: SearchSummary) -> Figure:
         for candidates, colour, label, order in kinds:
             values = [named_objectives(c, (name, loss)).values() for c in candidates]
             axes.scatter(*zip(*values, strict=True), s=20, color=colour, label=label, zorder=order)
-        for c in summary.front:
-            axes.annotate(
-                f" #{c.number}", tuple(named_objectives(c, (name, loss)).values()), fontsize=7
-            )
         axes.legend(frameon=False, fontsize=8)
         axes.locator_params(axis="x", nbins=4)
         _labels(axes, UNITS.get(name, name), "validation loss")
+        numbered = summary.front[:NUMBERED]
+        number_points(
+            axes, ((c.number, *named_objectives(c, (name, loss)).values()) for c in numbered)
+        )
     return figure
 
 
@@ -101,11 +101,11 @@ def training(summary: SearchSummary) -> Figure:
             color=BLUE if rank == 0 else GREY,
             zorder=3 if rank == 0 else 2,
         )
-        if rank < NUMBERED:
-            last = candidate.rungs[-1]
-            axes.annotate(f" #{candidate.number}", (last.step, last.loss), fontsize=7, va="center")
     _scale(axes.set_yscale, [rung.loss for candidate in trained for rung in candidate.rungs])
     _labels(axes, "training step", "validation loss")
+    number_points(
+        axes, ((c.number, c.rungs[-1].step, c.rungs[-1].loss) for c in trained[:NUMBERED])
+    )
     return figure
 
 
@@ -151,9 +151,6 @@ def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
     y = [c.rungs[0].loss for c in trained]
     others = [value for c, value in known if not c.rungs]
     axes.scatter(x, y, s=28, color=ORANGE, zorder=3, rasterized=len(x) > MANY)
-    if len(trained) <= NUMBERED:
-        for candidate, at, loss in zip(trained, x, y, strict=True):
-            axes.annotate(f" #{candidate.number}", (at, loss), fontsize=7)
     if others:
         bottom = axes.get_xaxis_transform()
         style: dict[str, Any] = dict(color=GREY, markersize=9, clip_on=False, transform=bottom)
@@ -167,6 +164,8 @@ def _scatter(axes: Axes, name: str, candidates: Sequence[Candidate]) -> None:
         title = f"Kendall τ {tau:+.2f}, 95 % {low:+.2f} to {high:+.2f} (n = {len(x)})"
         axes.set_title(title, fontsize=8)
     _labels(axes, name, "validation loss, first rung")
+    if len(trained) <= NUMBERED:
+        number_points(axes, zip((c.number for c in trained), x, y, strict=True))
 
 
 def _value(candidate: Candidate, name: str) -> float | None:

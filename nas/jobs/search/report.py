@@ -167,7 +167,7 @@ def _facts(summary: SearchSummary) -> str:
         "task": config.task.name,
     }
     if best:
-        facts[f"best {summary.metric}"] = f"{best[0].rungs[-1].metric:.4g}"
+        facts[f"{summary.metric} of the best"] = f"{best[0].rungs[-1].metric:.4g}"
     items = "".join(f"<div>{escape(k)}<b>{escape(v)}</b></div>" for k, v in facts.items())
     return f'<div class="facts">{items}</div>'
 

@@ -46,17 +46,19 @@ function scaleOf(column, rows, start, end) {
   const share = (value) => (bend(value) - from + pad) / (to - from + 2 * pad);
   const place = (value) => start + Math.min(1, Math.max(0, share(value))) * span;
   const back = (pixel) => unbend(((pixel - start) / span) * (to - from + 2 * pad) + from - pad);
-  return { place, back, end: place, ticks: ticksOf(low, high, wide, place) };
+  const finest = values.every(Number.isInteger) ? 1 : 0;
+  return { place, back, end: place, ticks: ticksOf(low, high, wide, place, finest) };
 }
 
-function ticksOf(low, high, wide, place) {
+// finest: the least distance of ticks, so that whole numbers have whole ticks
+function ticksOf(low, high, wide, place, finest) {
   const room = Math.abs(place(high) - place(low)) / 60;
   const tick = (value) => [place(value), shortly(value)];
   if (high === low) return [tick(low)];
   if (!wide) {
     const rough = (high - low) / Math.max(1, room);
     const size = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((times) => times * size).find((one) => one >= rough) ?? rough;
+    const step = Math.max(finest, [1, 2, 5, 10].map((times) => times * size).find((one) => one >= rough) ?? rough);
     const count = Math.floor(high / step) - Math.ceil(low / step) + 1;
     return Array.from({ length: Math.max(0, count) }, (_, i) => tick(Number(((Math.ceil(low / step) + i) * step).toPrecision(12))));
   }

@@ -99,8 +99,9 @@ function parallelOf(explorer) {
     pen.lineWidth = 1;
     pen.beginPath(); pen.moveTo(at, 40); pen.lineTo(at, LACKING - 20); pen.stroke();
     pen.textAlign = "center";
-    pen.fillText(fitted(pen, column.name, room), at, 16);
-    if (column.unit) pen.fillText(fitted(pen, column.unit, room), at, 30);
+    const inside = Math.min(room, 2 * at, 2 * (canvas.clientWidth - at));
+    pen.fillText(fitted(pen, column.name, inside), at, 16);
+    if (column.unit) pen.fillText(fitted(pen, column.unit, inside), at, 30);
     pen.fillText("–", at, LACKING + 4);
     pen.textAlign = "left";
     let last = Infinity;

@@ -113,10 +113,11 @@ function scatterOf(explorer) {
     pen.fillStyle = colour("text");
     pen.textAlign = "left";
     for (const row of front) {
-      const [px, py] = [scales.x.place(x.values[row]) + 6, scales.y.place(y.values[row]) - 6];
       const text = explorer.short ? explorer.labels[row] : `#${explorer.numbers[row]}`;
       const wide = pen.measureText(text).width;
-      if (px + wide > canvas.clientWidth && canvas.clientWidth) continue;
+      const [at, py] = [scales.x.place(x.values[row]), scales.y.place(y.values[row]) - 6];
+      const fits = !canvas.clientWidth || at + 6 + wide <= canvas.clientWidth;
+      const px = fits ? at + 6 : at - 6 - wide;
       if (taken.some(([qx, qy, wider]) => px < qx + wider + 4 && qx < px + wide + 4 && Math.abs(py - qy) < 13)) continue;
       pen.fillText(text, px, py);
       taken.push([px, py, wide]);
@@ -145,7 +146,8 @@ function scatterOf(explorer) {
 
   function drawLegend() {
     const known = STATUSES.filter((status) => explorer.status.includes(status));
-    legend.replaceChildren(...known.map((status) => make("span", { class: status }, status)));
+    const shown = known.length > 1 ? known : [];  // a legend of one entry says nothing
+    legend.replaceChildren(...shown.map((status) => make("span", { class: status }, status)));
   }
 
   function nearest(px, py) {

@@ -1,0 +1,90 @@
+"""Small stand-ins for what the pages leave to the reader: a model, weights, images, a table, texts.
+
+`python -m tests.docs.stand_ins llama my-llama` writes one; pages do so in `<!-- prepare: … -->`.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+CELLS = ("lstm", "gru", "mgu", "ugrnn", "rnn-tanh", "rnn-relu")
+SENTENCES = ("the cell forgets", "a gate opens", "the state decays", "one layer is enough")
+
+
+def llama(path: Path) -> None:
+    """Write an untrained Llama of four layers with a byte tokenizer, as `transformers` does."""
+    import transformers
+
+    from tests.jobs.adapt.words import byte_tokenizer
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+    config = transformers.LlamaConfig(
+        vocab_size=300, num_hidden_layers=4, tie_word_embeddings=True, **sizes
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(path)
+    byte_tokenizer().save_pretrained(path)
+
+
+def questions(path: Path) -> None:
+    """Write 24 sums with choices."""
+    rows = [
+        {"query": f"{n} + 1 =", "choices": [f"{n + 1}", f"{n + 2}"], "gold": 0} for n in range(24)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+
+def text(path: Path) -> None:
+    """Write sentences in a random order."""
+    chosen = np.random.default_rng(0).choice(SENTENCES, 2000)
+    path.write_text("\n".join(map(str, chosen)))
+
+
+def texts(path: Path) -> None:
+    """Write a folder with two files of text."""
+    path.mkdir()
+    for name in ("a", "b"):
+        text(path / f"{name}.txt")
+
+
+def cifar(path: Path) -> None:
+    """Write images of noise, brighter or darker by their class, in the layout of CIFAR-10."""
+    path.mkdir()
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 200), ("test", 50)):
+        labels = np.arange(count) % 10
+        noise = rng.integers(0, 100, (count, 32, 32, 3))
+        pixels = (noise + 15 * labels[:, None, None, None]).astype(np.uint8)
+        np.savez(path / f"{name}.npz", x=pixels, y=labels)
+
+
+def resnet(path: Path) -> None:
+    """Write random weights of the network that the file is named after."""
+    from nas.core.registry import create
+
+    torch.manual_seed(0)
+    torch.save({"state_dict": create("models", path.stem).state_dict()}, path)
+
+
+def recipes(path: Path) -> None:
+    """Write a table of known cells with invented curves of losses."""
+    from kernels.cell.zoo import ZOO
+
+    rows = []
+    for number, name in enumerate(CELLS):
+        curve = [6.0 + number / 10 - epoch / 20 for epoch in range(50)]
+        row = {"id": number, "recipe": ZOO[name], "last_test": curve[-1], "wall_per_epoch": 60.0}
+        rows.append(row | {"val_losses": curve})
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+
+STAND_INS: dict[str, Callable[[Path], None]] = {
+    make.__name__: make for make in (llama, questions, text, texts, cifar, resnet, recipes)
+}
+
+if __name__ == "__main__":
+    STAND_INS[sys.argv[1]](Path(sys.argv[2]))
