@@ -25,7 +25,7 @@ check: $(READY)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow tests/docs/test_site.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m slow tests/docs -k "not all_blocks"
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/scheduling.py

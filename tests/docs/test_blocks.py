@@ -26,6 +26,7 @@ QUICK = [page for page in BLOCKS if any(b.file is None for b in runnable(page, s
 SLOW = [page for page in BLOCKS if any(block.slow for block in BLOCKS[page])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", QUICK, ids=named)
 def test_the_quick_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     session = Session(tmp_path)
