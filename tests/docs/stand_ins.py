@@ -74,16 +74,34 @@ def recipes(path: Path) -> None:
     """Write a table of known cells with invented curves of losses."""
     from kernels.cell.zoo import ZOO
 
+    _write_table(path, [ZOO[name] for name in CELLS])
+
+
+def many_recipes(path: Path) -> None:
+    """Write such a table of 80 random cells."""
+    from search_spaces import genome
+    from search_spaces.rnn_cell.recipe import cell_of
+    from search_spaces.rnn_cell.space import RnnCellSpace
+
+    rng, cells = np.random.default_rng(0), {}
+    while len(cells) < 80:
+        architecture, _ = genome.sample(RnnCellSpace(), rng)
+        cells[architecture.digest()] = cell_of(architecture).to_recipe()
+    _write_table(path, list(cells.values()))
+
+
+def _write_table(path: Path, recipes: list[dict]) -> None:
     rows = []
-    for number, name in enumerate(CELLS):
-        curve = [6.0 + number / 10 - epoch / 20 for epoch in range(50)]
-        row = {"id": number, "recipe": ZOO[name], "last_test": curve[-1], "wall_per_epoch": 60.0}
+    for number, recipe in enumerate(recipes):
+        curve = [6.0 + number / 100 - epoch / 20 for epoch in range(50)]
+        row = {"id": number, "recipe": recipe, "last_test": curve[-1], "wall_per_epoch": 60.0}
         rows.append(row | {"val_losses": curve})
     path.write_text("\n".join(map(json.dumps, rows)))
 
 
 STAND_INS: dict[str, Callable[[Path], None]] = {
-    make.__name__: make for make in (llama, questions, text, texts, cifar, resnet, recipes)
+    make.__name__: make
+    for make in (llama, questions, text, texts, cifar, resnet, recipes, many_recipes)
 }
 
 if __name__ == "__main__":
