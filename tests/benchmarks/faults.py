@@ -27,7 +27,16 @@ import optuna
 
 from nas.loop.journal import JOURNAL, STUDY_NAME
 from nas.loop.journal_file import RunJournal, RunStorage
-from tests.jobs.command import PATIENCE, TOY, nas, results, start, wait_for, without_times
+from tests.jobs.command import (
+    PATHS,
+    PATIENCE,
+    TOY,
+    nas,
+    results,
+    start,
+    wait_for,
+    without_times,
+)
 from tests.toys import FAULTY
 
 CANDIDATES = 24
@@ -161,6 +170,8 @@ def _cluster(pipe) -> None:
     """Serve a cluster of a head and two nodes; runs in its own process."""
     from ray.cluster_utils import Cluster
 
+    # workers have the environment of their node, not that of a driver
+    os.environ |= {"PYTHONPATH": os.pathsep.join(PATHS), "NAS_TOY_SECONDS": "0.3"}
     store = 80 * 2**20
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": store}
     cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -198,10 +209,11 @@ def lost_cluster(folder: Path, what: str) -> Count:
     run, note = folder / "run", ""
     with cluster() as (address, order):
         more = ["--ray-address", address, "--set", "execution.batch=1"]
-        process = start(*search(run, "ray", *more), NAS_TOY_SECONDS="0.3")
+        process = start(*search(run, "ray", *more))
         wait_for(process, lambda: len(results(run)) > 4)
         order(what)
         _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == (1 if what == "head" else 0), err[-2000:]
         if what == "head":
             note = err.strip().splitlines()[-1]
     with cluster() as (address, _):
