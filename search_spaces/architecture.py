@@ -59,7 +59,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _frozen(value: Any) -> Spec:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         raise ValueError(
             "an architecture's spec must hold only lists and plain values, not objects"
         )

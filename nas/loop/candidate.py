@@ -13,6 +13,7 @@ from nas.core.files import read_text, undamaged
 from nas.core.job import Objective, Screened, Trained
 from nas.core.json_text import parse_json
 from nas.core.masking import masked
+from nas.core.memory import many_objects
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Answer
 
@@ -169,7 +170,8 @@ def checkpoint_of(folder: Path, candidate: Candidate) -> Path:
 
 def candidates_in(folder: Path) -> tuple[Candidate, ...]:
     """The candidates of a run's folder that have a result, by number."""
-    return tuple(map(read_result, sorted((folder / "trials").glob("*/result.json"))))
+    with many_objects():
+        return tuple(map(read_result, sorted((folder / "trials").glob("*/result.json"))))
 
 
 def best_first(candidates: Sequence[Candidate], objective: Objective) -> list[Candidate]:

@@ -14,6 +14,7 @@ MOST_KINDS = 12  # labels of nodes that are counted
 MOST_AXES = 7
 UNITS = {"latency": "s"}  # of scores
 PLOTTED = 10  # trained candidates that make a plot of results
+MOST_ROWS = 20_000  # of a page: about 14 MB with the graphs of recurrent cells
 
 
 class Judged(NamedTuple):
@@ -38,10 +39,11 @@ def candidate_explorer(
     graph_of: Callable[[Candidate], DiGraph | None] = lambda _: None,
     noun: str = "candidate",
 ) -> Explorer:
-    """Return an explorer of candidates.
+    """Return an explorer of candidates, or of `MOST_ROWS` of them if there are more.
 
     graph_of: returns a candidate's graph, see `search_spaces.space.SearchSpace.graph`.
     """
+    total, candidates = len(candidates), _shown(candidates)
     known: dict[str, tuple[Graph | None, dict[str, Cell]]] = {}  # by digest
     for candidate in candidates:
         if candidate.digest not in known:
@@ -58,6 +60,7 @@ def candidate_explorer(
     axes = [*names["decision"][:4], *names["score"][:2], "parameters", *results[:1]]
     return Explorer(
         title=f"{noun.capitalize()}s",
+        note=_left_out(noun, total) if total > len(candidates) else "",
         noun=noun,
         columns=columns,
         rows=rows,
@@ -72,6 +75,28 @@ def candidate_explorer(
         colour=objective if trained >= PLOTTED else guide[0],
         sort=(results[0], judged.objective.higher_is_better) if results else ("#", False),
         curves=("validation loss", "training loss"),
+    )
+
+
+def _shown(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Return at most `MOST_ROWS` candidates: the trained ones first, and others evenly spaced."""
+    if len(candidates) <= MOST_ROWS:
+        return candidates
+    trained = _spaced([c for c in candidates if c.rungs], MOST_ROWS)
+    others = _spaced([c for c in candidates if not c.rungs], MOST_ROWS - len(trained))
+    return sorted([*trained, *others], key=lambda candidate: candidate.number)
+
+
+def _spaced(candidates: Sequence[Candidate], most: int) -> Sequence[Candidate]:
+    """Return all candidates, or `most` of them at equal distances."""
+    total = len(candidates)
+    return candidates if total <= most else [candidates[i * total // most] for i in range(most)]
+
+
+def _left_out(noun: str, total: int) -> str:
+    return (
+        f"{MOST_ROWS:,} of {total:,} {noun}s: those that trained, and others evenly spaced by "
+        "number. The CSV file beside this page lists all."
     )
 
 

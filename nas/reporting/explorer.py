@@ -67,7 +67,7 @@ def failed_rows(label: str, reasons: Iterable[str], first: int) -> list[Row]:
 class Explorer:
     """A table, two plots and a panel for open rows, which share what the reader selects.
 
-    noun: what a row is, for example "candidate".
+    noun: what a row is, for example "candidate". note: which rows are missing; "" for none.
     table, axes: the columns that the table and the parallel coordinates show first.
     x, y: the axes that the plot shows first. colour: the column that colours lines.
     sort: (column, whether descending) at first.
@@ -88,6 +88,7 @@ class Explorer:
     curves: Sequence[str] = ()
     curve_unit: str = "training step"
     by_label: bool = field(default=False)
+    note: str = ""
 
     def to_json(self) -> str:
         """Return the rows as JSON, by column, for the scripts of the page."""

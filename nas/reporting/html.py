@@ -69,9 +69,10 @@ def table(rows: Sequence[Sequence[object]]) -> str:
 
 def explorer(rows: Explorer) -> str:
     """Return the data of an explorer and the place in which the page's script builds it."""
+    note = f"<p>{escape(rows.note)}</p>" if rows.note else ""
     data = rows.to_json().replace("<", "\\u003c")  # no text of a run can end the element
     return (
-        f"<h2>{escape(rows.title)}</h2>"
+        f"<h2>{escape(rows.title)}</h2>{note}"
         f'<script type="application/json" class="explorer">{data}</script><div>'
         "<noscript>The table and the plots need JavaScript; the CSV files beside this page hold "
         "the same values.</noscript></div>"

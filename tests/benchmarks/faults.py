@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,10 +27,21 @@ import optuna
 
 from nas.loop.journal import JOURNAL, STUDY_NAME
 from nas.loop.journal_file import RunJournal, RunStorage
-from tests.jobs.command import PATIENCE, TOY, nas, results, start, wait_for, without_times
+from tests.jobs.command import (
+    PATHS,
+    PATIENCE,
+    TOY,
+    nas,
+    results,
+    start,
+    wait_for,
+    without_times,
+)
+from tests.toys import FAULTY
 
 CANDIDATES = 24
 SERIAL_KILLS, RAY_KILLS = 70, 30
+SEED_WITH_ALL_FAULTS = 4  # with it, a random search proposes networks of all faults
 SLOW = {"NAS_TOY_SECONDS": "0.1"}
 
 
@@ -110,19 +122,27 @@ def deterministic(folder: Path) -> Count:
     return counted(run, 20, f"records equal to the uninterrupted run's: {same}")
 
 
-def misbehaving(folder: Path, fault: str, executor: str) -> Count:
-    """Let every candidate of a kind misbehave; only those may fail."""
+def misbehaving(folder: Path, executor: str) -> Count:
+    """Let every candidate of four kinds misbehave, each in its way; only those may fail."""
     run = folder / "run"
-    limit = ["--set", "execution.isolate=true", "--set", "execution.time_limit=10"]
-    more = ["--controller", "random", "--set", "execution.batch=1"]
-    command = search(
-        run, executor, *more, *(limit if fault == "hang" or executor == "serial" else ())
+    more = ["--controller", "random", "--seed", SEED_WITH_ALL_FAULTS]
+    more += ["--set", "execution.batch=1", "--set", "execution.time_limit=30"]
+    if executor == "serial":
+        more += ["--set", "execution.isolate=true"]
+    command = search(run, executor, *more)
+    finished(*["toys:Misbehaves" if part == "toys:FirstWeight" else part for part in command])
+    of_fault = Counter(_fault_of(r) for r in results(run) if r["failed"])
+    assert all(of_fault[fault] for fault in FAULTY.values()), f"a fault did not strike: {of_fault}"
+    return counted(
+        run,
+        sum(_fault_of(r) is not None for r in results(run)),
+        ", ".join(f"{fault} {of_fault[fault]}" for fault in FAULTY.values()),
+        lambda record: _fault_of(record) is not None,
     )
-    command = ["toys:Misbehaves" if p == "toys:FirstWeight" else p for p in command]
-    finished(*command, NAS_TOY_FAULT=fault)
-    bad = [r for r in results(run) if r["architecture"]["spec"] == [4]]
-    note = f"{len(bad)} candidates at fault failed" if all(r["failed"] for r in bad) else "?"
-    return counted(run, len(bad), note, lambda r: r["architecture"]["spec"] == [4])
+
+
+def _fault_of(record: dict) -> str | None:
+    return FAULTY.get(tuple(record["architecture"]["spec"]))
 
 
 def children_of(pid: int, name: str) -> list[int]:
@@ -150,6 +170,8 @@ def _cluster(pipe) -> None:
     """Serve a cluster of a head and two nodes; runs in its own process."""
     from ray.cluster_utils import Cluster
 
+    # workers have the environment of their node, not that of a driver
+    os.environ |= {"PYTHONPATH": os.pathsep.join(PATHS), "NAS_TOY_SECONDS": "0.3"}
     store = 80 * 2**20
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": store}
     cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -187,10 +209,11 @@ def lost_cluster(folder: Path, what: str) -> Count:
     run, note = folder / "run", ""
     with cluster() as (address, order):
         more = ["--ray-address", address, "--set", "execution.batch=1"]
-        process = start(*search(run, "ray", *more), NAS_TOY_SECONDS="0.3")
+        process = start(*search(run, "ray", *more))
         wait_for(process, lambda: len(results(run)) > 4)
         order(what)
         _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == (1 if what == "head" else 0), err[-2000:]
         if what == "head":
             note = err.strip().splitlines()[-1]
     with cluster() as (address, _):
@@ -346,11 +369,8 @@ FAULTS: dict[str, Callable[[Path], Count]] = {
     "driver killed, Ray": lambda f: killed_drivers(f, "ray", RAY_KILLS),
     "driver killed, --deterministic": deterministic,
     "preempted by SLURM": slurm,
-    **{
-        f"candidate: {fault}, {executor}": lambda f, x=fault, e=executor: misbehaving(f, x, e)
-        for fault in ("hang", "exit", "segfault", "out of memory")
-        for executor in ("serial", "ray")
-    },
+    "candidates at fault, serial": lambda f: misbehaving(f, "serial"),
+    "candidates at fault, Ray": lambda f: misbehaving(f, "ray"),
     "raylet killed": lambda f: killed_helper(f, "raylet"),
     "GCS killed": lambda f: killed_helper(f, "gcs_server"),
     "cluster: node removed": lambda f: lost_cluster(f, "node"),

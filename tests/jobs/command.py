@@ -13,7 +13,7 @@ from tests.jobs.forked import ForkedCommand
 
 TESTS = Path(__file__).parents[1]
 PATHS = [str(TESTS), str(TESTS.parent)]
-PATIENCE = 300  # seconds before a wait fails, enough for a busy machine
+PATIENCE = float(os.environ.get("NAS_TEST_PATIENCE", 900))  # seconds before a wait fails
 
 TOY = [
     "--space",
@@ -70,7 +70,11 @@ def wait_for(process: Command, condition: Callable[[], object]) -> None:
 def nas(*arguments: object, fresh: bool = False, **environment: str) -> subprocess.CompletedProcess:
     """Run `nas` with the arguments until it ends; see `start`."""
     process = start(*arguments, fresh=fresh, **environment)
-    out, err = process.communicate(timeout=PATIENCE)
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

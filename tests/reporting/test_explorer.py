@@ -59,6 +59,21 @@ def test_a_candidate_becomes_a_row_with_its_decisions_curves_and_status() -> Non
     assert (found.x, found.y) == ("parameters", "validation loss, first rung")
 
 
+def test_a_page_of_very_many_candidates_has_those_that_trained_and_some_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    everything = search_explorer_of(40)
+    monkeypatch.setattr("nas.reporting.candidates.MOST_ROWS", 20)
+    found = search_explorer_of(40)
+    numbers = [row.number for row in found.rows]
+    assert len(numbers) == 20 and numbers == sorted(set(numbers))
+    trained = [[row for row in one.rows if row.status == "trained"] for one in (everything, found)]
+    assert trained[0] == trained[1]
+    others = sorted(set(numbers) - {row.number for row in trained[1]})
+    assert others[0] < 5 and others[-1] >= 35  # from the whole run
+    assert "20 of 40 candidates" in explorer(found) and everything.note == ""
+
+
 def test_the_decision_that_the_loss_depends_on_explains_it_most() -> None:
     found, n = importances(search_explorer_of(300), "validation loss")
     assert n == 90

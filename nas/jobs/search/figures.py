@@ -62,7 +62,7 @@ def course(summary: SearchSummary) -> Figure:
         if shown:
             places = dict(marker="x", s=16, color=ORANGE, label="failed in training", clip_on=False)
             axes.scatter(*zip(*shown, strict=True), **places)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower right" if many else "best")
     _labels(axes, "candidate", name or "no score")
     return figure
 

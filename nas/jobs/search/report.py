@@ -74,7 +74,7 @@ def search_facts(summary: SearchSummary) -> dict[str, Any]:
         "run": str(summary.folder),
         "finished": summary.finished,
         "candidates": len(summary.candidates),
-        "unique": len({c.digest for c in summary.candidates}),
+        "unique": summary.unique,
         "failed": sum(c.failed is not None for c in summary.candidates),
         **(
             {"infeasible": sum(bool(summary.missed(c)) for c in summary.candidates)}

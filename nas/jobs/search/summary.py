@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from nas.core.errors import NasError
@@ -14,7 +15,7 @@ from nas.loop.objectives import pareto_front
 from nas.loop.run_file import read_run_file
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SearchSummary:
     """The results of a search, without weights.
 
@@ -54,6 +55,11 @@ class SearchSummary:
         """The names of all score values; a score may have several, for example one per layer."""
         return list(dict.fromkeys(name for c in self.candidates for name in c.scores))
 
+    @cached_property
+    def unique(self) -> int:
+        """The number of different architectures."""
+        return len({c.digest for c in self.candidates})
+
     @property
     def best(self) -> list[Candidate]:
         """The trained candidates, best first."""
@@ -71,7 +77,7 @@ class SearchSummary:
 
     def missed(self, candidate: Candidate) -> str:
         """Return the constraints that a candidate misses, separated by commas."""
-        return ",".join(excesses(self.config.constraints, candidate))
+        return ",".join(excesses(self.config.constraints, candidate)) if self.config.where else ""
 
     def on_test_sets(self, candidate: Candidate) -> dict[str, float | None]:
         """Return a trained candidate's metric on each test set, None where it is not recorded."""

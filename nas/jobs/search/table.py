@@ -25,14 +25,13 @@ def survivors_table(summary: SearchSummary) -> str:
 def headline(summary: SearchSummary) -> str:
     """Return one line that sums up the search."""
     known = summary.candidates
-    unique = len({c.digest for c in known})
     failed = sum(c.failed is not None for c in known)
     trained = sum(bool(c.rungs) and c.duplicate_of is None for c in known)
     infeasible = sum(bool(summary.missed(c)) for c in known)
     missing = f"{infeasible} infeasible, " if summary.config.where else ""
     return (
-        f"{summary.name}: {len(known)} candidates, {unique} unique, {failed} failed, {missing}"
-        f"{trained} trained, {summary.seconds:.0f} s"
+        f"{summary.name}: {len(known)} candidates, {summary.unique} unique, {failed} failed, "
+        f"{missing}{trained} trained, {summary.seconds:.0f} s"
     )
 
 
