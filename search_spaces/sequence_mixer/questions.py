@@ -33,6 +33,7 @@ DECAYS: tuple[Decay, ...] = ("none", "head", "feature")
 ERASES: tuple[Erase, ...] = ("none", "key", "own")
 GATES: tuple[Gate, ...] = ("constant", "sigmoid", "softplus-exp", "low-rank")
 FEATURE_MAPS: tuple[FeatureMap, ...] = ("none", "silu", "l2", "elu")
+READOUTS: tuple[Readout, ...] = ("plain", "gated-norm")
 HEADS = (1, 2, 4)
 
 
@@ -66,9 +67,9 @@ def _recurrence(asked: Decisions, width: int, most: int) -> Mixing:
     gate = _gate(asked, decay, erases, writes, low)
     strength = _strength(asked, gate, low)
     taps = asked.choose("short_convolution", (0, 4))
-    # the norm of a single value would keep only its sign
-    readouts: tuple[Readout, ...] = ("plain",) if is_diagonal else ("plain", "gated-norm")
-    readout = asked.choose("readout", readouts)
+    readout: Readout = "plain"
+    if not is_diagonal:  # the norm of a single value would keep only its sign
+        readout = asked.choose("readout", READOUTS)
     is_positive = not erases and low == 0
     normaliser = is_positive and asked.choose("normaliser", (False, True))
 

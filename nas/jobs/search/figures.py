@@ -80,10 +80,8 @@ def front(summary: SearchSummary) -> Figure:
         axes.legend(frameon=False, fontsize=8)
         axes.locator_params(axis="x", nbins=4)
         _labels(axes, UNITS.get(name, name), "validation loss")
-        numbered = summary.front[:NUMBERED]
-        number_points(
-            axes, ((c.number, *named_objectives(c, (name, loss)).values()) for c in numbered)
-        )
+        numbered = [(c.number, named_objectives(c, (name, loss))) for c in summary.front[:NUMBERED]]
+        number_points(axes, ((n, found[name], found[loss]) for n, found in numbered))
     return figure
 
 
