@@ -12,7 +12,7 @@ from nas.jobs.search.config import SearchConfig
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("training.stepz=3", "training.stepz: unknown key; choose from clip, device"),
+        ("training.stepz=3", "training.stepz: unknown key; choose from clip, cooling, device"),
         ("screen.hiden=3", "screen.hiden: unknown key; choose from activation_penalty"),
         ("scores=5", "scores: Input should be a valid tuple, not 5"),
         ("warm_start=5", "warm_start: Input should be a valid dictionary"),

@@ -68,7 +68,8 @@ class ForkedCommand:
 def _run(
     arguments: list[str], environment: dict[str, str], paths: list[str], out: str, err: str
 ) -> None:
-    """Run the command as a new Python process would."""
+    """Run the command as a new Python process would that a shell starts in the foreground."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" has it ignored
     for path, descriptor in ((out, 1), (err, 2)):
         with open(path, "w") as file:
             os.dup2(file.fileno(), descriptor)
