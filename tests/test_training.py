@@ -33,7 +33,11 @@ def test_rungs_go_on_where_the_last_one_ended(cools_until: int) -> None:
 
 def test_the_rate_falls_in_a_straight_line_to_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     rates, step = [], torch.optim.Adam.step
-    noted = lambda self, *a: (rates.append(self.param_groups[0]["lr"]), step(self, *a))  # noqa: E731
+
+    def noted(self: torch.optim.Adam) -> None:
+        rates.append(self.param_groups[0]["lr"])
+        step(self)
+
     monkeypatch.setattr(torch.optim.Adam, "step", noted)
     settings = TrainingSettings(learning_rate=0.1, device="cpu", cools_until=4)
     train_rung(network(), load_reber(strings=60), settings, 1, 4)

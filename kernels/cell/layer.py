@@ -17,7 +17,7 @@ from kernels.cell.run import run_cell
 from kernels.cell.segments import run_padded
 from kernels.cell.spec import CellSpec
 from kernels.cell.weights import Weights, layout_of
-from kernels.cell.zoneout import expected, rates_of, sampled, with_masks
+from kernels.cell.zoneout import inference_cell, rates_of, training_cell, with_masks
 
 
 @runtime_checkable
@@ -93,7 +93,7 @@ class CompiledRNN(nn.Module):
                 f"hidden_size {hidden_size} must be a multiple of num_heads {num_heads}"
             )
         self.zoneout = rates_of(zoneout, cell.states)
-        self.cell = expected(cell, self.zoneout) if any(self.zoneout) else cell
+        self.cell = inference_cell(cell, self.zoneout) if any(self.zoneout) else cell
         self._plain = cell  # without zoneout
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -137,7 +137,7 @@ class CompiledRNN(nn.Module):
             if self.mask is not None:
                 weights = weights._replace(on_h=weights.on_h * self.mask)
             x, weights = with_masks(self._plain, x, weights, self.zoneout)
-            return run_cell(sampled(self._plain), x, state, weights, rows, self.backend)
+            return run_cell(training_cell(self._plain), x, state, weights, rows, self.backend)
         if self.left:
             return self.left.run(x, state, weights, rows, self.backend)
         return run_cell(self.cell, x, state, weights, rows, self.backend)

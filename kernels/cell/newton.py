@@ -35,10 +35,11 @@ class Solved(NamedTuple):
     converged: bool
 
 
-def is_diagonal(cell: CellSpec) -> bool:
-    """Return whether each unit of the new states depends on the same unit of the old ones only."""
+def check_diagonal(cell: CellSpec) -> None:
+    """Raise `ValueError` if a unit of the new states depends on other units of the old ones."""
     reduces = any(OPERATIONS[node.op].reduction is not None for node in cell.nodes)
-    return not layout_of(cell).connections and not reduces
+    if layout_of(cell).connections or reduces:
+        raise ValueError("Newton's method needs a diagonal recurrence: use other kernels")
 
 
 def newton_rnn(
@@ -53,8 +54,7 @@ def newton_rnn(
     The gradient is that of the solution (the implicit function theorem), one more scan. Raises
     `ValueError` for a cell that is not diagonal.
     """
-    if not is_diagonal(cell):
-        raise ValueError("Newton's method needs a diagonal recurrence: use another backend")
+    check_diagonal(cell)
     first = [part.detach() for part in state]
     found = x.new_zeros(*x.shape[:2], state[0].shape[1], cell.states)
     new, slopes = _with_slopes(cell, x, _before(found, first), weights)

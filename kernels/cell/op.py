@@ -16,7 +16,7 @@ from kernels.cell.cpu.loops import REALS, CompiledLoops
 from kernels.cell.cpu.sparse import SparseLoops
 from kernels.cell.cpu.storage import FEW_BITS
 from kernels.cell.function import run_loops
-from kernels.cell.newton import is_diagonal, newton_rnn
+from kernels.cell.newton import check_diagonal, newton_rnn
 from kernels.cell.passes import Loops
 from kernels.cell.reference import reference_rnn, reference_rows
 from kernels.cell.rows import Rows
@@ -196,8 +196,8 @@ def _plan(cell: CellSpec, device: str, dtype: torch.dtype, name: str) -> Plan:
     if name == "cpu" and device != "cpu":
         raise ValueError(f'the kernels "cpu" cannot run on {device}: use auto, gpu or reference')
     loops, compute = None, dtype
-    if name == "newton" and not is_diagonal(cell):
-        raise ValueError("Newton's method needs a diagonal recurrence: use other kernels")
+    if name == "newton":
+        check_diagonal(cell)
     if name == "gpu":
         loops, reason = _gpu_loops(schedule_of(cell), device, reason)
         name = name if loops else "reference"

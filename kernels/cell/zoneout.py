@@ -26,13 +26,13 @@ def rates_of(zoneout: float | Sequence[float], states: int) -> Rates:
     return rates
 
 
-def expected(cell: CellSpec, rates: Rates) -> CellSpec:
+def inference_cell(cell: CellSpec, rates: Rates) -> CellSpec:
     """Return the cell for inference: new states mixed with previous ones by the rates."""
     kept = [Node("constant", (), rate) for rate in rates]
     return _blended(cell, kept)
 
 
-def sampled(cell: CellSpec) -> CellSpec:
+def training_cell(cell: CellSpec) -> CellSpec:
     """Return the cell for training: it reads x and a mask per state, see `with_masks`."""
     return _blended(cell, [Node("linear", (0,)) for _ in range(cell.states)])
 
@@ -49,7 +49,7 @@ def _blended(cell: CellSpec, kept: Sequence[Node]) -> CellSpec:
 
 
 def with_masks(cell: CellSpec, x: Tensor, weights: Weights, rates: Rates) -> tuple[Tensor, Weights]:
-    """Return x with random masks, `[…, C + S·H]`, and the weights of `sampled(cell)`."""
+    """Return x with random masks, `[…, C + S·H]`, and the weights of `training_cell(cell)`."""
     states, hidden, features = len(rates), weights.bias.shape[1], x.shape[-1]
     reads = layout_of(cell).reading_x
     rate = torch.tensor(rates, dtype=x.dtype, device=x.device).repeat_interleave(hidden)

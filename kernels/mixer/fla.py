@@ -5,6 +5,7 @@ https://github.com/fla-org/flash-linear-attention, package fla-core, release 0.6
 """
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -39,6 +40,7 @@ def function_name(recurrence: Recurrence) -> str | None:
     return SEVERAL if recurrence.erase == "key" and recurrence.decay != "feature" else None
 
 
+@cache
 def problem() -> str | None:
     """Return why flash-linear-attention is not used on this machine; None if it is used."""
     if find_spec("fla") is None:

@@ -85,15 +85,15 @@ def trained(network: str, group: str, seed: int, settings: list[str]) -> dict:
 def named(network: str) -> Architecture:
     if network.count(":") == 2:
         kind, low, layers = network.split(":")
-        return rung(kind, int(low), int(layers))
+        return linear_mixer(kind, int(low), int(layers))
     space, _, name = network.rpartition("/")
     if not space or Path(network).exists():
         return read_architecture(network)
     return import_module(f"search_spaces.{space.replace('-', '_')}.zoo").ZOO[name]
 
 
-def rung(kind: str, low: int, layers: int) -> Architecture:
-    """Return a rung of the ladder of Grazzi et al. 2025 and Siems et al. 2025."""
+def linear_mixer(kind: str, low: int, layers: int) -> Architecture:
+    """Return a mixer of the comparisons of Grazzi et al. 2025 and Siems et al. 2025."""
     if kind == "diagonal":
         mixer = MixerSpec(Recurrence("head", 1, "none", 1, 1), 32, low)  # type: ignore[arg-type]
     else:

@@ -127,7 +127,7 @@ def kind(block: Block) -> str:
         return "not run"
     if block.file is not None:
         return "files for other blocks"
-    return "run by make test-slow" if block.slow else "run by make test"
+    return "run by make test-slow" if block.slow else "run by make docs"
 
 
 if __name__ == "__main__":

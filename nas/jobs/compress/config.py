@@ -68,8 +68,8 @@ class CompressConfig(RunSettings):
         settings apply, except for the limits; `run` is then RESOLVE/resolved/LIMITS by default.
     fit: package.module:function(model, steps) that trains a student in place of the distillation,
         see `nas.jobs.compress.fit`.
-    programs: write the student as programs and code that run without this project, and check each,
-        which takes some seconds; otherwise only its weights.
+    programs: whether to write the student as programs and code that run without this project, and
+        to check each, which takes some seconds; otherwise only its weights are written.
     inherit: students begin with the teacher's weights, not with fresh ones.
     cache: folder for the teacher's answers, which all runs share.
     """

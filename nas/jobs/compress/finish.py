@@ -104,7 +104,9 @@ def finish(
         best=best.number,
         teacher=Network(tested[0], job.quality, slow, wide),
         student=Network(tested[1], best.rungs[-1].metric, fast, narrow),
-        int8=_int8(run.folder / "student", task) if programs else "programs = false",
+        int8=_int8(run.folder / "student", task)
+        if programs
+        else "it is made from a program, but programs is false",
         limits=Met(dict(job.limits.most), costs, job.meter.setting),
     )
     write_atomically(run.folder / MEASURED, json.dumps(asdict(measured), indent=1))

@@ -45,8 +45,8 @@ class SweepConfig(RunSettings):
     train_epochs: epochs before pruning; by default 20 without trained weights, otherwise 0.
     epoch_steps: optimiser steps per epoch; by default one pass over the data.
     int8: whether to measure each pruned network in int8 too, which takes some seconds per row.
-    programs: write networks without channels as programs and code that run without this project,
-        which takes some seconds per row; otherwise only their weights.
+    programs: whether to write networks that lost channels, and the user's own, as programs and code
+        that run without this project, which takes some seconds per row; otherwise only weights.
     tolerance: the largest loss that counts as recovered: a difference in accuracy, a share of
         perplexity.
     """
