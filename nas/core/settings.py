@@ -227,6 +227,8 @@ def _first_problem(kind: type[Section], error: ValidationError, where: str) -> s
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = f"unknown key; choose from {', '.join(_keys_beside(kind, problem['loc']))}"
+    if problem["type"] in ("bool_parsing", "bool_type"):
+        message = "must be true or false"
     given = "" if problem["type"] == "extra_forbidden" or not key else f", not {problem['input']!r}"
     return f"{where}: {key + ': ' if key else ''}{message}{given}"
 

@@ -12,6 +12,7 @@ from nas.jobs.search.config import SearchConfig
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ("training.cooling=perhaps", "training.cooling: must be true or false, not 'perhaps'"),
         ("training.stepz=3", "training.stepz: unknown key; choose from clip, cooling, device"),
         ("screen.hiden=3", "screen.hiden: unknown key; choose from activation_penalty"),
         ("scores=5", "scores: Input should be a valid tuple, not 5"),
