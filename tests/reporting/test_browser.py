@@ -72,7 +72,7 @@ class Page:
         (chain.release() if more else chain).perform()
 
     def wait(self, condition: Callable[[], Any]) -> Any:
-        """Return the condition's value once it holds; the page may be drawn anew meanwhile."""
+        """Return the condition's value once it holds; the page may be redrawn meanwhile."""
         from selenium.common.exceptions import StaleElementReferenceException
 
         def value() -> Any:
